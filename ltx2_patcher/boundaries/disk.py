@@ -1,0 +1,134 @@
+"""Files in whole: read by content id, replaced by rename, locked against a second run."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.values.errors import BusyError, ConflictError, OutsideError
+
+
+def blob_ids(root: Path, paths: Iterable[str]) -> dict[str, str | None]:
+    """The blob id of each file below `root`; None where there is no file.
+
+    Raises: ConflictError where something other than a plain file stands there.
+    """
+    return {path: None if (data := read(root / path)) is None else blob_id(data) for path in paths}
+
+
+def read(path: Path) -> bytes | None:
+    """The bytes of a plain file; None where nothing stands there.
+
+    Raises: ConflictError for a symbolic link, folder or device; OutsideError where it can't be read.
+    """
+    try:
+        with translated(path):
+            # O_NOFOLLOW: a link in place of a file must not lead out of the tree.
+            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise _not_a_file(path)
+                return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put `content` at `path` in one step, keeping the mode of what stood there.
+
+    The new file takes the place by rename: a hard link (installers share files with their caches)
+    is left, not written through. The temporary name is fixed, so that the run that finishes a
+    killed one overwrites what it left.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.ltx2-patcher")
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            partial.chmod(stat.S_IMODE(path.stat().st_mode))
+        partial.replace(path)
+
+
+def remove(path: Path, *, below: Path) -> None:
+    """Remove a file, its compiled form, and the folders up to `below` that this empties."""
+    with translated(path):
+        path.unlink(missing_ok=True)
+        cache = path.parent / "__pycache__"
+        for compiled in cache.glob(f"{path.stem}.*.pyc"):
+            compiled.unlink(missing_ok=True)
+        for folder in (cache, *path.parents):
+            if folder == below:
+                break
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                    if folder == cache:
+                        continue
+                    break
+                raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait_s: float = 10.0) -> Iterator[None]:
+    """Hold `path` as a lock between processes; the system drops it when the holder dies.
+
+    Raises: BusyError where another run holds it for longer than `wait_s`.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise BusyError(
+                        f"another ltx2-patcher works on {path.parent}",
+                        remedy="wait for it to end and run the command again",
+                    ) from error
+                time.sleep(0.05)
+        yield
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals at `path` into ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _not_a_file(path) from error
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise OutsideError(
+                f"no space left to write {path}",
+                remedy="free some space and run the same command again: it goes on where it stopped",
+            ) from error
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise OutsideError(
+                f"no permission for {path}",
+                remedy="make it writable for you, or choose another place, and run the command again",
+            ) from error
+        if error.errno == errno.EISDIR:
+            raise _not_a_file(path) from error
+        raise
+
+
+def _not_a_file(path: Path) -> ConflictError:
+    return ConflictError(
+        f"{path} is not a plain file", remedy="move away what stands there and try again"
+    )

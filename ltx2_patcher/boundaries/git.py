@@ -1,0 +1,393 @@
+"""The only module that spells git flags: bytes in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx2_patcher.boundaries.proc import Done, call, environment
+from ltx2_patcher.values.errors import BusyError, ConflictError, InvalidError, OutsideError
+
+IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
+"""Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
+
+STATE_FOLDER = "ltx2-patcher"
+"""Our folder inside a git directory: lock, journal, and the branch that was left."""
+
+_SEALED = (
+    # Hooks (reference-transaction, post-index-change) and file monitors are the user's programs:
+    # building commits of ours must not start them.
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("safe.directory", "*"),  # the user named this folder; who owns it is theirs to know
+)
+_BUSY = (
+    "rebase-merge",
+    "rebase-apply",
+    "MERGE_HEAD",
+    "CHERRY_PICK_HEAD",
+    "REVERT_HEAD",
+    "BISECT_LOG",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tree or index entry."""
+
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where HEAD points."""
+
+    commit: str
+    ref: str | None  # None when detached
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit to make: its message and author, and the files it changes."""
+
+    message: bytes
+    author: str  # "Name <mail>"
+    date: str  # RFC 2822
+    files: Mapping[str, bytes | None]  # None removes
+
+
+@dataclass(frozen=True, slots=True)
+class PastCommit:
+    """A commit that is there."""
+
+    id: str
+    parent: str | None
+    ours: bool
+    subject: str
+
+
+class Git:
+    """One repository with a working tree."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        self.directory = git_directory(tree)
+
+    @property
+    def state(self) -> Path:
+        return self.directory / STATE_FOLDER
+
+    def refuse_if_busy(self) -> None:
+        """Raises: BusyError where the user is in the middle of a rebase, merge or bisect, or git
+        itself holds the index."""
+        if found := [name for name in _BUSY if (self.directory / name).exists()]:
+            raise BusyError(
+                f"{self.tree} is in the middle of something ({found[0]})",
+                remedy="finish or abort it (`git status` says how), then try again",
+            )
+        if (self.directory / "index.lock").exists():
+            raise BusyError(
+                f"git is at work in {self.tree} (index.lock)",
+                remedy="wait for it to end; if none runs, remove .git/index.lock",
+            )
+
+    def head(self) -> Head:
+        """Raises: ConflictError where nothing is committed yet."""
+        done = self._run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD", ok={0, 128})
+        if done.code:
+            raise ConflictError(
+                f"{self.tree} has no commit", remedy="name a clone of upstream with --tree"
+            )
+        commit, ref = done.out.decode().split()
+        return Head(commit, None if ref == "HEAD" else ref)
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit that `ref` points to, if it exists."""
+        done = self._run("rev-parse", "--verify", "-q", f"{ref}^{{commit}}", ok={0, 1, 128})
+        return done.out.decode().strip() if done.code == 0 else None
+
+    def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
+        """The tree entries of `commit` at `paths`, absent ones left out."""
+        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).out
+        rows = (row.partition(b"\t") for row in found.split(b"\0") if row)
+        return {
+            path.decode("utf-8", "surrogateescape"): Entry(mode.decode(), blob.decode())
+            for info, _, path in rows
+            for mode, _, blob in [info.split()]
+        }
+
+    def staged(self, paths: Iterable[str]) -> dict[str, Entry]:
+        """The index entries at `paths`, absent ones left out; an unmerged path has mode "0"."""
+        found = self._run("ls-files", "-s", "-z", "--", *paths).out
+        result: dict[str, Entry] = {}
+        for row in found.split(b"\0"):
+            if row:
+                info, _, path = row.partition(b"\t")
+                mode, blob, stage = info.decode().split()
+                name = path.decode("utf-8", "surrogateescape")
+                result[name] = Entry(mode if stage == "0" else "0", blob)
+        return result
+
+    def blobs(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """The contents of files in a commit. Raises: ConflictError where one is missing."""
+        wanted = list(paths)
+        asked = "".join(f"{commit}:{path}\n" for path in wanted).encode()
+        out = self._run("cat-file", "--batch", stdin=asked).out
+        found: dict[str, bytes] = {}
+        at = 0
+        for path in wanted:
+            end = out.index(b"\n", at)
+            kind, *size = out[at:end].rsplit(b" ", 2)[1:]
+            if kind != b"blob":
+                raise ConflictError(
+                    f"{self.tree} lacks the content of {path} at {commit[:12]}",
+                    remedy="fetch it (a partial clone may have left it out) or clone afresh",
+                )
+            start, length = end + 1, int(size[0])
+            found[path] = out[start : start + length]
+            at = start + length + 1
+        return found
+
+    def changed(self, old: str, new: str) -> list[str]:
+        """The paths at which two commits differ."""
+        out = self._run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new).out
+        return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
+
+    def history(self, tip: str, limit: int = 500) -> list[PastCommit]:
+        """First-parent history from `tip` back, newest first: our commits and the one below."""
+        found = self._run(
+            "log", "-z", "--first-parent", f"-{limit}", "--format=%H%n%P%n%cn <%ce>%n%s", tip
+        ).out
+        commits = []
+        for row in found.decode("utf-8", "replace").split("\0"):
+            identity, parents, committer, subject = row.strip("\n").split("\n", 3)
+            ours = committer == IDENTITY
+            commits.append(PastCommit(identity, (parents.split() or [None])[0], ours, subject))
+        return commits
+
+    def build(self, parent: str | None, commits: Sequence[NewCommit]) -> list[str]:
+        """Make `commits` on `parent`, touching no branch, index or file; their ids in order.
+
+        One `git fast-import`: no process a patch, and no hook, filter or signature of the user's.
+        """
+        scratch = f"refs/{STATE_FOLDER}/building"
+        stream = bytearray()
+        for mark, commit in enumerate(commits, start=1):
+            stream += b"commit %s\nmark :%d\n" % (scratch.encode(), mark)
+            stream += f"author {commit.author} {commit.date}\n".encode()
+            stream += f"committer {IDENTITY} {commit.date}\n".encode()
+            stream += b"data %d\n%s\n" % (len(commit.message), commit.message)
+            if mark == 1 and parent is not None:
+                stream += b"from %s\n" % parent.encode()
+            for path, content in commit.files.items():
+                if content is None:
+                    stream += b"D %s\n" % path.encode()
+                else:
+                    stream += b"M 100644 inline %s\ndata %d\n" % (path.encode(), len(content))
+                    stream += content + b"\n"
+            stream += b"\n"
+        for mark in range(1, len(commits) + 1):
+            stream += b"get-mark :%d\n" % mark
+        stream += b"reset %s\nfrom %s\n\ndone\n" % (scratch.encode(), b"0" * 40)
+        flags = ("--quiet", "--done", "--force", "--date-format=rfc2822", "--cat-blob-fd=1")
+        done = self._run("fast-import", *flags, stdin=bytes(stream))
+        return done.out.decode().split()
+
+    def move_refs(self, moves: Iterable[tuple[str, str, str]]) -> None:
+        """Set refs in one transaction: (ref, new, expected); 40 zeros stand for "absent".
+
+        Raises: ConflictError where a ref is not as expected; none is moved then.
+        """
+        orders = b"".join(b"update %s\0%s\0%s\0" % tuple(p.encode() for p in m) for m in moves)
+        done = self._run("update-ref", "-z", "--stdin", stdin=orders, ok={0, 128})
+        if done.code:
+            raise ConflictError(
+                f"a branch moved meanwhile: {done.last_words}", remedy="run the command again"
+            )
+
+    def point_head(self, to: str) -> None:
+        """Point HEAD at a branch ("refs/...") or, detached, at a commit; no file is touched."""
+        if to.startswith("refs/"):
+            self._run("symbolic-ref", "-m", "ltx2-patcher", "HEAD", to)
+        else:
+            self._run("update-ref", "--no-deref", "-m", "ltx2-patcher", "HEAD", to)
+
+    def stage(self, blobs: Mapping[str, str | None]) -> None:
+        """Set the index entries at these paths, leaving every other entry as it is."""
+        rows = b"".join(
+            b"0 %s\t%s\0" % (b"0" * 40, path.encode())
+            if blob is None
+            else b"100644 %s\t%s\0" % (blob.encode(), path.encode())
+            for path, blob in blobs.items()
+        )
+        self._run("update-index", "-z", "--index-info", stdin=rows)
+        # Takes the new files' times into the index; 1 says that some other file has edits.
+        self._run("update-index", "-q", "--refresh", ok={0, 1})
+
+    def format_patches(self, since: str, tip: str) -> bytes:
+        """The commits as canonical mails, one after the other.
+
+        Every option that git's version or the user's configuration could change is pinned: full
+        blob ids (3-way needs them), three lines of context, no signature, stat or rename guess,
+        and the message exactly as committed.
+        """
+        return self._run(
+            *("-c", "diff.algorithm=myers", "-c", "diff.indentHeuristic=true"),
+            *("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"),
+            *("-c", "core.quotePath=true", "-c", "core.attributesFile=/dev/null"),
+            *("format-patch", "--stdout", "--no-stat", "--no-signature", "--zero-commit"),
+            *("--full-index", "--no-renames", "--keep-subject", "--no-ext-diff", "--no-textconv"),
+            *("--no-color", "-U3", "--no-cover-letter", "--no-attach", f"{since}..{tip}"),
+        ).out
+
+    def check_out(self, commit: str) -> None:
+        """Fill the working tree of a new repository; HEAD is left detached at `commit`."""
+        # Attributes of upstream name a large-file filter for its demo media: no patch needs those.
+        self._run("-c", "advice.detachedHead=false", "checkout", "-q", "--detach", commit)
+
+    def _run(self, *arguments: str, stdin: bytes = b"", ok: Iterable[int] = (0,)) -> Done:
+        done = call(
+            ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
+            stdin=stdin,
+            cwd=self.tree,
+            env=_sealed_environment(),
+        )
+        if done.code not in ok:
+            raise _failed(self.tree, arguments, done)
+        return done
+
+
+def git_directory(tree: Path) -> Path:
+    """The git directory of a working tree, found without starting git.
+
+    Raises: ConflictError where `tree` is no working tree.
+    """
+    dot = tree / ".git"
+    if dot.is_dir():
+        return dot
+    try:
+        kind, _, target = dot.read_text("utf-8").strip().partition(": ")
+    except (OSError, UnicodeDecodeError):
+        kind, target = "", ""
+    if kind != "gitdir":
+        raise ConflictError(
+            f"{tree} is not the top of a git working tree",
+            remedy="name the top folder of a clone of upstream with --tree",
+        )
+    return (tree / target).resolve()
+
+
+def new_repository(tree: Path) -> Git:
+    """An empty repository of our own at `tree`, its settings independent of the user's."""
+    env = _sealed_environment()
+    done = call(("git", "init", "-q", "--template=", "-b", "upstream", str(tree)), env=env)
+    if done.code:
+        raise OutsideError(
+            f"git init failed: {done.last_words}", remedy=f"make {tree.parent} writable"
+        )
+    git = Git(tree)
+    for key in ("core.autocrlf", "core.eol", "commit.gpgSign"):
+        git._run("config", key, {"core.eol": "lf"}.get(key, "false"))
+    return git
+
+
+def reachable(url: str, *, timeout_s: float) -> None:
+    """Returns where a git server answers at `url` in time.
+
+    Raises: OutsideError otherwise.
+    """
+    done = call(
+        ("git", "ls-remote", "-q", "--heads", url, "main"),
+        env=_network_environment(),
+        timeout_s=timeout_s,
+    )
+    if done.code:
+        raise OutsideError(
+            f"{url} can't be reached: {done.last_words}",
+            remedy="check the network, or take the published wheels with SOURCE=pypi",
+        )
+
+
+def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None]) -> None:
+    """Bring one commit with all its blobs (3-way needs them) and no history.
+
+    `progress` gets a phase's name and its share done, 0 to 1.
+
+    Raises: OutsideError where the server fails, InvalidError where it has no such commit.
+    """
+    # GitPython reads git's progress lines; its import is slow and only a clone needs it.
+    from git import Repo
+    from git.exc import GitCommandError
+    from git.remote import RemoteProgress
+
+    class Relay(RemoteProgress):
+        def update(
+            self,
+            op_code: int,
+            cur_count: str | float,
+            max_count: str | float | None = None,
+            message: str = "",
+        ) -> None:
+            phase = _PHASES.get(op_code & RemoteProgress.OP_MASK, "receiving")
+            progress(phase, float(cur_count) / float(max_count or cur_count or 1))
+
+    with Repo(git.tree) as repo:
+        remote = repo.create_remote("origin", url)
+        try:
+            remote.fetch(commit, progress=Relay(), depth=1, no_tags=True)
+        except GitCommandError as error:
+            words = str(error.stderr).strip().splitlines() or [str(error)]
+            if "not our ref" in str(error.stderr):
+                raise InvalidError(
+                    f"{url} has no commit {commit}",
+                    remedy="correct the pin in vendor/upstream.toml, or take SOURCE=pypi",
+                ) from error
+            raise OutsideError(
+                f"fetching {url} failed: {words[-1]}",
+                remedy="check the network and run again, or take the wheels with SOURCE=pypi",
+            ) from error
+
+
+_PHASES = {4: "counting", 8: "compressing", 16: "sending", 32: "receiving", 64: "resolving"}
+
+
+def _sealed_environment() -> dict[str, str]:
+    """No configuration, identity, editor or repository of the user's reaches our plumbing."""
+    return environment(
+        without=("GIT_",),
+        GIT_CONFIG_GLOBAL="/dev/null",
+        GIT_CONFIG_SYSTEM="/dev/null",
+        GIT_LITERAL_PATHSPECS="1",
+        GIT_NO_LAZY_FETCH="1",
+        GIT_TERMINAL_PROMPT="0",
+        GIT_AUTHOR_NAME="LTX-2 patch toolkit",
+        GIT_AUTHOR_EMAIL="patches@ltx2-patcher.invalid",
+        GIT_COMMITTER_NAME="LTX-2 patch toolkit",
+        GIT_COMMITTER_EMAIL="patches@ltx2-patcher.invalid",
+        LC_ALL="C",
+    )
+
+
+def _network_environment() -> dict[str, str]:
+    """The user's proxies, mirrors and credentials count; a repository around us does not."""
+    drop = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+    return environment(without=drop, GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+
+
+def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | ConflictError:
+    words = done.last_words
+    if "No space left" in words:
+        return OutsideError(
+            f"no space left in {tree}", remedy="free some space and run the command again"
+        )
+    if "ermission denied" in words or "Read-only" in words:
+        return OutsideError(
+            f"no permission in {tree}: {words}", remedy="make the repository writable for you"
+        )
+    return ConflictError(
+        f"git {arguments[0]} failed in {tree}: {words}",
+        remedy="check the repository with `git fsck` and `git status`",
+    )

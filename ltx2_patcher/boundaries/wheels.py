@@ -1,0 +1,61 @@
+"""Upstream's published wheels: download by pip, check, unpack."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from pathlib import Path
+
+from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.values.errors import InvalidError, OutsideError
+from ltx2_patcher.values.model import Wheel
+
+
+def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> dict[Wheel, Path]:
+    """Bring each wheel into `folder`; the index is whatever pip is configured for.
+
+    Raises: OutsideError where pip fails or is too slow, InvalidError where a digest differs.
+    """
+    names = [f"{wheel.distribution}=={wheel.version}" for wheel in wheels]
+    flags = ("--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=8", "-q")
+    done = call(
+        (sys.executable, "-m", "pip", "download", *flags, "-d", str(folder), *names),
+        env=environment(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
+        timeout_s=timeout_s,
+    )
+    if done.code:
+        raise OutsideError(
+            f"pip could not bring {' and '.join(names)}: {done.last_words}",
+            remedy="check the network and pip's index, then run again",
+        )
+    return {wheel: _checked(wheel, folder) for wheel in wheels}
+
+
+def contents(wheel: Wheel, path: Path) -> dict[str, bytes]:
+    """The package's files: path in upstream's tree -> bytes. Metadata is left out.
+
+    Raises: InvalidError where the archive is torn or holds a path that leaves the package.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.startswith(f"{wheel.package}/")]
+            if bad := [n for n in names if ".." in n.split("/") or "\\" in n]:
+                raise InvalidError(f"{path.name} holds {bad[0]!r}", remedy=_REMEDY)
+            prefix = f"packages/{wheel.distribution}/src"
+            return {f"{prefix}/{n}": archive.read(n) for n in names if not n.endswith("/")}
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise InvalidError(f"{path.name} is not a whole wheel: {error}", remedy=_REMEDY) from error
+
+
+_REMEDY = "clear pip's cache with `pip cache purge`, check which index pip uses, and run again"
+
+
+def _checked(wheel: Wheel, folder: Path) -> Path:
+    (path,) = folder.glob(f"{wheel.package}-{wheel.version}-*.whl")
+    if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) != wheel.sha256:
+        raise InvalidError(
+            f"{path.name} has sha256 {digest[:16]}..., pinned is {wheel.sha256[:16]}...",
+            remedy=_REMEDY,
+        )
+    return path

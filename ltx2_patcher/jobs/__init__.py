@@ -1,0 +1,6 @@
+"""What the tool does. Jobs return values; they never print, ask or exit.
+
+A job imports only jobs listed before it.
+"""
+
+ORDER = ("obtain", "apply", "installed", "export", "inspect", "install", "doctor", "run")

@@ -1,0 +1,1 @@
+"""Pure rules: bytes and values in, values out."""

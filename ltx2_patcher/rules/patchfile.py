@@ -1,0 +1,135 @@
+"""Patch files: mail bytes -> Patch. unidiff reads the hunks; nothing here re-writes them."""
+
+from __future__ import annotations
+
+import io
+import re
+from email.parser import BytesHeaderParser
+from email.policy import default as mail_policy
+
+from unidiff import PatchSet
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk as RawHunk
+from unidiff.patch import PatchedFile
+
+from ltx2_patcher.values.errors import InvalidError
+from ltx2_patcher.values.model import GROUPS, FileDiff, Hunk, Patch
+
+MAIL_START = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
+"""First line of a canonical patch: git's fixed date, and a zeroed commit id."""
+
+_TRAILER = re.compile(r"^(Upstream-Status|Group): *(.*)$", re.MULTILINE)
+_INDEX = re.compile(r"^index ([0-9a-f]{40})\.\.([0-9a-f]{40}) 100644$", re.MULTILINE)
+_RETIREMENT = re.compile(r"\bIt can go\b")
+_PATH = re.compile(r"packages/[a-z0-9-]+/src/[A-Za-z0-9_./-]+")
+_FORBIDDEN = re.compile(
+    r"^(rename|copy|old mode|new mode|new file|deleted file|similarity|GIT binary|Binary)",
+    re.MULTILINE,
+)
+
+
+def parse_patch(name: str, data: bytes) -> Patch:
+    """Read one canonical patch file.
+
+    Raises: InvalidError where it is not one: no mail header, no reason, retirement condition,
+    Upstream-Status or Group, a torn or empty diff, anything but changes to existing text files, or
+    a path outside packages/*/src.
+    """
+    if not data.startswith(MAIL_START):
+        raise _invalid(name, "it does not start with the mail line of a canonical patch")
+    head, gap, rest = data[len(MAIL_START) :].partition(b"\n\n")
+    body, cut, diff = rest.partition(b"\n---\n")
+    if not gap or not cut:
+        raise _invalid(name, "the message or the line that ends it is missing")
+    mail = BytesHeaderParser(policy=mail_policy).parsebytes(head + b"\n\n")
+    if not (mail["From"] and mail["Date"] and mail["Subject"]):
+        raise _invalid(name, "From, Date or Subject is missing")
+    try:
+        message = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _invalid(name, "its message is not UTF-8") from error
+    trailers = dict(_TRAILER.findall(message))
+    group, status = trailers.get("Group", "").strip(), trailers.get("Upstream-Status", "").strip()
+    if group not in GROUPS:
+        raise _invalid(name, f'its "Group:" is not one of {", ".join(GROUPS)}')
+    if not status:
+        raise _invalid(name, 'it has no "Upstream-Status:"')
+    if not _RETIREMENT.search(message):
+        raise _invalid(name, 'it does not say when it can go ("It can go when ...")')
+    if len(_TRAILER.sub("", message).split()) < 12:
+        raise _invalid(name, "it does not say why it exists")
+    return Patch(
+        name=name,
+        subject=str(mail["Subject"]).strip(),
+        body=message,
+        author=str(mail["From"]),
+        date=str(mail["Date"]),
+        group=group,
+        status=status,
+        diffs=_parse_diff(name, diff),
+        data=data,
+    )
+
+
+def _parse_diff(name: str, diff: bytes) -> tuple[FileDiff, ...]:
+    # Latin-1 maps each byte to one character and back, so no line is re-encoded; newline="\n"
+    # keeps a CR inside its line.
+    text = diff.decode("latin-1")
+    try:
+        files = list(PatchSet(io.StringIO(text, newline="\n")))
+    except (UnidiffParseError, ValueError, IndexError, AttributeError) as error:
+        raise _invalid(name, f"its diff is torn ({error})") from error
+    if not files:
+        raise _invalid(name, "it has no diff")
+    paths = [_path(name, file) for file in files]
+    if len(set(paths)) != len(paths):
+        raise _invalid(name, "it changes one file twice")
+    return tuple(_file_diff(name, path, file) for path, file in zip(paths, files, strict=True))
+
+
+def _path(name: str, file: PatchedFile) -> str:
+    source, target = file.source_file, file.target_file
+    if source[:2] != "a/" or target[:2] != "b/" or source[2:] != target[2:]:
+        raise _invalid(name, f"{source} -> {target} is not a change to one existing file")
+    path = target[2:]
+    parts = path.split("/")
+    if not _PATH.fullmatch(path) or ".." in parts or "." in parts or ".git" in parts or "" in parts:
+        raise _invalid(name, f"{path!r} is outside packages/*/src")
+    return path
+
+
+def _file_diff(name: str, path: str, file: PatchedFile) -> FileDiff:
+    info = str(file.patch_info)
+    if _FORBIDDEN.search(info) or file.is_binary_file:
+        raise _invalid(name, f"{path}: only changes to existing text files are taken")
+    ids = _INDEX.search(info)
+    if ids is None or not len(file):
+        raise _invalid(name, f"{path} has no full blob ids, is no plain file or has no hunks")
+    return FileDiff(path, ids[1], ids[2], tuple(_hunk(hunk) for hunk in file))
+
+
+def _hunk(raw: RawHunk) -> Hunk:
+    old: list[bytes] = []
+    new: list[bytes] = []
+    sides: tuple[list[bytes], ...] = ()
+    for line in raw:
+        if line.line_type == "\\":  # the line before ends the file, without a newline
+            for side in sides:
+                side[-1] = side[-1].removesuffix(b"\n")
+            continue
+        sides = {" ": (old, new), "-": (old,), "+": (new,)}[line.line_type]
+        for side in sides:
+            side.append(line.value.encode("latin-1"))
+    header = (
+        f"@@ -{raw.source_start},{raw.source_length} +{raw.target_start},{raw.target_length} @@ "
+        f"{raw.section_header}"
+    )
+    return Hunk(raw.source_start, tuple(old), tuple(new), header)
+
+
+def _invalid(name: str, why: str) -> InvalidError:
+    return InvalidError(
+        f"{name} is not a patch of this series: {why}",
+        remedy="restore it with `git checkout -- patches`, or export it again from the patched "
+        "tree with `ltx2-patcher export`",
+    )

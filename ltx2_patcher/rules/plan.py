@@ -1,0 +1,91 @@
+"""What a series makes of a base: every commit's files, computed before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.fit import apply_diff, reverse
+from ltx2_patcher.rules.symbols import missing
+from ltx2_patcher.values.errors import InvalidError, UsageError
+from ltx2_patcher.values.model import GROUPS, Lock, Patch, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The overlay (patch is None) or one patch, and the content it gives to each file."""
+
+    patch: Patch | None
+    files: Mapping[str, bytes] = field(repr=False)
+
+
+def group_named(lock: Lock, name: str | None) -> str:
+    """The group to stop after; None means the last.
+
+    Raises: UsageError for a group that the series does not have, with the near ones.
+    """
+    if name is None:
+        return lock.groups[-1]
+    if name not in lock.groups:
+        near = get_close_matches(name, lock.groups) or list(lock.groups)
+        raise UsageError(
+            f"no group {name!r} in the series of {lock.base}", remedy=f"choose {' or '.join(near)}"
+        )
+    return name
+
+
+def stages(series: Series, upto: str, base: Mapping[str, bytes]) -> tuple[Stage, ...]:
+    """Apply the series up to and with the group `upto` to the contents `base`.
+
+    Raises: ConflictError (Misfit) where a patch does not fit; InvalidError where the result is not
+    what the lock holds.
+    """
+    now = {**base, **series.overlay}
+    made = [Stage(None, dict(series.overlay))]
+    last = GROUPS.index(upto)
+    for patch in series.patches:
+        if GROUPS.index(patch.group) > last:
+            break
+        files = {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
+        now |= files
+        made.append(Stage(patch, files))
+    check(series.lock, series.lock.after[upto], now)
+    return tuple(made)
+
+
+def unpatched(series: Series, group: str, patched: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The base's contents, by taking the series out of files that stand at the end of `group`."""
+    now = dict(patched)
+    last = GROUPS.index(group)
+    for patch in reversed([p for p in series.patches if GROUPS.index(p.group) <= last]):
+        for diff in patch.diffs:
+            now[diff.path] = apply_diff(patch, reverse(diff), now[diff.path])
+    base = {path: now[path] for path in series.lock.before}
+    check(series.lock, series.lock.before, base)
+    return base
+
+
+def check_symbols(series: Series, group: str, contents: Mapping[str, bytes]) -> None:
+    """Raises: InvalidError where a patched file does not parse or lacks a symbol it must have."""
+    groups = series.lock.groups[: series.lock.groups.index(group) + 1]
+    for path, content in contents.items():
+        if path.endswith(".py"):
+            wanted = tuple(s for g in groups for s in series.symbols.get(g, {}).get(path, ()))
+            if lacking := missing(path, content, wanted):
+                raise InvalidError(
+                    f"{path} lacks {', '.join(lacking)} once patched",
+                    remedy="correct the patch on the patched tree and export, "
+                    f"or patches/{series.base}/symbols.toml",
+                )
+
+
+def check(lock: Lock, wanted: Mapping[str, str], contents: Mapping[str, bytes]) -> None:
+    """Raises: InvalidError where `contents` are not the blobs that the lock holds."""
+    for path, blob in wanted.items():
+        if path not in contents or blob_id(contents[path]) != blob:
+            raise InvalidError(
+                f"the series of {lock.base} does not give the {path} that its lock holds",
+                remedy="restore patches/ with `git checkout -- patches`, or export again",
+            )

@@ -1,0 +1,41 @@
+"""Whether a patched file parses and holds what it must: flags, functions, parameters."""
+
+import ast
+
+from ltx2_patcher.values.errors import InvalidError
+
+
+def missing(path: str, source: bytes, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of `wanted` the Python file lacks.
+
+    A wanted symbol is a flag ("--gemma-4bit", standing as a string), a name with its classes
+    ("ModelLedger.text_encoder"), or a name with a parameter ("ModelLedger.__init__(gemma_4bit)").
+
+    Raises: InvalidError where the file does not parse.
+    """
+    try:
+        tree = ast.parse(source, path)
+    except (SyntaxError, ValueError) as error:
+        raise InvalidError(
+            f"{path} does not parse once patched: {error}",
+            remedy="the patch is wrong there: correct it on the patched tree and export",
+        ) from error
+    if not wanted:
+        return ()
+    flags = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    names = _names(tree, "")
+    return tuple(w for w in wanted if w not in (flags if w.startswith("-") else names))
+
+
+def _names(node: ast.AST, prefix: str) -> set[str]:
+    found: set[str] = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{prefix}{child.name}"
+            found.add(name)
+            if not isinstance(child, ast.ClassDef):
+                arguments = child.args
+                every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+                found |= {f"{name}({argument.arg})" for argument in every}
+            found |= _names(child, f"{name}.")
+    return found

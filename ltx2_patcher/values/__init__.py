@@ -1,0 +1,1 @@
+"""Frozen values and the errors; they import nothing of ours."""
