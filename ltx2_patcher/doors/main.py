@@ -1,0 +1,57 @@
+"""Parse, call one job, turn an error into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ltx2_patcher.doors import patching, running
+from ltx2_patcher.values.errors import PatcherError
+
+DESCRIPTION = """\
+Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
+(--gemma-4bit, --gemma-8bit), and keeps that patch set.
+"""
+
+
+def run() -> NoReturn:
+    """Entry point of the console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; the exit code says which class of error ended it (values/errors.py)."""
+    args = _parser().parse_args(arguments)
+    try:
+        code: int = args.verb(args)
+    except PatcherError as error:
+        if getattr(args, "json", False):
+            import json
+
+            failed = {"error": str(error), "remedy": error.remedy, "exit_code": error.exit_code}
+            print(json.dumps(failed))
+        print(f"ltx2-patcher: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away: nothing is left to say, also at the final flush.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ltx2-patcher",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    patching.register(verbs)
+    running.register(verbs)
+    return parser

@@ -1,0 +1,46 @@
+"""How results are shown: JSON for programs, plain lines for people."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+
+from ltx2_patcher.boundaries.store import Store
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The option that every verb has."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def show(args: Namespace, value: object, lines: Iterable[str]) -> None:
+    """Print `value` as JSON where that was asked for, else `lines`."""
+    if args.json:
+        print(json.dumps(plain(value), indent=1))
+    else:
+        for line in lines:
+            print(line)
+
+
+def plain(value: object) -> object:
+    """A value of ours as JSON takes it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def store() -> Store:
+    """The data of the repository that this package lies in."""
+    return Store(Path(__file__).resolve().parents[2])
