@@ -162,11 +162,28 @@ class Git:
             "log", "-z", "--first-parent", f"-{limit}", "--format=%H%n%P%n%cn <%ce>%n%s", tip
         ).out
         commits = []
-        for row in found.decode("utf-8", "replace").split("\0"):
-            identity, parents, committer, subject = row.strip("\n").split("\n", 3)
+        for row in found.decode("utf-8", "replace").split("\0")[:-1]:
+            identity, parents, committer, subject = row.split("\n", 3)
             ours = committer == IDENTITY
-            commits.append(PastCommit(identity, (parents.split() or [None])[0], ours, subject))
+            parent = parents.split()[0] if parents else None
+            commits.append(PastCommit(identity, parent, ours, subject))
         return commits
+
+    def commits_between(self, start: str, tip: str) -> list[str]:
+        """The first-parent commits after `start`, oldest first."""
+        out = self._run("rev-list", "--reverse", "--first-parent", f"{start}..{tip}").out
+        return out.decode().split()
+
+    def words(self, commit: str) -> tuple[bytes, str, str]:
+        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit."""
+        out = self._run("log", "-1", "--format=%an <%ae>%n%aD%n%B", commit).out
+        author, date, message = out.split(b"\n", 2)
+        return message.strip(b"\n") + b"\n", author.decode(), date.decode()
+
+    def dirty(self) -> list[str]:
+        """The tracked files that differ from HEAD, in the index or the working tree."""
+        out = self._run("diff-index", "-z", "--name-only", "HEAD").out
+        return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
     def build(self, parent: str | None, commits: Sequence[NewCommit]) -> list[str]:
         """Make `commits` on `parent`, touching no branch, index or file; their ids in order.

@@ -34,7 +34,9 @@ def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str | None]
                 "path": step.path,
                 "before": step.before,
                 "after": step.after,
-                "content": None if step.content is None else base64.b64encode(step.content).decode(),
+                "content": None
+                if step.content is None
+                else base64.b64encode(step.content).decode(),
             }
             for step in steps
         ],

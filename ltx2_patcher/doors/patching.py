@@ -83,3 +83,190 @@ def _place(parser: ArgumentParser) -> None:
 def _dry(parser: ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
     add_json(parser)
+
+
+def _apply(args: Namespace) -> int:
+    from ltx2_patcher.jobs.apply import apply_tree
+
+    data = store()
+    base = data.base(args.base or DEFAULT_BASE)
+    choice = {"upto": args.upto, "dry_run": args.dry_run}
+    if args.site_packages:
+        if args.onto_branch:
+            raise UsageError("--onto-branch goes with a tree", remedy="leave it out")
+        from ltx2_patcher.jobs.installed import apply_installed
+
+        done = apply_installed(data, base, args.site_packages, **choice)
+        show(
+            args, done, _applied(done, next_step=f"{args.site_packages} -m ltx_pipelines.distilled")
+        )
+        return 0
+    tree = args.tree
+    if tree is None:
+        from ltx2_patcher.jobs.obtain import obtain
+
+        with _progress(quiet=args.json) as progress:
+            obtained = obtain(data, base, args.source, progress)
+        tree = obtained.tree
+        if not args.json and obtained.fallback:
+            print(f"taking the published wheels: {obtained.fallback}")
+        if not args.json and obtained.fresh:
+            print(f"LTX-2 {base.name} from {obtained.source}: {tree}")
+    done = apply_tree(data, base, tree, onto_branch=args.onto_branch, **choice)
+    show(args, done, _applied(done, next_step=_NEXT if args.tree is None else _run_in(tree)))
+    return 0
+
+
+def _unapply(args: Namespace) -> int:
+    data = store()
+    if args.site_packages:
+        from ltx2_patcher.jobs.installed import installed_status, unapply_installed
+
+        asked = data.base(args.base) if args.base else None
+        base = data.base(installed_status(data, args.site_packages, asked).base)
+        done = unapply_installed(data, base, args.site_packages, dry_run=args.dry_run)
+    else:
+        from ltx2_patcher.jobs.apply import unapply_tree
+
+        tree = _tree(args)
+        status = _tree_status(args, tree)
+        done = unapply_tree(data, data.base(status.base), tree, dry_run=args.dry_run)
+    show(args, done, _removed(done))
+    return 0
+
+
+def _status(args: Namespace) -> int:
+    if args.site_packages:
+        from ltx2_patcher.jobs.installed import installed_status
+
+        asked = store().base(args.base) if args.base else None
+        status = installed_status(store(), args.site_packages, asked)
+    else:
+        status = _tree_status(args, _tree(args))
+    show(args, status, _standing(status))
+    return 0
+
+
+def _export(args: Namespace) -> int:
+    from ltx2_patcher.jobs.export import export, export_mailbox
+
+    data = store()
+    base = data.base(args.base)
+    if args.mbox:
+        count = export_mailbox(data, base, args.mbox, dry_run=args.dry_run)
+        written = {"base": base.name, "mails": count, "mbox": args.mbox}
+        show(args, written, [f"{count} mails for `git am` on {base.commit[:12]}: {args.mbox}"])
+        return 0
+    done = export(data, base, _tree(args), dry_run=args.dry_run)
+    lines = [f"{len(done.patches)} patches of {done.base}"]
+    lines += [f"  written  {path}" for path in done.changed]
+    lines += [f"  removed  {path}" for path in done.removed]
+    show(args, done, lines)
+    return 0
+
+
+def _lint(args: Namespace) -> int:
+    from ltx2_patcher.jobs.lint import lint
+
+    checked = lint(store())
+    show(args, checked, [f"{item.base}: {item.patches} patches, sound" for item in checked])
+    return 0
+
+
+def _tree(args: Namespace) -> Path:
+    from ltx2_patcher.jobs.obtain import checkout_path
+
+    if args.tree:
+        return Path(args.tree)
+    base = store().base(args.base or DEFAULT_BASE)
+    tree = checkout_path(store(), base)
+    if not tree.exists():
+        raise UsageError(
+            f"there is no checkout of {base.name} yet", remedy="run `make patch` first"
+        )
+    return tree
+
+
+def _tree_status(args: Namespace, tree: Path) -> Status:
+    from ltx2_patcher.jobs.apply import tree_status
+
+    data = store()
+    return tree_status(data, tree, data.base(args.base) if args.base else None)
+
+
+_NEXT = "make install   (once), then   .venv/bin/ltx2-patcher run distilled -- --help"
+
+
+def _run_in(tree: Path) -> str:
+    paths = ":".join(str(tree / f"packages/{name}/src") for name in ("ltx-core", "ltx-pipelines"))
+    return f"PYTHONPATH={paths} python -m ltx_pipelines.distilled --help"
+
+
+def _applied(done: Applied, *, next_step: str) -> Iterator[str]:
+    if done.finished:
+        yield f"finished what a run that was cut off had left: {len(done.finished)} files"
+    if done.action == "nothing to do":
+        yield f"nothing to do: {done.place} holds the series of {done.base} up to {done.group}"
+        return
+    for patch in done.patches:
+        yield f"  {patch.group:<12} {patch.name:<52} {patch.files:>3} files {patch.hunks:>3} hunks"
+    if done.overlay:
+        yield f"  {'':<12} {'overlay':<52} {len(done.overlay):>3} files"
+    yield (
+        f"{len(done.patches)} patches up to {done.group} on LTX-2 {done.base} in {done.place}"
+        f"{f', branch {done.branch}' if done.branch else ''}; every file is as the lock says"
+    )
+    yield f"next: {next_step}"
+
+
+def _removed(done: Applied) -> Iterator[str]:
+    if done.action == "nothing to do":
+        yield f"nothing to do: {done.place} is not patched"
+    else:
+        yield f"{done.place} is as it was before the patches"
+
+
+def _standing(status: Status) -> Iterator[str]:
+    judgement = status.judgement
+    group = f", up to {judgement.group}" if judgement.group else ""
+    yield f"{status.place}: {judgement.standing.value}{group}"
+    yield f"  base {status.base}, source {status.source}"
+    for name in status.patches:
+        yield f"  in      {name}"
+    for path in judgement.differing:
+        yield f"  differs {path}"
+    if status.cut_off:
+        yield "  a run was cut off here: run apply or unapply again to finish it"
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """A bar for each phase on stderr, made when there is something to show."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        shown: dict[str, Callable[[str, float], None]] = {}
+
+        def advance(phase: str, share: float) -> None:
+            if not quiet and not shown:
+                shown["bars"] = stack.enter_context(_bars())
+            if shown:
+                shown["bars"](phase, share)
+
+        yield advance
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, float], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(phase: str, share: float) -> None:
+            if phase not in tasks:
+                tasks[phase] = progress.add_task(f"{phase} upstream", total=1.0)
+            progress.update(tasks[phase], completed=share)
+
+        yield advance

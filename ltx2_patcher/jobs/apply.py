@@ -165,9 +165,7 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
             move = {"branch": head.ref, "new": ABSENT, "old": head.commit, "head": previous}
             journal.write(state, steps, move)
             _finish(repository)
-    return Applied(
-        lock.base, "removed", str(tree), None, previous, start, (), (), finished
-    )
+    return Applied(lock.base, "removed", str(tree), None, previous, start, (), (), finished)
 
 
 def _apply(

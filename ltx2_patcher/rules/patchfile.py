@@ -7,16 +7,17 @@ import re
 from email.parser import BytesHeaderParser
 from email.policy import default as mail_policy
 
-from unidiff import PatchSet
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
-from unidiff.patch import PatchedFile
+from unidiff.patch import PatchedFile, PatchSet
 
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.model import GROUPS, FileDiff, Hunk, Patch
 
 MAIL_START = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
 """First line of a canonical patch: git's fixed date, and a zeroed commit id."""
+
+_DIFF_START = b"\n\ndiff --git "
 
 _TRAILER = re.compile(r"^(Upstream-Status|Group): *(.*)$", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{40})\.\.([0-9a-f]{40}) 100644$", re.MULTILINE)
@@ -38,9 +39,9 @@ def parse_patch(name: str, data: bytes) -> Patch:
     if not data.startswith(MAIL_START):
         raise _invalid(name, "it does not start with the mail line of a canonical patch")
     head, gap, rest = data[len(MAIL_START) :].partition(b"\n\n")
-    body, cut, diff = rest.partition(b"\n---\n")
+    body, cut, diff = rest.partition(_DIFF_START)
     if not gap or not cut:
-        raise _invalid(name, "the message or the line that ends it is missing")
+        raise _invalid(name, "the message or the diff is missing")
     mail = BytesHeaderParser(policy=mail_policy).parsebytes(head + b"\n\n")
     if not (mail["From"] and mail["Date"] and mail["Subject"]):
         raise _invalid(name, "From, Date or Subject is missing")
@@ -66,7 +67,7 @@ def parse_patch(name: str, data: bytes) -> Patch:
         date=str(mail["Date"]),
         group=group,
         status=status,
-        diffs=_parse_diff(name, diff),
+        diffs=_parse_diff(name, _DIFF_START.lstrip() + diff),
         data=data,
     )
 
@@ -74,7 +75,8 @@ def parse_patch(name: str, data: bytes) -> Patch:
 def _parse_diff(name: str, diff: bytes) -> tuple[FileDiff, ...]:
     # Latin-1 maps each byte to one character and back, so no line is re-encoded; newline="\n"
     # keeps a CR inside its line.
-    text = diff.decode("latin-1")
+    # The empty line after a mail belongs to no hunk.
+    text = diff.decode("latin-1").rstrip("\n") + "\n"
     try:
         files = list(PatchSet(io.StringIO(text, newline="\n")))
     except (UnidiffParseError, ValueError, IndexError, AttributeError) as error:
@@ -105,10 +107,10 @@ def _file_diff(name: str, path: str, file: PatchedFile) -> FileDiff:
     ids = _INDEX.search(info)
     if ids is None or not len(file):
         raise _invalid(name, f"{path} has no full blob ids, is no plain file or has no hunks")
-    return FileDiff(path, ids[1], ids[2], tuple(_hunk(hunk) for hunk in file))
+    return FileDiff(path, ids[1], ids[2], tuple(_hunk(name, hunk) for hunk in file))
 
 
-def _hunk(raw: RawHunk) -> Hunk:
+def _hunk(name: str, raw: RawHunk) -> Hunk:
     old: list[bytes] = []
     new: list[bytes] = []
     sides: tuple[list[bytes], ...] = ()
@@ -117,6 +119,8 @@ def _hunk(raw: RawHunk) -> Hunk:
             for side in sides:
                 side[-1] = side[-1].removesuffix(b"\n")
             continue
+        if line.line_type not in (" ", "-", "+"):
+            raise _invalid(name, "a line of a hunk has no marker")
         sides = {" ": (old, new), "-": (old,), "+": (new,)}[line.line_type]
         for side in sides:
             side.append(line.value.encode("latin-1"))

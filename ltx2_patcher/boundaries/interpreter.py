@@ -1,0 +1,81 @@
+"""Asks another Python where it keeps upstream's packages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
+
+DISTRIBUTIONS = ("ltx-core", "ltx-pipelines")
+
+_QUESTION = """
+import importlib.metadata as metadata, json, sys
+found = {}
+for name in sys.argv[1:]:
+    try:
+        dist = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        found[name] = None
+        continue
+    record = [str(f) for f in dist.files or () if f.name == "RECORD"]
+    direct = json.loads(dist.read_text("direct_url.json") or "{}")
+    editable = direct.get("dir_info", {}).get("editable", False)
+    found[name] = {
+        "root": str(dist.locate_file("")),
+        "record": record[0] if record else None,
+        "editable": direct.get("url") if editable else None,
+    }
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Where an environment keeps upstream's packages."""
+
+    root: Path  # site-packages
+    records: dict[str, str]  # distribution -> path of its RECORD below root
+
+
+def installed(python: Path) -> Installed:
+    """Find ltx_core and ltx_pipelines of the environment of `python`.
+
+    Raises: UsageError where that is no Python or lacks a package; ConflictError where one is
+    installed editable (its files are a checkout's); OutsideError where Python can't be started.
+    """
+    done = call(
+        (str(python), "-c", _QUESTION, *DISTRIBUTIONS),
+        cwd=Path("/"),  # "-c" puts the working folder on the path
+        env=environment(without=("PYTHONPATH",)),
+        timeout_s=60,
+    )
+    try:
+        found = json.loads(done.out)
+    except ValueError as error:
+        raise UsageError(
+            f"{python} is not a Python interpreter: {done.last_words}",
+            remedy="name an environment's interpreter, such as .venv/bin/python",
+        ) from error
+    if lacking := [name for name in DISTRIBUTIONS if not found[name]]:
+        raise UsageError(
+            f"{python} has no {' and no '.join(lacking)} installed",
+            remedy="install both there first, or patch a checkout with --tree",
+        )
+    if editable := [item["editable"] for item in found.values() if item["editable"]]:
+        folder = editable[0].removeprefix("file://").split("/packages/")[0]
+        raise ConflictError(
+            f"{python} has upstream installed editable, from {folder}",
+            remedy=f"patch that checkout: ltx2-patcher apply --tree {folder}",
+        )
+    roots = {item["root"] for item in found.values()}
+    if len(roots) != 1 or not all(item["record"] for item in found.values()):
+        raise OutsideError(
+            f"{python}: upstream's packages are spread over {len(roots)} folders or have no RECORD",
+            remedy="reinstall both with pip in one environment",
+        )
+    return Installed(
+        Path(roots.pop()).resolve(), {name: item["record"] for name, item in found.items()}
+    )

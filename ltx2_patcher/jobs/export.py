@@ -1,0 +1,202 @@
+"""Write the commits of a patched tree back as the series, or the series as one mailbox."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx2_patcher.boundaries import disk, git
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.apply import OVERLAY_MESSAGE
+from ltx2_patcher.jobs.obtain import midnight
+from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.fit import apply_diff
+from ltx2_patcher.rules.lockfile import render_lock
+from ltx2_patcher.rules.mailbox import file_name, join_mails, overlay_mail, split_mails
+from ltx2_patcher.rules.patchfile import parse_patch
+from ltx2_patcher.rules.plan import check_symbols
+from ltx2_patcher.rules.seriesfile import render_series
+from ltx2_patcher.values.errors import ConflictError, InvalidError
+from ltx2_patcher.values.model import GROUPS, Base, Lock, LockedPatch, Patch, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What export wrote, or with a dry run would write."""
+
+    base: str
+    patches: tuple[str, ...]
+    changed: tuple[str, ...]  # files below patches/ whose bytes are new
+    removed: tuple[str, ...]
+
+
+def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Exported:
+    """Turn the commits on top of the base into canonical patches and the overlay.
+
+    Files that the base lacks belong to the overlay, as they are at the tip. A patch whose meaning
+    did not change keeps its bytes. Patches are written first, then the lock, the series file last.
+
+    Raises: ConflictError where the tree has no commits on top of the base, or edits not committed;
+    InvalidError where a commit is no canonical patch or the groups do not stack.
+    """
+    repository = git.Git(tree)
+    repository.refuse_if_busy()
+    head = repository.head()
+    start = _base_commit(repository, base, head.commit)
+    if dirty := repository.dirty():
+        raise ConflictError(
+            f"{tree} has edits that are not committed: {', '.join(dirty[:5])}",
+            remedy="commit them (`git commit --amend` into the patch they belong to), then export",
+        )
+    overlay, before = _overlay(repository, start, head.commit)
+    tip = _without(repository, start, head.commit, overlay)
+    mails = split_mails(repository.format_patches(start, tip))
+    if not mails:
+        raise ConflictError(
+            f"{tree} has no commits on top of {base.name}", remedy="apply the series there first"
+        )
+    patches = tuple(_kept(store, base.name, mail) for mail in mails)
+    lock = make_lock(base, patches, overlay, before)
+    series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
+    check_symbols(series, lock.groups[-1], _patched(series, before))
+    return _publish(store, series, dry_run=dry_run)
+
+
+def export_mailbox(store: Store, base: Base, path: Path, *, dry_run: bool = False) -> int:
+    """Write the whole series of a base, overlay first, for `git am`. Returns the count of mails."""
+    series = store.series(base.name)
+    overlay = overlay_mail(OVERLAY_MESSAGE, git.IDENTITY, midnight(base), series.overlay)
+    mails = [overlay, *(patch.data for patch in series.patches)]
+    if not dry_run:
+        disk.replace(path.absolute(), join_mails(mails))
+    return len(mails)
+
+
+def make_lock(
+    base: Base,
+    patches: tuple[Patch, ...],
+    overlay: Mapping[str, bytes],
+    before: Mapping[str, bytes],
+) -> Lock:
+    """The lock of a series on the contents `before` of the files it touches.
+
+    Raises: InvalidError where the groups do not stand in stacking order, a subject stands twice, or
+    a patch goes into the overlay; ConflictError where a patch does not fit.
+    """
+    order = [GROUPS.index(patch.group) for patch in patches]
+    if order != sorted(order):
+        raise InvalidError(
+            "the groups of the commits do not stand in stacking order",
+            remedy=f"reorder the commits: {', '.join(GROUPS)}",
+        )
+    if len({patch.name for patch in patches}) != len(patches):
+        raise InvalidError("two commits have the same subject", remedy="reword one of them")
+    now = dict(before)
+    after: dict[str, dict[str, str]] = {}
+    for group in GROUPS:
+        for patch in (p for p in patches if p.group == group):
+            now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
+        if group == GROUPS[0] or any(p.group == group for p in patches):
+            after[group] = {path: blob_id(data) for path, data in (now | dict(overlay)).items()}
+    return Lock(
+        base=base.name,
+        commit=base.commit,
+        patches={p.name: LockedPatch(hashlib.sha256(p.data).hexdigest(), p.group) for p in patches},
+        before={path: blob_id(data) for path, data in before.items()},
+        after=after,
+    )
+
+
+def _base_commit(repository: git.Git, base: Base, tip: str) -> str:
+    for commit in repository.history(tip):
+        if commit.id == base.commit or (commit.parent is None and commit.ours):
+            return commit.id
+    raise ConflictError(
+        f"{repository.tree} does not stand on {base.name}",
+        remedy=f"switch to a branch on top of upstream's commit {base.commit[:12]}",
+    )
+
+
+def _overlay(
+    repository: git.Git, start: str, tip: str
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The files that the base lacks, as at the tip, and the base's content of the others."""
+    changed = repository.changed(start, tip)
+    there = repository.entries(start, changed)
+    added = [path for path in changed if path not in there]
+    return repository.blobs(tip, added), repository.blobs(start, there)
+
+
+def _without(repository: git.Git, start: str, tip: str, overlay: Mapping[str, bytes]) -> str:
+    """The tip of the same commits without the overlay's files; a commit left empty is dropped."""
+    commits = []
+    chain = repository.commits_between(start, tip)
+    for parent, commit in zip([start, *chain], chain, strict=False):
+        paths = [path for path in repository.changed(parent, commit) if path not in overlay]
+        present = [path for path in paths if path in repository.entries(commit, paths)]
+        if gone := sorted(set(paths) - set(present) - _never_in(repository, start, paths)):
+            raise InvalidError(
+                f"commit {commit[:10]} removes {', '.join(gone)}",
+                remedy="patches change files only; undo the removal",
+            )
+        if present:
+            message, author, date = repository.words(commit)
+            files = repository.blobs(commit, present)
+            commits.append(git.NewCommit(message, author, date, files))
+    return repository.build(start, commits)[-1] if commits else start
+
+
+def _never_in(repository: git.Git, start: str, paths: list[str]) -> set[str]:
+    """Paths the base does not have: files of an earlier overlay that a later commit took back."""
+    return set(paths) - repository.entries(start, paths).keys()
+
+
+def _kept(store: Store, base: str, mail: bytes) -> Patch:
+    """The patch in a mail; with the old file's bytes where it says the same."""
+    patch = parse_patch("commit", mail)
+    name = file_name(patch.subject)
+    old = disk.read(store.patches / base / name)
+    if old is not None:
+        try:
+            known = parse_patch(name, old)
+        except InvalidError:
+            known = None  # a torn file is replaced by the fresh one
+        if known and _meaning(known) == _meaning(patch):
+            return known
+    return parse_patch(name, mail)
+
+
+def _meaning(patch: Patch) -> tuple[object, ...]:
+    ids = [(diff.path, diff.before, diff.after) for diff in patch.diffs]
+    return patch.subject, patch.body, patch.author, patch.date, ids
+
+
+def _patched(series: Series, before: Mapping[str, bytes]) -> dict[str, bytes]:
+    now = {**before, **series.overlay}
+    for patch in series.patches:
+        now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
+    return now
+
+
+def _publish(store: Store, series: Series, *, dry_run: bool) -> Exported:
+    folder = f"{series.base}"
+    files = {f"overlay/{path}": data for path, data in series.overlay.items()}
+    files |= {f"{folder}/{patch.name}": patch.data for patch in series.patches}
+    files[f"{folder}/lock.json"] = render_lock(series.lock)
+    files[f"{folder}/series"] = render_series(tuple(patch.name for patch in series.patches))
+    changed = tuple(p for p, data in files.items() if disk.read(store.patches / p) != data)
+    kept = {patch.name for patch in series.patches}
+    removed = [f"overlay/{path}" for path in store.overlay() if path not in series.overlay]
+    removed += [
+        f"{folder}/{path.name}"
+        for path in sorted((store.patches / folder).glob("*.patch"))
+        if path.name not in kept
+    ]
+    if not dry_run:
+        for path in changed:
+            disk.replace(store.patches / path, files[path])
+        for path in removed:
+            disk.remove(store.patches / path, below=store.patches)
+    return Exported(series.base, tuple(p.name for p in series.patches), changed, tuple(removed))

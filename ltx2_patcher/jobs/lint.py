@@ -1,0 +1,59 @@
+"""Check every series: each patch canonical, groups stacked, lock and overlay in step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.values.errors import InvalidError
+from ltx2_patcher.values.model import GROUPS, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """A sound series."""
+
+    base: str
+    patches: int
+
+
+def lint(store: Store) -> tuple[Linted, ...]:
+    """Check what can be checked without upstream.
+
+    Raises: InvalidError with the first thing that is wrong.
+    """
+    checked = []
+    for base in store.bases():
+        series = store.series(base.name)
+        _check(series, base.commit)
+        checked.append(Linted(base.name, len(series.patches)))
+    return tuple(checked)
+
+
+def _check(series: Series, commit: str) -> None:
+    lock, now = series.lock, dict(series.lock.before)
+    if lock.commit != commit or lock.base != series.base:
+        raise _wrong(series, f"the lock is of {lock.base} at {lock.commit[:12]}")
+    order = [GROUPS.index(patch.group) for patch in series.patches]
+    if order != sorted(order):
+        raise _wrong(series, "its groups do not stand in stacking order")
+    overlay = lock.after[lock.groups[0]].keys() - lock.before.keys()
+    for patch in series.patches:
+        if lock.patches[patch.name].group != patch.group:
+            raise _wrong(series, f"the lock holds another group for {patch.name}")
+        for diff in patch.diffs:
+            if now.get(diff.path) != diff.before:
+                raise _wrong(series, f"{patch.name} does not go on what stands before it")
+            now[diff.path] = diff.after
+        if lock.after[patch.group].keys() - overlay != lock.before.keys():
+            raise _wrong(series, f"the lock of {patch.group} holds other files than the base")
+    last = lock.after[lock.groups[-1]]
+    if any(last[path] != blob for path, blob in now.items()):
+        raise _wrong(series, "the lock ends at other contents than the patches")
+
+
+def _wrong(series: Series, what: str) -> InvalidError:
+    return InvalidError(
+        f"the series of {series.base} is not sound: {what}",
+        remedy="export it again from the patched tree with `ltx2-patcher export`",
+    )
