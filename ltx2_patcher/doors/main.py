@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
 from ltx2_patcher.doors import patching, running
 from ltx2_patcher.values.errors import PatcherError
+
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 DESCRIPTION = """\
 Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card

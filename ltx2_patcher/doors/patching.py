@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, _SubParsersAction
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from ltx2_patcher.doors.report import add_json, show, store
+from ltx2_patcher.doors.report import add_json, path, show, store
 from ltx2_patcher.values.errors import UsageError
 
+TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from ltx2_patcher.jobs.apply import Applied, Status
 
 DEFAULT_BASE = "1.0.0"
@@ -50,10 +49,10 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
         "export", help="write the commits of a patched tree back as the series, or as one mailbox"
     )
     export.add_argument("--base", default=DEFAULT_BASE)
-    export.add_argument("--tree", type=Path, metavar="DIR", help="default: the checkout in vendor/")
+    export.add_argument("--tree", type=path, metavar="DIR", help="default: the checkout in vendor/")
     export.add_argument(
         "--mbox",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="write the whole series, overlay first, as one file for plain `git am`; "
         "the tree is not looked at",
@@ -70,11 +69,11 @@ def _place(parser: ArgumentParser) -> None:
     parser.add_argument("--base", help=f"which upstream (default: {DEFAULT_BASE})")
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
-        "--tree", type=Path, metavar="DIR", help="a clone of your own (default: one in vendor/)"
+        "--tree", type=path, metavar="DIR", help="a clone of your own (default: one in vendor/)"
     )
     place.add_argument(
         "--site-packages",
-        type=Path,
+        type=path,
         metavar="PYTHON",
         help="the ltx_core and ltx_pipelines installed for this interpreter",
     )
@@ -103,9 +102,12 @@ def _apply(args: Namespace) -> int:
         return 0
     tree = args.tree
     if tree is None:
+        from ltx2_patcher.doors.progress import progress_bars
         from ltx2_patcher.jobs.obtain import obtain
+        from ltx2_patcher.rules.plan import group_named
 
-        with _progress(quiet=args.json) as progress:
+        group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
+        with progress_bars(quiet=args.json) as progress:
             obtained = obtain(data, base, args.source, progress)
         tree = obtained.tree
         if not args.json and obtained.fallback:
@@ -177,14 +179,15 @@ def _tree(args: Namespace) -> Path:
     from ltx2_patcher.jobs.obtain import checkout_path
 
     if args.tree:
-        return Path(args.tree)
+        tree: Path = args.tree
+        return tree
     base = store().base(args.base or DEFAULT_BASE)
-    tree = checkout_path(store(), base)
-    if not tree.exists():
+    checkout = checkout_path(store(), base)
+    if not checkout.exists():
         raise UsageError(
             f"there is no checkout of {base.name} yet", remedy="run `make patch` first"
         )
-    return tree
+    return checkout
 
 
 def _tree_status(args: Namespace, tree: Path) -> Status:
@@ -237,36 +240,3 @@ def _standing(status: Status) -> Iterator[str]:
         yield f"  differs {path}"
     if status.cut_off:
         yield "  a run was cut off here: run apply or unapply again to finish it"
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str, float], None]]:
-    """A bar for each phase on stderr, made when there is something to show."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        shown: dict[str, Callable[[str, float], None]] = {}
-
-        def advance(phase: str, share: float) -> None:
-            if not quiet and not shown:
-                shown["bars"] = stack.enter_context(_bars())
-            if shown:
-                shown["bars"](phase, share)
-
-        yield advance
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str, float], None]]:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(phase: str, share: float) -> None:
-            if phase not in tasks:
-                tasks[phase] = progress.add_task(f"{phase} upstream", total=1.0)
-            progress.update(tasks[phase], completed=share)
-
-        yield advance

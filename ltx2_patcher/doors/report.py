@@ -1,15 +1,17 @@
-"""How results are shown: JSON for programs, plain lines for people."""
+"""How results are shown: JSON for programs, plain lines for people.
+
+Imported by every door at start, so it imports nothing slow itself.
+"""
 
 from __future__ import annotations
 
-import json
-from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
-from pathlib import Path
+TYPE_CHECKING = False  # typing itself is slow to import; type checkers know this name
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
+    from pathlib import Path
 
-from ltx2_patcher.boundaries.store import Store
+    from ltx2_patcher.boundaries.store import Store
 
 
 def add_json(parser: ArgumentParser) -> None:
@@ -20,6 +22,8 @@ def add_json(parser: ArgumentParser) -> None:
 def show(args: Namespace, value: object, lines: Iterable[str]) -> None:
     """Print `value` as JSON where that was asked for, else `lines`."""
     if args.json:
+        import json
+
         print(json.dumps(plain(value), indent=1))
     else:
         for line in lines:
@@ -28,6 +32,11 @@ def show(args: Namespace, value: object, lines: Iterable[str]) -> None:
 
 def plain(value: object) -> object:
     """A value of ours as JSON takes it."""
+    from collections.abc import Mapping
+    from dataclasses import fields, is_dataclass
+    from enum import Enum
+    from pathlib import Path
+
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -41,6 +50,17 @@ def plain(value: object) -> object:
     return value
 
 
+def path(text: str) -> Path:
+    """An argument that names a file or folder."""
+    from pathlib import Path
+
+    return Path(text)
+
+
 def store() -> Store:
     """The data of the repository that this package lies in."""
+    from pathlib import Path
+
+    from ltx2_patcher.boundaries.store import Store
+
     return Store(Path(__file__).resolve().parents[2])

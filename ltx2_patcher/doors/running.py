@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, _SubParsersAction
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction
 
 
 def register(verbs: _SubParsersAction[ArgumentParser]) -> None:

@@ -1,0 +1,64 @@
+# The two commands people type are `make patch` and `make test`; the rest is for maintainers.
+# Variables: BASE, SOURCE (auto, git, pypi), UPTO (a group of the series), TREE (a clone of your
+# own), VERIFY=1 (verify after patching), PYTHON (3.11 or newer).
+
+PYTHON ?= python3
+BASE ?= 1.0.0
+SOURCE ?= auto
+UPTO ?=
+TREE ?=
+VERIFY ?=
+
+VENV := .venv
+PATCHER := $(VENV)/bin/ltx2-patcher
+ENV := vendor/env-$(BASE)
+
+.PHONY: patch install verify test test-all check bench clean
+
+patch: $(VENV)/.tool
+	@$(PATCHER) apply --base $(BASE) $(if $(TREE),--tree "$(TREE)",--source $(SOURCE)) \
+	  $(if $(UPTO),--upto $(UPTO))
+	@$(if $(VERIFY),$(MAKE) --no-print-directory verify,:)
+
+install: $(VENV)/.tool
+	@$(PATCHER) install --base $(BASE)
+
+verify: patch install
+	$(ENV)/bin/python -m verify
+
+test: $(VENV)/.dev $(ENV)/.tests
+	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python -m "not slow and not gpu"
+
+test-all: $(VENV)/.dev $(ENV)/.tests
+	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python -m "not gpu"
+
+check: $(VENV)/.dev $(ENV)/.tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(PATCHER) lint
+	@$(MAKE) --no-print-directory test
+
+bench: $(VENV)/.dev $(ENV)/.tests
+	$(VENV)/bin/python -m tests.bench --env $(ENV)/bin/python
+
+clean:
+	rm -rf $(VENV) build
+
+# The tool alone: what `make patch` needs.
+$(VENV)/.tool: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.tool
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+# The environment of a base, with what its tests need beside it.
+$(ENV)/.tests: $(VENV)/.tool vendor/upstream.toml
+	@$(PATCHER) apply --base $(BASE) --source $(SOURCE)
+	@$(PATCHER) install --base $(BASE)
+	@$(ENV)/bin/python -m pip install -q --disable-pip-version-check pytest==9.2.0 hypothesis==6.170.15
+	@touch $@
