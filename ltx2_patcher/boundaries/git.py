@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ class Git:
                 f"{self.tree} is in the middle of something ({found[0]})",
                 remedy="finish or abort it (`git status` says how), then try again",
             )
-        if (self.directory / "index.lock").exists():
+        if not _gone(self.directory / "index.lock", wait_s=5):
             raise BusyError(
                 f"git is at work in {self.tree} (index.lock)",
                 remedy="wait for it to end; if none runs, remove .git/index.lock",
@@ -182,7 +183,8 @@ class Git:
 
     def dirty(self) -> list[str]:
         """The tracked files that differ from HEAD, in the index or the working tree."""
-        out = self._run("diff-index", "-z", "--name-only", "HEAD").out
+        # The porcelain compares contents where only times differ, as after a copy.
+        out = self._run("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "HEAD").out
         return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
     def build(self, parent: str | None, commits: Sequence[NewCommit]) -> list[str]:
@@ -271,10 +273,21 @@ class Git:
             stdin=stdin,
             cwd=self.tree,
             env=_sealed_environment(),
+            own_session=True,  # a git that is killed with us would leave its lock files
         )
         if done.code not in ok:
             raise _failed(self.tree, arguments, done)
         return done
+
+
+def _gone(path: Path, *, wait_s: float) -> bool:
+    """Whether nothing stands at `path`, or what does goes away in time."""
+    deadline = time.monotonic() + wait_s
+    while path.exists():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def git_directory(tree: Path) -> Path:

@@ -34,14 +34,25 @@ def call(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
+    own_session: bool = False,
 ) -> Done:
     """Run to the end and capture.
+
+    With `own_session` a signal to our process group does not reach the child: a short step that
+    must not stop half-way runs to its end also when we are interrupted.
 
     Raises: OutsideError where the program is missing or outlasts `timeout_s` (it is killed then).
     """
     try:
         done = subprocess.run(
-            argv, input=stdin, cwd=cwd, env=env, timeout=timeout_s, capture_output=True, check=False
+            argv,
+            input=stdin,
+            cwd=cwd,
+            env=env,
+            timeout=timeout_s,
+            start_new_session=own_session,
+            capture_output=True,
+            check=False,
         )
     except FileNotFoundError as error:
         raise OutsideError(

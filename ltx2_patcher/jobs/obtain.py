@@ -56,10 +56,11 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
     with disk.locked(store.vendor / ".lock"):
         if tree.exists():  # a second run made it while this one waited
             return _existing(tree, base, source)
-        partial = tree.with_name(f".{tree.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        with disk.translated(partial):
-            partial.mkdir(parents=True)
+        for left in store.vendor.glob(f".{tree.name}.*"):  # by runs that were cut off
+            shutil.rmtree(left, ignore_errors=True)
+        with disk.translated(store.vendor):
+            partial = Path(tempfile.mkdtemp(prefix=f".{tree.name}.", dir=store.vendor))
+            partial.chmod(0o755)
         try:
             taken, fallback = _fill(partial, base, source, progress)
             with disk.translated(tree):

@@ -1,0 +1,133 @@
+"""Real upstream for every test: from its wheels everywhere, from its git history where it answers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.obtain import obtain
+from ltx2_patcher.values.errors import OutsideError
+from ltx2_patcher.values.model import Base
+
+ROOT = Path(__file__).parents[1]
+BASE = "1.0.0"
+
+
+@pytest.fixture(scope="session")
+def store() -> Store:
+    """The repository's own series."""
+    return Store(ROOT)
+
+
+@pytest.fixture(scope="session")
+def base(store: Store) -> Base:
+    return store.base(BASE)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
+    """The base from its wheels, as `make patch SOURCE=pypi` lays it out. Copy it, don't change it."""
+    return _obtained(tmp_path_factory, base, "pypi")
+
+
+@pytest.fixture(scope="session")
+def cloned(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
+    """The base from upstream's git. Copy it, don't change it."""
+    try:
+        return _obtained(tmp_path_factory, base, "git")
+    except OutsideError as error:
+        pytest.skip(f"upstream's history: {error}")
+
+
+def _obtained(factory: pytest.TempPathFactory, base: Base, source: str) -> Path:
+    folder = factory.mktemp(source)
+    (folder / "vendor").mkdir()
+    return obtain(Store(folder), base, source, lambda _phase, _share: None).tree  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tree(tmp_path: Path, published: Path) -> Path:
+    """A private copy of the base from its wheels, on a branch of the user's."""
+    copy = tmp_path / "tree"
+    shutil.copytree(published, copy, symlinks=True)
+    git(copy, "switch", "-q", "-c", "work")
+    return copy
+
+
+@pytest.fixture
+def copied_store(tmp_path: Path) -> Store:
+    """A private copy of patches/ and vendor/upstream.toml, to break."""
+    root = tmp_path / "repository"
+    shutil.copytree(ROOT / "patches", root / "patches")
+    (root / "vendor").mkdir()
+    shutil.copy(ROOT / "vendor/upstream.toml", root / "vendor")
+    return Store(root)
+
+
+@pytest.fixture(autouse=True)
+def sealed_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test meets the developer's git configuration, except where it obtains upstream."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_AUTHOR_NAME", "A User")
+        patch.setenv("GIT_AUTHOR_EMAIL", "user@example.invalid")
+        patch.setenv("GIT_COMMITTER_NAME", "A User")
+        patch.setenv("GIT_COMMITTER_EMAIL", "user@example.invalid")
+        yield
+
+
+def git(tree: Path, *arguments: str) -> str:
+    """Run git as the user would."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=tree, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def world(tree: Path) -> dict[str, object]:
+    """All that a user can lose in a working tree: refs, HEAD, index, stash and every file."""
+    return {
+        "head": (tree / ".git/HEAD").read_text(),
+        "refs": git(tree, "for-each-ref", "--format=%(refname) %(objectname)"),
+        "index": git(tree, "ls-files", "-s", "-v"),
+        "status": git(tree, "status", "--porcelain=v2", "--untracked-files=all", "--ignored"),
+        "stash": git(tree, "stash", "list"),
+        "files": files(tree),
+    }
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Mode and content of every file below `folder`, git's own left out."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mode, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(folder).parts[:1]
+    }
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def patcher() -> Run:
+    """Run the command line in a process of its own."""
+
+    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+        import sys
+
+        return subprocess.run(
+            [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            **options,  # type: ignore[call-overload]
+        )
+
+    return run

@@ -1,0 +1,383 @@
+"""The series on a user's tree: what is the user's stays, what is ours comes and goes exactly."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import shutil
+import subprocess
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.apply import apply_tree, tree_status, unapply_tree
+from ltx2_patcher.jobs.export import export, export_mailbox
+from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.values.errors import (
+    BusyError,
+    ConflictError,
+    InvalidError,
+    PatcherError,
+    UsageError,
+)
+from ltx2_patcher.values.model import Base, Standing
+from tests.conftest import BASE, files, git, world
+
+LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
+
+
+def test_apply_gives_what_the_lock_says_and_unapply_takes_it_back(
+    store: Store, base: Base, tree: Path
+) -> None:
+    before = world(tree)
+    done = apply_tree(store, base, tree)
+    lock = store.lock(BASE)
+    assert done.action == "applied" and done.group == lock.groups[-1]
+    for path, blob in lock.after[lock.groups[-1]].items():
+        data = (tree / path).read_bytes()
+        assert blob_id(data) == blob == git(tree, "rev-parse", f"HEAD:{path}")
+        if path.endswith(".py"):
+            ast.parse(data)
+    assert git(tree, "status", "--porcelain") == ""
+    assert git(tree, "symbolic-ref", "--short", "HEAD") == "ltx2-patcher/1.0.0"
+    assert git(tree, "rev-list", "--count", "work..HEAD") == str(len(lock.patches) + 1)
+    assert tree_status(store, tree, None).judgement.standing is Standing.PATCHED
+    assert apply_tree(store, base, tree).action == "nothing to do"
+    assert unapply_tree(store, base, tree).action == "removed"
+    assert world(tree) == before
+    assert unapply_tree(store, base, tree).action == "nothing to do"
+
+
+def test_the_commits_are_the_same_everywhere(store: Store, base: Base, published: Path, tmp_path: Path) -> None:
+    tips = []
+    for name in ("a", "b"):
+        shutil.copytree(published, tmp_path / name)
+        git(tmp_path / name, "config", "user.name", name)
+        tips.append(apply_tree(store, base, tmp_path / name).tip)
+    assert tips[0] == tips[1]
+
+
+def test_git_and_wheels_give_the_same_sources(
+    store: Store, base: Base, tree: Path, cloned: Path, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(cloned, clone, symlinks=True)
+    for place in (tree, clone):
+        apply_tree(store, base, place)
+    for package in ("ltx-core", "ltx-pipelines"):
+        src = f"packages/{package}/src"
+        assert git(tree, "rev-parse", f"HEAD:{src}") == git(clone, "rev-parse", f"HEAD:{src}")
+
+
+def test_each_group_can_be_the_last_and_one_goes_on_from_it(
+    store: Store, base: Base, tree: Path
+) -> None:
+    lock = store.lock(BASE)
+    for group in (*lock.groups, *reversed(lock.groups[:-1])):
+        done = apply_tree(store, base, tree, upto=group)
+        assert done.group == group
+        assert tree_status(store, tree, base).judgement.group in _same_state(store, group)
+        assert git(tree, "status", "--porcelain") == ""
+    whole = apply_tree(store, base, tree)
+    assert whole.tip == git(tree, "rev-parse", "HEAD")
+
+
+def _same_state(store: Store, group: str) -> set[str]:
+    after = store.lock(BASE).after
+    return {other for other, blobs in after.items() if blobs == after[group]}
+
+
+def test_what_is_the_users_stays(store: Store, base: Base, tree: Path) -> None:
+    """Commits, staged and unstaged edits, untracked files, a stash and a tag of the user's."""
+    note = tree / "packages/ltx-core/src/ltx_core/tools.py"
+    note.write_text(note.read_text() + "# stashed\n")
+    git(tree, "stash")
+    (tree / "mine.txt").write_text("mine\n")
+    git(tree, "add", "mine.txt")
+    git(tree, "commit", "-q", "-m", "Mine")
+    git(tree, "tag", "v-mine")
+    (tree / "staged.txt").write_text("staged\n")
+    git(tree, "add", "staged.txt")
+    note.write_text(note.read_text() + "# edited\n")
+    (tree / "loose.txt").write_text("loose\n")
+    before = world(tree)
+    apply_tree(store, base, tree)
+    assert git(tree, "rev-parse", "work") in str(before["refs"])
+    assert git(tree, "stash", "list") == before["stash"]
+    assert git(tree, "diff", "--name-only") == "packages/ltx-core/src/ltx_core/tools.py"
+    assert git(tree, "diff", "--cached", "--name-only") == "staged.txt"
+    assert git(tree, "log", "-1", "--format=%s", "HEAD~" + git(tree, "rev-list", "--count", "work..HEAD")) == "Mine"
+    unapply_tree(store, base, tree)
+    assert world(tree) == before
+
+
+@pytest.mark.parametrize("state", ["edited", "staged", "untracked", "committed", "removed", "link"])
+def test_edits_where_a_patch_must_go_stop_it(
+    store: Store, base: Base, tree: Path, state: str
+) -> None:
+    target = tree / LEDGER
+    if state == "untracked":
+        overlay = next(p for p in store.lock(BASE).paths if p not in store.lock(BASE).before)
+        (tree / overlay).parent.mkdir(parents=True, exist_ok=True)
+        (tree / overlay).write_text("mine\n")
+    elif state == "removed":
+        target.unlink()
+    elif state == "link":
+        target.rename(tree / "moved.py")
+        target.symlink_to(tree / "moved.py")
+    else:
+        target.write_text(target.read_text().replace("class ModelLedger", "class ModelLedger "))
+        if state in ("staged", "committed"):
+            git(tree, "add", LEDGER)
+        if state == "staged":
+            target.write_bytes(subprocess.check_output(["git", "show", f"HEAD:{LEDGER}"], cwd=tree))
+        if state == "committed":
+            git(tree, "commit", "-q", "-m", "Mine")
+    before = world(tree)
+    with pytest.raises(ConflictError) as caught:
+        apply_tree(store, base, tree)
+    assert caught.value.remedy
+    assert world(tree) == before
+
+
+def test_commits_on_top_of_the_patches_are_never_dropped(
+    store: Store, base: Base, tree: Path
+) -> None:
+    apply_tree(store, base, tree, upto="gemma-quant")
+    (tree / "mine.txt").write_text("mine\n")
+    git(tree, "add", "mine.txt")
+    git(tree, "commit", "-q", "-m", "Mine on top")
+    before = world(tree)
+    for attempt in (lambda: apply_tree(store, base, tree), lambda: unapply_tree(store, base, tree)):
+        with pytest.raises(ConflictError, match="Mine on top"):
+            attempt()
+        assert world(tree) == before
+    # The way out that the error names.
+    git(tree, "switch", "-q", "--detach", "work")
+    done = apply_tree(store, base, tree, onto_branch="again")
+    assert (done.action, done.branch) == ("applied", "again")
+    assert git(tree, "log", "-1", "--format=%s", "ltx2-patcher/1.0.0") == "Mine on top"
+
+
+def test_a_branch_of_that_name_with_a_users_commit_is_left_alone(
+    store: Store, base: Base, tree: Path
+) -> None:
+    git(tree, "branch", "ltx2-patcher/1.0.0")
+    git(tree, "switch", "-q", "ltx2-patcher/1.0.0")
+    git(tree, "commit", "-q", "--allow-empty", "-m", "Mine")
+    git(tree, "switch", "-q", "work")
+    before = world(tree)
+    with pytest.raises(ConflictError, match="--onto-branch|already"):
+        apply_tree(store, base, tree)
+    assert world(tree) == before
+
+
+def test_another_commit_of_upstream_is_refused(store: Store, base: Base, tree: Path) -> None:
+    path = tree / LEDGER
+    path.write_text("# rewritten upstream\n" + path.read_text())
+    git(tree, "commit", "-q", "-a", "-m", "Upstream moves on")
+    with pytest.raises(ConflictError, match="is not LTX-2 1.0.0 where the patches go"):
+        apply_tree(store, base, tree)
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "bare", "empty"])
+def test_a_folder_that_is_no_checkout_is_refused(
+    store: Store, base: Base, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "place"
+    if kind == "file":
+        place.write_text("")
+    elif kind == "bare":
+        git(tmp_path, "init", "-q", "--bare", "place")
+    elif kind == "empty":
+        git(tmp_path, "init", "-q", "place")
+    with pytest.raises(PatcherError) as caught:
+        apply_tree(store, base, place)
+    assert caught.value.remedy
+
+
+def test_a_dry_run_changes_nothing_and_tells_the_same(store: Store, base: Base, tree: Path) -> None:
+    before = world(tree)
+    told = apply_tree(store, base, tree, dry_run=True)
+    assert world(tree) == before
+    done = apply_tree(store, base, tree)
+    assert told == replace(done, tip=None)
+    after = world(tree)
+    unapply_tree(store, base, tree, dry_run=True)
+    assert world(tree) == after
+
+
+def test_the_users_hooks_filters_and_signing_change_nothing(
+    store: Store, base: Base, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tmp_path / "plain"
+    shutil.copytree(tree, plain)
+    tip = apply_tree(store, base, plain).tip
+    marker = tmp_path / "hook-ran"
+    for name in ("pre-commit", "post-checkout", "reference-transaction", "post-index-change"):
+        hook = tree / ".git/hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {marker}\nexit 1\n")
+        hook.chmod(0o755)
+    odd = tmp_path / "odd.gitconfig"
+    odd.write_text(
+        "[commit]\ngpgSign = true\n[gpg]\nprogram = false\n[core]\nautocrlf = true\n"
+        "[diff]\nexternal = false\nnoprefix = true\n[user]\nname = Odd\nemail = odd@odd.invalid\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(odd))
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    assert apply_tree(store, base, tree).tip == tip
+    assert not marker.exists()
+    assert files(tree) == files(plain)
+
+
+@pytest.mark.parametrize("state", ["rebase-merge", "MERGE_HEAD", "BISECT_LOG", "index.lock"])
+def test_a_tree_in_the_middle_of_something_is_left_alone(
+    store: Store, base: Base, tree: Path, state: str
+) -> None:
+    (tree / ".git" / state).write_text("")
+    before = world(tree)
+    with pytest.raises(BusyError):
+        apply_tree(store, base, tree)
+    assert world(tree) == before
+
+
+def test_it_works_in_a_linked_worktree(
+    store: Store, base: Base, tree: Path, tmp_path: Path
+) -> None:
+    git(tree, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    before = world(tree)
+    assert apply_tree(store, base, tmp_path / "linked").action == "applied"
+    assert git(tmp_path / "linked", "status", "--porcelain") == ""
+    assert unapply_tree(store, base, tmp_path / "linked").action == "removed"
+    assert {**world(tree), "refs": None} == {**before, "refs": None}
+
+
+def test_an_older_series_is_replaced_by_the_newer(
+    copied_store: Store, store: Store, base: Base, tree: Path
+) -> None:
+    """What `make patch` meets after the repository was updated."""
+    _shorten(copied_store, base, tree.parent)
+    old = apply_tree(copied_store, base, tree)
+    assert old.action == "applied" and len(old.patches) < len(store.lock(BASE).patches)
+    done = apply_tree(store, base, tree)
+    assert done.action == "applied" and git(tree, "status", "--porcelain") == ""
+    assert git(tree, "rev-list", "--count", "work..HEAD") == str(len(done.patches) + 1)
+    unapply_tree(store, base, tree)
+    assert git(tree, "symbolic-ref", "--short", "HEAD") == "work"
+
+
+def _shorten(shorter: Store, base: Base, folder: Path) -> None:
+    """Drop the last patch and export the rest, with another overlay file."""
+    scratch = folder / "scratch"
+    shutil.copytree(folder / "tree", scratch)
+    apply_tree(shorter, base, scratch)
+    git(scratch, "reset", "-q", "--hard", "HEAD~1")
+    extra = scratch / "packages/ltx-core/src/ltx_core/text_encoders/gemma/once_was_ours.py"
+    extra.write_text("ONCE = 1\n")
+    git(scratch, "add", ".")
+    git(scratch, "commit", "-q", "--amend", "--no-edit")
+    symbols = shorter.patches / BASE / "symbols.toml"
+    symbols.write_text("")
+    export(shorter, base, scratch)
+
+
+def test_the_mailbox_gives_the_same_tree_by_git_am(
+    store: Store, base: Base, tree: Path, published: Path, tmp_path: Path
+) -> None:
+    count = export_mailbox(store, base, tmp_path / "series.mbox")
+    apply_tree(store, base, tree)
+    other = tmp_path / "other"
+    shutil.copytree(published, other)
+    git(other, "am", "-q", str(tmp_path / "series.mbox"))
+    assert git(other, "rev-parse", "HEAD^{tree}") == git(tree, "rev-parse", "HEAD^{tree}")
+    assert count == len(store.lock(BASE).patches) + 1
+
+
+def test_export_gives_the_patches_back_byte_for_byte(
+    copied_store: Store, base: Base, tree: Path
+) -> None:
+    apply_tree(copied_store, base, tree)
+    before = files(copied_store.patches)
+    assert export(copied_store, base, tree).changed == ()
+    assert files(copied_store.patches) == before
+    for patch in (copied_store.patches / BASE).glob("*.patch"):
+        patch.unlink()
+    (copied_store.patches / BASE / "lock.json").unlink()
+    export(copied_store, base, tree)
+    assert files(copied_store.patches) == before
+
+
+def test_export_refuses_what_is_no_series(copied_store: Store, base: Base, tree: Path) -> None:
+    before = files(copied_store.patches)
+    with pytest.raises(ConflictError, match="no commits on top"):
+        export(copied_store, base, tree)
+    apply_tree(copied_store, base, tree)
+    (tree / LEDGER).write_text("# edit\n")
+    with pytest.raises(ConflictError, match="not committed"):
+        export(copied_store, base, tree)
+    git(tree, "commit", "-q", "-a", "-m", "No reason given")
+    with pytest.raises(InvalidError, match="not a patch of this series"):
+        export(copied_store, base, tree)
+    assert files(copied_store.patches) == before
+
+
+def test_a_changed_patch_or_overlay_is_refused_before_anything(
+    copied_store: Store, base: Base, tree: Path
+) -> None:
+    before = world(tree)
+    lock = copied_store.lock(BASE)
+    overlay = next(p for p in lock.paths if p not in lock.before)
+    for path in (BASE + "/" + next(iter(lock.patches)), f"overlay/{overlay}"):
+        target = copied_store.patches / path
+        whole = target.read_bytes()
+        target.write_bytes(whole[:-20])
+        with pytest.raises(InvalidError, match="is not what the lock"):
+            apply_tree(copied_store, base, tree)
+        target.write_bytes(whole)
+    assert world(tree) == before
+
+
+def test_a_patch_that_does_not_fit_says_which_hunk_and_what_stands_there(
+    copied_store: Store, base: Base, tree: Path
+) -> None:
+    folder = copied_store.patches / BASE
+    name = next(n for n in copied_store.lock(BASE).patches if LEDGER.encode() in (folder / n).read_bytes())
+    data = (folder / name).read_bytes()
+    line = next(row for row in data.split(b"\n") if row.startswith(b"     ") and len(row) > 12)
+    (folder / name).write_bytes(data.replace(line, line + b" changed", 1))
+    lock = (folder / "lock.json").read_text()
+    digests = [hashlib.sha256(d).hexdigest() for d in (data, (folder / name).read_bytes())]
+    (folder / "lock.json").write_text(lock.replace(*digests))
+    before = world(tree)
+    with pytest.raises(ConflictError, match=rf"{name} does not fit: .*\.py, hunk @@ .* and is ") as caught:
+        apply_tree(copied_store, base, tree)
+    assert "changed" in str(caught.value)
+    assert world(tree) == before
+
+
+def test_unknown_names_come_with_the_near_ones(store: Store, base: Base, tree: Path) -> None:
+    with pytest.raises(UsageError, match="no group") as caught:
+        apply_tree(store, base, tree, upto="gemma-qant")
+    assert "gemma-quant" in caught.value.remedy
+    with pytest.raises(UsageError, match="no base") as caught:
+        store.base("1.0.1")
+    assert "1.0.0" in caught.value.remedy
+
+
+def test_two_at_once_do_it_once(store: Store, base: Base, tree: Path) -> None:
+    actions: list[str] = []
+
+    def job() -> None:
+        actions.append(apply_tree(store, base, tree).action)
+
+    threads = [threading.Thread(target=job) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(actions) == ["applied", "nothing to do"]
+    assert git(tree, "status", "--porcelain") == ""
