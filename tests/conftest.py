@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,39 @@ def tree(tmp_path: Path, published: Path) -> Path:
     return copy
 
 
+@dataclass(frozen=True)
+class Environment:
+    """An environment with upstream's two wheels in it, and nothing else."""
+
+    python: Path
+    site: Path
+
+
+@pytest.fixture
+def environment(tmp_path: Path, wheels: Path) -> Environment:
+    return make_environment(tmp_path / "env", wheels)
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    names = [f"{w.distribution}=={w.version}" for w in base.wheels]
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
+    subprocess.run([*pip, *names], check=True, capture_output=True)
+    return folder
+
+
+def make_environment(folder: Path, wheels: Path) -> Environment:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin/python"
+    site = folder / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+    flags = ["--no-deps", "--no-index", "--no-compile"]
+    paths = [str(path) for path in wheels.glob("*.whl")]
+    subprocess.run([*pip, *flags, *paths], check=True, capture_output=True)
+    return Environment(python, site)
+
+
 @pytest.fixture
 def copied_store(tmp_path: Path) -> Store:
     """A private copy of patches/ and vendor/upstream.toml, to break."""
@@ -84,9 +119,7 @@ def sealed_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def git(tree: Path, *arguments: str) -> str:
     """Run git as the user would."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=tree, check=True, capture_output=True, text=True
-    )
+    done = subprocess.run(["git", *arguments], cwd=tree, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
@@ -119,8 +152,6 @@ def patcher() -> Run:
     """Run the command line in a process of its own."""
 
     def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-        import sys
-
         return subprocess.run(
             [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
             capture_output=True,

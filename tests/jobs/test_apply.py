@@ -51,7 +51,9 @@ def test_apply_gives_what_the_lock_says_and_unapply_takes_it_back(
     assert unapply_tree(store, base, tree).action == "nothing to do"
 
 
-def test_the_commits_are_the_same_everywhere(store: Store, base: Base, published: Path, tmp_path: Path) -> None:
+def test_the_commits_are_the_same_everywhere(
+    store: Store, base: Base, published: Path, tmp_path: Path
+) -> None:
     tips = []
     for name in ("a", "b"):
         shutil.copytree(published, tmp_path / name)
@@ -109,7 +111,16 @@ def test_what_is_the_users_stays(store: Store, base: Base, tree: Path) -> None:
     assert git(tree, "stash", "list") == before["stash"]
     assert git(tree, "diff", "--name-only") == "packages/ltx-core/src/ltx_core/tools.py"
     assert git(tree, "diff", "--cached", "--name-only") == "staged.txt"
-    assert git(tree, "log", "-1", "--format=%s", "HEAD~" + git(tree, "rev-list", "--count", "work..HEAD")) == "Mine"
+    assert (
+        git(
+            tree,
+            "log",
+            "-1",
+            "--format=%s",
+            "HEAD~" + git(tree, "rev-list", "--count", "work..HEAD"),
+        )
+        == "Mine"
+    )
     unapply_tree(store, base, tree)
     assert world(tree) == before
 
@@ -345,7 +356,9 @@ def test_a_patch_that_does_not_fit_says_which_hunk_and_what_stands_there(
     copied_store: Store, base: Base, tree: Path
 ) -> None:
     folder = copied_store.patches / BASE
-    name = next(n for n in copied_store.lock(BASE).patches if LEDGER.encode() in (folder / n).read_bytes())
+    name = next(
+        n for n in copied_store.lock(BASE).patches if LEDGER.encode() in (folder / n).read_bytes()
+    )
     data = (folder / name).read_bytes()
     line = next(row for row in data.split(b"\n") if row.startswith(b"     ") and len(row) > 12)
     (folder / name).write_bytes(data.replace(line, line + b" changed", 1))
@@ -353,7 +366,9 @@ def test_a_patch_that_does_not_fit_says_which_hunk_and_what_stands_there(
     digests = [hashlib.sha256(d).hexdigest() for d in (data, (folder / name).read_bytes())]
     (folder / "lock.json").write_text(lock.replace(*digests))
     before = world(tree)
-    with pytest.raises(ConflictError, match=rf"{name} does not fit: .*\.py, hunk @@ .* and is ") as caught:
+    with pytest.raises(
+        ConflictError, match=rf"{name} does not fit: .*\.py, hunk @@ .* and is "
+    ) as caught:
         apply_tree(copied_store, base, tree)
     assert "changed" in str(caught.value)
     assert world(tree) == before

@@ -30,7 +30,9 @@ def patch_between(old: bytes, new: bytes) -> Patch:
         difflib.unified_diff, before, after, f"a/{PATH}".encode(), f"b/{PATH}".encode()
     )
     head = f"diff --git a/{PATH} b/{PATH}\nindex {blob_id(old)}..{blob_id(new)} 100644\n".encode()
-    body = b"".join(r if r.endswith(b"\n") else r + b"\n\\ No newline at end of file\n" for r in rows)
+    body = b"".join(
+        r if r.endswith(b"\n") else r + b"\n\\ No newline at end of file\n" for r in rows
+    )
     return parse_patch("x.patch", MAIL_START + MESSAGE + head + body)
 
 

@@ -1,0 +1,25 @@
+"""Gemma in 4 or 8 bits through bitsandbytes, quantized while its shards are read, or read already quantized.
+
+Importing this imports no bitsandbytes; a load that needs it does.
+"""
+
+from ltx_core.text_encoders.gemma.quantized.errors import (
+    BitsAndBytesUnavailable,
+    GemmaFlagsError,
+    GemmaOutputError,
+    GemmaQuantizationError,
+    GemmaRootError,
+)
+from ltx_core.text_encoders.gemma.quantized.mode import Mode
+from ltx_core.text_encoders.gemma.quantized.quantization import GemmaQuantization, gemma_quantization
+
+__all__ = [
+    "BitsAndBytesUnavailable",
+    "GemmaFlagsError",
+    "GemmaOutputError",
+    "GemmaQuantization",
+    "GemmaQuantizationError",
+    "GemmaRootError",
+    "Mode",
+    "gemma_quantization",
+]

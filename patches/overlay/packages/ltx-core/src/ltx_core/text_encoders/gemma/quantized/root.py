@@ -1,0 +1,119 @@
+"""The files under a Gemma root: where the model lies, its config, its complete set of shards."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltx_core.text_encoders.gemma.quantized.errors import GemmaRootError
+from ltx_core.text_encoders.gemma.quantized.header import StoredTensor, read_header
+from ltx_core.text_encoders.gemma.quantized.mode import Mode
+
+SHARD_PATTERN = "model*.safetensors"  # upstream looks for the model by this pattern
+INDEX_NAME = "model.safetensors.index.json"
+CONFIG_NAME = "config.json"
+_NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+_AGAIN = "download it again, or give it back its name"
+
+
+@dataclass(frozen=True, slots=True)
+class GemmaShards:
+    """The shards of one model, complete by their headers."""
+
+    files: tuple[Path, ...]
+    tensors: tuple[StoredTensor, ...]
+
+
+def find_model_folder(gemma_root: Path) -> Path | None:
+    """The folder that upstream takes the model from: that of the first match under the root, None if none matches."""
+    first = next(gemma_root.rglob(SHARD_PATTERN), None)
+    return None if first is None else first.parent
+
+
+def require_model_folder(gemma_root: Path) -> Path:
+    """The one folder under the root that holds a model. Raises: GemmaRootError."""
+    folders = sorted({match.parent for match in gemma_root.rglob(SHARD_PATTERN)})
+    if not folders:
+        raise GemmaRootError(
+            f"no {SHARD_PATTERN} lies under {gemma_root}",
+            "give the folder that the Gemma repository was downloaded to",
+        )
+    if len(folders) > 1:
+        raise GemmaRootError(
+            f"{gemma_root} holds several models ({', '.join(str(f) for f in folders)})", "give the folder of one"
+        )
+    return folders[0]
+
+
+def read_config(model_folder: Path) -> dict[str, Any]:
+    """The model's config.json, {} where there is none. Raises: GemmaRootError."""
+    file = model_folder / CONFIG_NAME
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise GemmaRootError(f"{file} cannot be read as JSON", "download it again") from error
+    if not isinstance(config, dict):
+        raise GemmaRootError(f"{file} is not a JSON object", "download it again")
+    return config
+
+
+def prequantized_mode(config: dict[str, Any], model_folder: Path) -> Mode | None:
+    """How config.json says that the shards are quantized, None if it says nothing. Raises: GemmaRootError.
+
+    `quantization_config` is what transformers writes; older releases left `quant_method` out for bitsandbytes.
+    """
+    settings = config.get("quantization_config")
+    if not settings:
+        return None
+    method = settings.get("quant_method", "bitsandbytes")
+    for mode in Mode:
+        if method == "bitsandbytes" and settings.get(f"load_in_{mode.value}"):
+            return mode
+    raise GemmaRootError(
+        f"{model_folder} is quantized with {method}, which is not supported here",
+        "use a bf16 Gemma root, or one quantized with bitsandbytes",
+    )
+
+
+def read_shards(model_folder: Path) -> GemmaShards:
+    """The complete shards of the model, every name once. Raises: GemmaRootError."""
+    files = _listed_files(model_folder)
+    home: dict[str, StoredTensor] = {}
+    for file in files:
+        for tensor in read_header(file).tensors:
+            if (other := home.get(tensor.name)) is not None:
+                raise GemmaRootError(
+                    f"{tensor.name} is in both {other.file.name} and {file.name} of {model_folder}",
+                    "remove the shards that do not belong to the model",
+                )
+            home[tensor.name] = tensor
+    return GemmaShards(files, tuple(home.values()))
+
+
+def _listed_files(model_folder: Path) -> tuple[Path, ...]:
+    index = model_folder / INDEX_NAME
+    if index.exists():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise GemmaRootError(f"{index} cannot be read", "download it again") from error
+        source = INDEX_NAME
+    else:
+        present = sorted(file.name for file in model_folder.glob(SHARD_PATTERN))
+        names, source = _completed(present), "the numbering of the others"
+    if missing := [name for name in names if not (model_folder / name).is_file()]:
+        raise GemmaRootError(f"{model_folder} lacks {', '.join(missing)}, which {source} names", _AGAIN)
+    return tuple(model_folder / name for name in names)
+
+
+def _completed(present: list[str]) -> list[str]:
+    """The names present and those that their numbering (`-00002-of-00005`) implies."""
+    names = set(present)
+    for name in present:
+        if match := _NUMBERED.search(name):
+            stem, count = name[: match.start()], match.group(2)
+            names.update(f"{stem}-{number:05d}-of-{count}.safetensors" for number in range(1, int(count) + 1))
+    return sorted(names)

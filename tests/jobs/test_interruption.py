@@ -1,0 +1,149 @@
+"""SIGKILL at every point of apply and unapply: the next run finishes, and nothing is lost."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
+from ltx2_patcher.jobs.installed import apply_installed, unapply_installed
+from ltx2_patcher.values.errors import ConflictError
+from ltx2_patcher.values.model import Base
+from tests.conftest import BASE, ROOT, Environment, files, git, world
+
+POINTS_IN_TEST = 20
+
+
+def killed_at(point: int, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.jobs.killed", str(point), str(root), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def points(total: int, *, every: bool) -> Iterator[int]:
+    """All points, or twenty spread over them, first and last among them."""
+    if every or total <= POINTS_IN_TEST:
+        yield from range(1, total + 1)
+    else:
+        step = (total - 1) / (POINTS_IN_TEST - 1)
+        yield from sorted({1 + round(n * step) for n in range(POINTS_IN_TEST)})
+
+
+FULLY = [False, pytest.param(True, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("every", FULLY)
+@pytest.mark.parametrize("verb", ["apply", "unapply"])
+def test_a_killed_run_on_a_tree_is_finished_by_the_next(
+    store: Store, base: Base, tree: Path, tmp_path: Path, verb: str, every: bool
+) -> None:
+    (tree / "mine.txt").write_text("mine\n")
+    plain, patched = world(tree), None
+    place = tmp_path / "place"
+    if verb == "unapply":
+        apply_tree(store, base, tree)
+    start = tmp_path / "start"
+    shutil.copytree(tree, start, symlinks=True)
+    total = _events(killed_at(0, tree, verb, "--tree", str(tree)))
+    patched = world(tree) if verb == "apply" else world(start)
+    assert total > 30
+    for point in points(total, every=every):
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(start, place, symlinks=True)
+        assert killed_at(point, place, verb, "--tree", str(place)).returncode == -signal.SIGKILL
+        if verb == "apply":
+            apply_tree(store, base, place)
+            assert world(place) == patched, point
+        unapply_tree(store, base, place)
+        assert world(place) == plain, point
+        assert not list((place / ".git").rglob("*.lock")), point
+
+
+@pytest.mark.parametrize("every", FULLY)
+def test_a_killed_run_on_site_packages_is_finished_by_the_next(
+    store: Store, base: Base, environment: Environment, every: bool
+) -> None:
+    plain = files(environment.site)
+    python = environment.python
+    total = _events(killed_at(0, environment.site, "apply", "--site-packages", str(python)))
+    patched = files(environment.site)
+    for point in points(total, every=every):
+        unapply_installed(store, base, python)
+        assert files(environment.site) == plain, point
+        kill = killed_at(point, environment.site, "apply", "--site-packages", str(python))
+        assert kill.returncode == -signal.SIGKILL
+        apply_installed(store, base, python)
+        assert files(environment.site) == patched, point
+        kill = killed_at(point, environment.site, "unapply", "--site-packages", str(python))
+        unapply_installed(store, base, python)
+        assert files(environment.site) == plain, point
+        apply_installed(store, base, python)
+
+
+def test_what_the_user_edited_after_a_kill_stops_the_next_run(
+    store: Store, base: Base, tree: Path
+) -> None:
+    total = _events(killed_at(0, tree, "apply", "--tree", str(tree)))
+    unapply_tree(store, base, tree)
+    for point in range(total, 0, -1):
+        killed_at(point, tree, "apply", "--tree", str(tree))
+        if (tree / ".git/ltx2-patcher/journal.json").exists():
+            break
+        apply_tree(store, base, tree)
+        unapply_tree(store, base, tree)
+    path = next(iter(store.lock(BASE).before))
+    (tree / path).write_text("# the user's, written after the kill\n")
+    before = files(tree)
+    with pytest.raises(ConflictError, match="cut off.*edited"):
+        apply_tree(store, base, tree)
+    assert files(tree) == before
+    git(tree, "checkout", "--", path)
+    apply_tree(store, base, tree)
+    assert git(tree, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("every", FULLY)
+def test_a_killed_obtain_leaves_no_half_checkout(tmp_path: Path, every: bool) -> None:
+    root = tmp_path / "repository"
+    for name in ("ltx2_patcher", "patches"):
+        shutil.copytree(ROOT / name, root / name)
+    (root / "vendor").mkdir()
+    shutil.copy(ROOT / "vendor/upstream.toml", root / "vendor")
+    shutil.copytree(ROOT / "tests/jobs", root / "tests/jobs")
+
+    def run(point: int) -> subprocess.CompletedProcess[str]:
+        arguments = [str(point), str(root), "apply", "--source", "pypi"]
+        return subprocess.run(
+            [sys.executable, "-m", "tests.jobs.killed", *arguments],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    total = _events(run(0))
+    whole = world(root / f"vendor/LTX-2-{BASE}")
+    chosen = list(points(total, every=every))
+    for point in chosen if every else chosen[::4]:
+        shutil.rmtree(root / f"vendor/LTX-2-{BASE}")
+        assert run(point).returncode == -signal.SIGKILL
+        assert run(0).returncode == 0
+        assert world(root / f"vendor/LTX-2-{BASE}") == whole, point
+        left = [path.name for path in (root / "vendor").iterdir() if path.name.startswith(".LTX")]
+        assert left == [], point
+
+
+def _events(done: subprocess.CompletedProcess[str]) -> int:
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout.rsplit("events: ", 1)[1])
