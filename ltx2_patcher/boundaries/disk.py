@@ -28,15 +28,15 @@ def read(path: Path) -> bytes | None:
 
     Raises: ConflictError for a symbolic link, folder or device; OutsideError where it can't be read.
     """
-    try:
-        with translated(path):
+    with translated(path):
+        try:
             # O_NOFOLLOW: a link in place of a file must not lead out of the tree.
             with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise _not_a_file(path)
                 return file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -111,9 +111,9 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        if error.errno in {errno.ELOOP, errno.EISDIR}:
             raise _not_a_file(path) from error
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise OutsideError(
                 f"no space left to write {path}",
                 remedy="free some space and run the same command again: it goes on where it stopped",
@@ -123,9 +123,9 @@ def translated(path: Path) -> Iterator[None]:
                 f"no permission for {path}",
                 remedy="make it writable for you, or choose another place, and run the command again",
             ) from error
-        if error.errno == errno.EISDIR:
-            raise _not_a_file(path) from error
-        raise
+        raise OutsideError(
+            f"{path} can't be used: {error.strerror}", remedy="check that path, then try again"
+        ) from error
 
 
 def _not_a_file(path: Path) -> ConflictError:

@@ -409,7 +409,11 @@ def _network_environment() -> dict[str, str]:
 
 def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | ConflictError:
     words = done.last_words
-    if "No space left" in words:
+    if (mark := b"dumping crash report to ") in done.err:
+        # Nobody can use it, and it would stay in the user's repository.
+        report = done.err.split(mark, 1)[1].splitlines()[0].decode("utf-8", "surrogateescape")
+        (tree / report).unlink(missing_ok=True)
+    if b"No space left" in done.err or b"Out of diskspace" in done.err:
         return OutsideError(
             f"no space left in {tree}", remedy="free some space and run the command again"
         )

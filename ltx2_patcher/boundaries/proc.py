@@ -22,9 +22,10 @@ class Done:
 
     @property
     def last_words(self) -> str:
-        """The last line it wrote to stderr, for an error message."""
+        """Its fatal line on stderr, else its last, for an error message."""
         lines = self.err.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else f"exit code {self.code}"
+        fatal = [line for line in lines if line.startswith("fatal: ")]
+        return [f"exit code {self.code}", *lines, *fatal[:1]][-1]
 
 
 def call(

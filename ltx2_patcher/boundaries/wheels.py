@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import zipfile
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import call, environment
@@ -37,6 +36,8 @@ def contents(wheel: Wheel, path: Path) -> dict[str, bytes]:
 
     Raises: InvalidError where the archive is torn or holds a path that leaves the package.
     """
+    import zipfile  # slow to import, and `status` comes through here
+
     try:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n.startswith(f"{wheel.package}/")]

@@ -3,4 +3,4 @@
 A job imports only jobs listed before it.
 """
 
-ORDER = ("obtain", "apply", "installed", "export", "inspect", "install", "doctor", "run")
+ORDER = ("obtain", "apply", "installed", "export", "lint", "inspect", "install", "doctor", "run")
