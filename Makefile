@@ -27,10 +27,10 @@ verify: patch install
 	$(ENV)/bin/python -m verify
 
 test: $(VENV)/.dev $(ENV)/.tests
-	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python -m "not slow and not gpu"
+	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python 
 
 test-all: $(VENV)/.dev $(ENV)/.tests
-	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python -m "not gpu"
+	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python --all
 
 check: $(VENV)/.dev $(ENV)/.tests
 	$(VENV)/bin/ruff format --check .

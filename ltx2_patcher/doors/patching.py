@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ltx2_patcher.jobs.apply import Applied, Status
+    from ltx2_patcher.jobs.apply import Applied
+    from ltx2_patcher.jobs.status import Status
 
 DEFAULT_BASE = "1.0.0"
 
@@ -191,7 +192,7 @@ def _tree(args: Namespace) -> Path:
 
 
 def _tree_status(args: Namespace, tree: Path) -> Status:
-    from ltx2_patcher.jobs.apply import tree_status
+    from ltx2_patcher.jobs.status import tree_status
 
     data = store()
     return tree_status(data, tree, data.base(args.base) if args.base else None)

@@ -3,4 +3,15 @@
 A job imports only jobs listed before it.
 """
 
-ORDER = ("obtain", "apply", "installed", "export", "lint", "inspect", "install", "doctor", "run")
+ORDER = (
+    "obtain",
+    "status",
+    "apply",
+    "installed",
+    "export",
+    "lint",
+    "inspect",
+    "install",
+    "doctor",
+    "run",
+)

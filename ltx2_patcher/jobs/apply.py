@@ -1,4 +1,4 @@
-"""Apply the series to a git working tree, take it out again, and tell how a tree stands."""
+"""Apply the series to a git working tree, and take it out again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 
 from ltx2_patcher.boundaries import disk, git, journal
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.obtain import midnight, source_of
+from ltx2_patcher.jobs.obtain import midnight
 from ltx2_patcher.rules.plan import Stage, check_symbols, group_named, stages
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.model import Base, FileStep, Judgement, Lock, Series, Standing
+from ltx2_patcher.values.model import Base, FileStep, Lock, Series
 
 ABSENT = "0" * 40
 OVERLAY_MESSAGE = """\
@@ -57,40 +57,9 @@ class Applied:
     finished: tuple[str, ...]  # files that a run that was cut off had left to do
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a tree or an environment stands, told by content."""
-
-    base: str
-    place: str
-    source: str
-    judgement: Judgement
-    patches: tuple[str, ...]  # that are in
-    cut_off: bool  # a run was cut off; the next apply or unapply finishes it
-
-
 def branch_of(base: str) -> str:
     """The branch that holds the patched commits."""
     return f"refs/heads/ltx2-patcher/{base}"
-
-
-def tree_status(store: Store, tree: Path, base: Base | None) -> Status:
-    """Compare a tree with each base's lock, or with that of `base`; starts no process.
-
-    Raises: ConflictError where `tree` holds no upstream at all.
-    """
-    state = git.git_directory(tree) / git.STATE_FOLDER
-    locks = [store.lock(b.name) for b in ([base] if base else store.bases())]
-    judged = [(lock, judge(lock, disk.blob_ids(tree, lock.paths))) for lock in locks]
-    lock, judgement = min(judged, key=lambda pair: (_RANK[pair[1].standing], _misses(pair[1])))
-    return Status(
-        base=lock.base,
-        place=str(tree),
-        source=source_of(tree),
-        judgement=judgement,
-        patches=names_upto(lock, judgement.group),
-        cut_off=journal.pending(state),
-    )
 
 
 def apply_tree(
@@ -230,14 +199,6 @@ def _apply(
     return replace(report, tip=tip)
 
 
-_RANK = {
-    Standing.PATCHED: 0,
-    Standing.UPSTREAM: 0,
-    Standing.EDITED: 1,
-    Standing.MISSING: 2,
-}
-
-
 def reports(made: Sequence[Stage]) -> tuple[PatchReport, ...]:
     """What each patch of a plan changes."""
     return tuple(
@@ -252,19 +213,9 @@ def reports(made: Sequence[Stage]) -> tuple[PatchReport, ...]:
     )
 
 
-def names_upto(lock: Lock, group: str | None) -> tuple[str, ...]:
-    """The patches that are in a tree that stands at the end of `group`."""
-    groups = lock.groups[: lock.groups.index(group) + 1] if group else ()
-    return tuple(name for name, patch in lock.patches.items() if patch.group in groups)
-
-
 def final_contents(made: Sequence[Stage]) -> dict[str, bytes]:
     """The content that each file has after the last stage."""
     return {path: data for stage in made for path, data in stage.files.items()}
-
-
-def _misses(judgement: Judgement) -> int:
-    return len(judgement.differing)
 
 
 def _stands(lock: Lock, tree: Path) -> str | None:

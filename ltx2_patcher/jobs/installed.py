@@ -16,7 +16,8 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk, journal
 from ltx2_patcher.boundaries.interpreter import Installed, installed
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import Action, Applied, Status, final_contents, names_upto, reports
+from ltx2_patcher.jobs.apply import Action, Applied, final_contents, reports
+from ltx2_patcher.jobs.status import Status, names_upto
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.plan import Stage, check_symbols, group_named, stages, unpatched
 from ltx2_patcher.rules.record import update

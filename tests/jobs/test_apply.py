@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import apply_tree, tree_status, unapply_tree
+from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
 from ltx2_patcher.jobs.export import export, export_mailbox
+from ltx2_patcher.jobs.status import tree_status
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.values.errors import (
     BusyError,

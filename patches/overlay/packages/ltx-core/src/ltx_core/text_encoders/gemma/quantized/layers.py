@@ -1,9 +1,10 @@
 """Linear layers that take the serialized parts of a quantized weight, wherever and as often as they are loaded.
 
-bitsandbytes' own layers quantize a float weight when it is moved; these are made on the meta device with the shape of
-the quantized weight, so that `load_state_dict(assign=True)` finds equal shapes, and build fresh parameters from the
+bitsandbytes' own layers quantize a float weight when it is moved. These are made on the meta device with the shape of
+the quantized weight, so that `load_state_dict(assign=True)` finds equal shapes, and make a fresh parameter of the
 parts on each load: inference changes parameters in place (bitsandbytes takes the int8 scales off the weight, and
-repacks 4-bit weights for CPUs with AVX512-BF16), so two models must not share one.
+repacks 4-bit weights for CPUs with AVX512-BF16), so two models must not share one. Scales live on the parameter alone:
+whoever moves, replaces or drops it moves, frees or drops them.
 """
 
 import logging
@@ -19,7 +20,9 @@ logging.getLogger("bitsandbytes.autograd._functions").addFilter(
     lambda record: not str(record.msg).startswith(_CAST_NOTICE)
 )
 
-_INT8_THRESHOLD = 6.0  # LLM.int8's outlier threshold: the default of transformers' BitsAndBytesConfig
+_INT8_THRESHOLD = (
+    6.0  # LLM.int8's outlier threshold: the default of transformers' BitsAndBytesConfig
+)
 
 
 class Linear4bit(bnb.nn.Linear4bit):
@@ -39,21 +42,31 @@ class Linear4bit(bnb.nn.Linear4bit):
         quant_type: str,
     ):
         super().__init__(
-            in_features, out_features, bias, compute_dtype=torch.bfloat16, quant_type=quant_type, device="meta"
+            in_features,
+            out_features,
+            bias,
+            compute_dtype=torch.bfloat16,
+            quant_type=quant_type,
+            device="meta",
         )
-        packed = torch.empty(packed_shape, dtype=packed_dtype, device="meta")
-        self.weight = bnb.nn.Params4bit(packed, quant_type=quant_type, bnb_quantized=True, module=self)
         self.quant_storage = packed_dtype
+        self._packed_shape, self._quant_type = packed_shape, quant_type
+        self.weight = self._blank()
+
+    def _blank(self) -> bnb.nn.Params4bit:
+        packed = torch.empty(self._packed_shape, dtype=self.quant_storage, device="meta")
+        return bnb.nn.Params4bit(packed, quant_type=self._quant_type, bnb_quantized=True)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
         if (weight := state_dict.get(f"{prefix}weight")) is not None:
             names = [name for name in state_dict if name.startswith(f"{prefix}weight.")]
+            parts = {name.removeprefix(prefix): state_dict.pop(name) for name in names}
             state_dict[f"{prefix}weight"] = bnb.nn.Params4bit.from_prequantized(
-                weight,
-                {name.removeprefix(prefix): state_dict.pop(name) for name in names},
-                device=weight.device,
-                module=self,
+                weight, parts, device=weight.device
             )
+            self.weight = (
+                self._blank()
+            )  # a used weight may be repacked, in a shape that no stored one has
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -62,26 +75,45 @@ class Linear8bit(bnb.nn.Linear8bitLt):
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool):
         super().__init__(
-            in_features, out_features, bias, has_fp16_weights=False, threshold=_INT8_THRESHOLD, device="meta"
+            in_features,
+            out_features,
+            bias,
+            has_fp16_weights=False,
+            threshold=_INT8_THRESHOLD,
+            device="meta",
         )
-        self.weight = _int8_params(torch.empty((out_features, in_features), dtype=torch.int8, device="meta"), None)
+        self.weight = _int8_params(
+            torch.empty((out_features, in_features), dtype=torch.int8, device="meta"), None
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            return super().forward(x)
+        finally:  # bitsandbytes has moved them to the state, which would outlive the parameter
+            self.weight.CB, self.weight.SCB = self.state.CB, self.state.SCB
+            self.state.CB = self.state.SCB = None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
         if (weight := state_dict.get(f"{prefix}weight")) is not None:
             state_dict[f"{prefix}weight"] = _int8_params(weight, state_dict.pop(f"{prefix}SCB"))
-            self.state.CB = self.state.SCB = None  # of the weight that this one takes the place of
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Linear8bit":
-        # torch moves the parameter's data alone; bitsandbytes computes with these, before the first forward on the
-        # weight and afterwards on the state.
+    def _apply(
+        self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True
+    ) -> "Linear8bit":
         super()._apply(fn, recurse)
-        for holder in (self.weight, self.state):
-            if getattr(holder, "SCB", None) is not None:
-                holder.CB, holder.SCB = self.weight.data, holder.SCB.to(self.weight.device)
+        if (
+            getattr(self.weight, "SCB", None) is not None
+        ):  # torch has moved the parameter's data alone
+            self.weight.CB, self.weight.SCB = (
+                self.weight.data,
+                self.weight.SCB.to(self.weight.device),
+            )
         return self
 
 
 def _int8_params(weight: torch.Tensor, scales: torch.Tensor | None) -> bnb.nn.Int8Params:
     held = None if scales is None else weight
-    return bnb.nn.Int8Params(weight, requires_grad=False, has_fp16_weights=False, CB=held, SCB=scales)
+    return bnb.nn.Int8Params(
+        weight, requires_grad=False, has_fp16_weights=False, CB=held, SCB=scales
+    )
