@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.obtain import obtain
+from ltx2_patcher.jobs.obtain import Source, obtain
 from ltx2_patcher.values.errors import OutsideError
 from ltx2_patcher.values.model import Base
 
@@ -47,10 +47,10 @@ def cloned(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
         pytest.skip(f"upstream's history: {error}")
 
 
-def _obtained(factory: pytest.TempPathFactory, base: Base, source: str) -> Path:
+def _obtained(factory: pytest.TempPathFactory, base: Base, source: Source) -> Path:
     folder = factory.mktemp(source)
     (folder / "vendor").mkdir()
-    return obtain(Store(folder), base, source, lambda _phase, _share: None).tree  # type: ignore[arg-type]
+    return obtain(Store(folder), base, source, lambda _phase, _share: None).tree
 
 
 @pytest.fixture
@@ -151,14 +151,13 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def patcher() -> Run:
     """Run the command line in a process of its own."""
 
-    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
             capture_output=True,
             text=True,
             check=False,
             cwd=ROOT,
-            **options,  # type: ignore[call-overload]
         )
 
     return run

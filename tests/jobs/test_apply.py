@@ -163,10 +163,11 @@ def test_commits_on_top_of_the_patches_are_never_dropped(
     git(tree, "add", "mine.txt")
     git(tree, "commit", "-q", "-m", "Mine on top")
     before = world(tree)
-    for attempt in (lambda: apply_tree(store, base, tree), lambda: unapply_tree(store, base, tree)):
-        with pytest.raises(ConflictError, match="Mine on top"):
-            attempt()
-        assert world(tree) == before
+    with pytest.raises(ConflictError, match="Mine on top"):
+        apply_tree(store, base, tree)
+    with pytest.raises(ConflictError, match="Mine on top"):
+        unapply_tree(store, base, tree)
+    assert world(tree) == before
     # The way out that the error names.
     git(tree, "switch", "-q", "--detach", "work")
     done = apply_tree(store, base, tree, onto_branch="again")
@@ -364,8 +365,8 @@ def test_a_patch_that_does_not_fit_says_which_hunk_and_what_stands_there(
     line = next(row for row in data.split(b"\n") if row.startswith(b"     ") and len(row) > 12)
     (folder / name).write_bytes(data.replace(line, line + b" changed", 1))
     lock = (folder / "lock.json").read_text()
-    digests = [hashlib.sha256(d).hexdigest() for d in (data, (folder / name).read_bytes())]
-    (folder / "lock.json").write_text(lock.replace(*digests))
+    old, new = (hashlib.sha256(d).hexdigest() for d in (data, (folder / name).read_bytes()))
+    (folder / "lock.json").write_text(lock.replace(old, new))
     before = world(tree)
     with pytest.raises(
         ConflictError, match=rf"{name} does not fit: .*\.py, hunk @@ .* and is "

@@ -7,12 +7,13 @@ import socket
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.obtain import checkout_path, obtain
+from ltx2_patcher.jobs.obtain import Source, checkout_path, obtain
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
 from ltx2_patcher.values.model import Base
 from tests.conftest import ROOT, files, git
@@ -57,8 +58,9 @@ def test_an_existing_checkout_is_kept_and_another_source_refused(
     place = checkout_path(empty_store, base)
     shutil.copytree(published, place)
     before = files(place)
-    for source in ("auto", "pypi"):
-        assert not obtain(empty_store, base, source, quiet).fresh  # type: ignore[arg-type]
+    sources: tuple[Source, ...] = ("auto", "pypi")
+    for source in sources:
+        assert not obtain(empty_store, base, source, quiet).fresh
     with pytest.raises(ConflictError, match="came from pypi, and git was asked for") as caught:
         obtain(empty_store, base, "git", quiet)
     assert "remove vendor/" in caught.value.remedy
@@ -70,7 +72,7 @@ def test_a_dead_network_is_told_within_20_seconds(
     empty_store: Store,
     base: Base,
     dead_end: str,
-    source: str,
+    source: Source,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -83,7 +85,7 @@ def test_a_dead_network_is_told_within_20_seconds(
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     start = time.monotonic()
     with pytest.raises(OutsideError) as caught:
-        obtain(empty_store, base, source, quiet)  # type: ignore[arg-type]
+        obtain(empty_store, base, source, quiet)
     # The bound is the promise itself, with all of it to spare on a slow machine.
     assert time.monotonic() - start < 20
     assert "network" in caught.value.remedy
@@ -121,8 +123,6 @@ def test_a_wheel_with_another_digest_is_refused(
 
 
 def test_a_pin_that_upstream_lacks_is_refused(empty_store: Store, base: Base, cloned: Path) -> None:
-    from dataclasses import replace
-
     with pytest.raises(InvalidError, match="has no commit"):
         obtain(empty_store, replace(base, url=str(cloned), commit="1" * 40), "git", quiet)
     assert not checkout_path(empty_store, base).exists()

@@ -14,29 +14,16 @@ from ltx_pipelines.utils.gemma_flags import report_in_one_sentence
 
 def main() -> None:
     """Convert the root that the command line names. Ends with 0, or one sentence and the error's exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ltx_pipelines.quantize_gemma", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m ltx_pipelines.quantize_gemma", description=__doc__)
     parser.add_argument(
-        "--gemma-root",
-        type=Path,
-        required=True,
-        help="The float32, float16 or bfloat16 Gemma root to read.",
+        "--gemma-root", type=Path, required=True, help="The float32, float16 or bfloat16 Gemma root to read."
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="The folder to make; it must not exist yet."
-    )
+    parser.add_argument("--output", type=Path, required=True, help="The folder to make; it must not exist yet.")
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument(
-        "--4bit",
-        dest="mode",
-        action="store_const",
-        const=Mode.NF4,
-        help="NF4, double quantization, bf16 compute.",
+        "--4bit", dest="mode", action="store_const", const=Mode.NF4, help="NF4, double quantization, bf16 compute."
     )
-    mode.add_argument(
-        "--8bit", dest="mode", action="store_const", const=Mode.INT8, help="LLM.int8."
-    )
+    mode.add_argument("--8bit", dest="mode", action="store_const", const=Mode.INT8, help="LLM.int8.")
     report_in_one_sentence(parser)
     args = parser.parse_args()
     logging.getLogger().setLevel(logging.INFO)

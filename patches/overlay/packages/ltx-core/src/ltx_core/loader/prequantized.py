@@ -27,9 +27,7 @@ def folding_scales(checkpoint_path: str, renaming: SDOps, then: SDOps) -> SDOps:
         return then
 
     def fold(key: str, value: torch.Tensor) -> list[KeyValueOperationResult]:
-        if key.endswith(_INPUT_SCALE) or (
-            key.endswith(_SCALE) and key.removesuffix(_SCALE) in scales
-        ):
+        if key.endswith(_INPUT_SCALE) or (key.endswith(_SCALE) and key.removesuffix(_SCALE) in scales):
             return []
         if key not in scales:
             return then.apply_to_key_value(key, value)
@@ -46,11 +44,7 @@ def _read_scales(checkpoint_path: str, renaming: SDOps) -> dict[str, float]:
         names = set(file.keys())
         for name in sorted(names):
             scaled = name.removesuffix(_SCALE)
-            if (
-                scaled == name
-                or scaled not in names
-                or (key := renaming.apply_to_key(scaled)) is None
-            ):
+            if scaled == name or scaled not in names or (key := renaming.apply_to_key(scaled)) is None:
                 continue
             scale = file.get_tensor(name)
             if scale.numel() != 1:
@@ -64,6 +58,4 @@ def _read_scales(checkpoint_path: str, renaming: SDOps) -> dict[str, float]:
 
 def _without_float32(result: KeyValueOperationResult) -> KeyValueOperationResult:
     key, value = result
-    return KeyValueOperationResult(
-        key, value.to(torch.bfloat16) if value.dtype == torch.float32 else value
-    )
+    return KeyValueOperationResult(key, value.to(torch.bfloat16) if value.dtype == torch.float32 else value)

@@ -40,9 +40,7 @@ def report_in_one_sentence(parser: argparse.ArgumentParser) -> None:
     """An uncaught GemmaQuantizationError ends this process as the parser's own errors do, without a traceback."""
     previous = sys.excepthook
 
-    def report(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, GemmaQuantizationError):
             parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
         previous(kind, error, trace)

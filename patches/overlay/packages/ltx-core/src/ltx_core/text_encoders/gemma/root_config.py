@@ -28,10 +28,7 @@ def stated_config(gemma_root: str | None) -> dict[str, Any] | None:
     folder = None if gemma_root is None else find_model_folder(Path(gemma_root))
     if folder is None or not (stated := read_config(folder)):
         return None
-    if (
-        stated.get("model_type") != "gemma3"
-        or not {"text_config", "vision_config"} <= stated.keys()
-    ):
+    if stated.get("model_type") != "gemma3" or not {"text_config", "vision_config"} <= stated.keys():
         raise GemmaRootError(
             f"{folder} holds a model of type {stated.get('model_type')}, not a Gemma 3 with its vision tower",
             "give a root such as google/gemma-3-12b-it-qat-q4_0-unquantized",
@@ -52,10 +49,7 @@ def as_upstream_runs_it(stated: dict[str, Any]) -> dict[str, Any]:
 
 def _with_meta_dtype(part: dict[str, Any]) -> dict[str, Any]:
     """transformers spells it `torch_dtype` until 4.55, then `dtype`; the newer reads the older, not the reverse."""
-    return {
-        **{key: value for key, value in part.items() if key != "dtype"},
-        "torch_dtype": _META_DTYPE,
-    }
+    return {**{key: value for key, value in part.items() if key != "dtype"}, "torch_dtype": _META_DTYPE}
 
 
 def _with_flat_rope(text: dict[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,7 @@ from ltx_core.text_encoders.gemma.quantized.errors import (
     GemmaRootError,
 )
 from ltx_core.text_encoders.gemma.quantized.mode import Mode
-from ltx_core.text_encoders.gemma.quantized.quantization import (
-    GemmaQuantization,
-    gemma_quantization,
-)
+from ltx_core.text_encoders.gemma.quantized.quantization import GemmaQuantization, gemma_quantization
 
 __all__ = [
     "BitsAndBytesUnavailable",

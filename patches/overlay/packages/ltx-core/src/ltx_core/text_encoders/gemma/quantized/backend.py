@@ -15,9 +15,7 @@ def require_bitsandbytes(mode: Mode, device: torch.device) -> None:
     try:
         import bitsandbytes  # noqa: F401, PLC0415
     except Exception as error:  # a broken installation fails with more than ImportError
-        raise BitsAndBytesUnavailable(
-            f"bitsandbytes cannot be imported ({_first_line(error)})", _INSTALL
-        ) from error
+        raise BitsAndBytesUnavailable(f"bitsandbytes cannot be imported ({_first_line(error)})", _INSTALL) from error
     try:
         cosine = _probe(mode, device)
     except Exception as error:  # its backends fail with whatever their library throws
@@ -27,8 +25,7 @@ def require_bitsandbytes(mode: Mode, device: torch.device) -> None:
         ) from error
     if not cosine >= _LEAST_COSINE:  # NaN included
         raise BitsAndBytesUnavailable(
-            f"bitsandbytes multiplies wrongly on {device} (cosine {cosine:.3f} to the exact product)",
-            _INSTALL,
+            f"bitsandbytes multiplies wrongly on {device} (cosine {cosine:.3f} to the exact product)", _INSTALL
         )
 
 
@@ -38,23 +35,13 @@ def _probe(mode: Mode, device: torch.device) -> float:
     from ltx_core.text_encoders.gemma.quantized.layers import Linear4bit, Linear8bit  # noqa: PLC0415
     from ltx_core.text_encoders.gemma.quantized.quantize import quantized_parts  # noqa: PLC0415
 
-    own = torch.Generator().manual_seed(
-        0
-    )  # the caller's random numbers stay what they would be without a probe
-    weight, rows = (
-        torch.randn(count, _FEATURES, generator=own).to(device, torch.bfloat16)
-        for count in (_FEATURES, 8)
-    )
+    own = torch.Generator().manual_seed(0)  # the caller's random numbers stay what they would be without a probe
+    weight, rows = (torch.randn(count, _FEATURES, generator=own).to(device, torch.bfloat16) for count in (_FEATURES, 8))
     parts = quantized_parts(weight, mode, device, device)
     if mode is Mode.NF4:
         shape = tuple(parts["weight"].shape)
         layer: torch.nn.Module = Linear4bit(
-            _FEATURES,
-            _FEATURES,
-            bias=False,
-            packed_shape=shape,
-            packed_dtype=torch.uint8,
-            quant_type="nf4",
+            _FEATURES, _FEATURES, bias=False, packed_shape=shape, packed_dtype=torch.uint8, quant_type="nf4"
         )
     else:
         layer = Linear8bit(_FEATURES, _FEATURES, bias=False)

@@ -41,18 +41,9 @@ logger: logging.Logger = logging.getLogger(__name__)
 
 _SHARD_BYTES = 2 * 1024**3  # a reader maps one shard at a time, so this bounds its file pages
 _PARTIAL = ".partial"  # keeps an unfinished shard from matching upstream's model*.safetensors
-_NOT_QUANTIZED = [
-    "lm_head",
-    "vision_tower",
-    "multi_modal_projector",
-]  # by transformers' llm_int8_skip_modules
-_TOKENIZER, _PROCESSOR = (
-    "tokenizer.model",
-    "preprocessor_config.json",
-)  # upstream finds both by these names
-_COMPANION_SUFFIXES = frozenset(
-    {".json", ".jinja", ".model", ".txt", ".md", ""}
-)  # "" is LICENSE, NOTICE
+_NOT_QUANTIZED = ["lm_head", "vision_tower", "multi_modal_projector"]  # by transformers' llm_int8_skip_modules
+_TOKENIZER, _PROCESSOR = "tokenizer.model", "preprocessor_config.json"  # upstream finds both by these names
+_COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".model", ".txt", ".md", ""})  # "" is LICENSE, NOTICE
 
 
 @dataclass(frozen=True)
@@ -82,9 +73,7 @@ def convert_root(gemma_root: Path, output: Path, mode: Mode, device: torch.devic
     _require_model(folder, config, shards.tensors, mode)
     companions = _companions(gemma_root, folder)
     require_bitsandbytes(mode, device)
-    needed = sum(map(_planned_bytes, plan.tensors)) + sum(
-        file.stat().st_size for file in companions.values()
-    )
+    needed = sum(map(_planned_bytes, plan.tensors)) + sum(file.stat().st_size for file in companions.values())
     with _staging(output, needed) as staging:
         names = _write_shards(plan, staging, device)
         for name, file in companions.items():
@@ -106,23 +95,17 @@ def _stored_name(name: str) -> str | None:
 def _require_apart(gemma_root: Path, output: Path) -> None:
     # Upstream looks for shards and tokenizer recursively: a model inside a model would be mixed into it.
     if output.resolve().is_relative_to(gemma_root.resolve()):
-        raise GemmaOutputError(
-            f"{output} lies inside {gemma_root}", "give an output outside the Gemma root"
-        )
+        raise GemmaOutputError(f"{output} lies inside {gemma_root}", "give an output outside the Gemma root")
     if os.path.lexists(output):
         raise GemmaOutputError(f"{output} exists already", "remove it, or give another output")
 
 
-def _require_model(
-    folder: Path, config: dict[str, Any], tensors: tuple[StoredTensor, ...], mode: Mode
-) -> None:
+def _require_model(folder: Path, config: dict[str, Any], tensors: tuple[StoredTensor, ...], mode: Mode) -> None:
     """The shards are those of the model that config.json describes. Raises: GemmaRootError."""
     from transformers import AutoConfig, AutoModelForImageTextToText  # noqa: PLC0415 - slow, a refusal does without
 
     if not config:
-        raise GemmaRootError(
-            f"{folder} has no {CONFIG_NAME}", "download it from the Gemma repository"
-        )
+        raise GemmaRootError(f"{folder} has no {CONFIG_NAME}", "download it from the Gemma repository")
     try:
         with torch.device("meta"):
             shell = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
@@ -131,9 +114,7 @@ def _require_model(
             f"{folder / CONFIG_NAME} describes no image-text model that this transformers knows",
             "use the Gemma that LTX-2 is made for",
         ) from error
-    require_weights(
-        Blank.of(shell, older_spelling), make_plan(tensors, mode, older_spelling), str(folder)
-    )
+    require_weights(Blank.of(shell, older_spelling), make_plan(tensors, mode, older_spelling), str(folder))
 
 
 def _companions(gemma_root: Path, model_folder: Path) -> dict[str, Path]:
@@ -142,20 +123,13 @@ def _companions(gemma_root: Path, model_folder: Path) -> dict[str, Path]:
     for name in (_TOKENIZER, _PROCESSOR):
         found = next(gemma_root.rglob(name), None)
         if found is None:
-            raise GemmaRootError(
-                f"no {name} lies under {gemma_root}", "download it from the Gemma repository"
-            )
+            raise GemmaRootError(f"no {name} lies under {gemma_root}", "download it from the Gemma repository")
         folders.append(found.parent)
     companions: dict[str, Path] = {}
     for folder in (*folders, model_folder):
         for file in sorted(folder.iterdir()):
             is_weight = ".safetensors" in file.name or ".bin" in file.name
-            if (
-                file.is_file()
-                and file.suffix in _COMPANION_SUFFIXES
-                and not is_weight
-                and file.name[0] != "."
-            ):
+            if file.is_file() and file.suffix in _COMPANION_SUFFIXES and not is_weight and file.name[0] != ".":
                 companions.setdefault(file.name, file)
     companions.pop(CONFIG_NAME, None)
     return companions
@@ -264,9 +238,7 @@ def _locked(staging: Path, output: Path) -> Iterator[None]:
     folder = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if (
-            os.fstat(folder).st_ino != staging.stat().st_ino
-        ):  # a run that ended meanwhile has published what we hold
+        if os.fstat(folder).st_ino != staging.stat().st_ino:  # a run that ended meanwhile has published what we hold
             raise BlockingIOError
         yield
     except BlockingIOError as error:

@@ -48,18 +48,11 @@ def read_header(file: Path) -> Header:
             start = stream.read(_LENGTH_BYTES)
             if _GIT_LFS_MAGIC.startswith(start) and start:
                 raise GemmaRootError(
-                    f"{file} is a git-lfs pointer, not the weights",
-                    "run `git lfs pull` in its folder",
+                    f"{file} is a git-lfs pointer, not the weights", "run `git lfs pull` in its folder"
                 )
             length = int.from_bytes(start, "little")
-            if (
-                len(start) < _LENGTH_BYTES
-                or length > _MAX_HEADER_BYTES
-                or _LENGTH_BYTES + length > size
-            ):
-                raise GemmaRootError(
-                    f"{file} ({size} bytes) is no complete safetensors file", _AGAIN
-                )
+            if len(start) < _LENGTH_BYTES or length > _MAX_HEADER_BYTES or _LENGTH_BYTES + length > size:
+                raise GemmaRootError(f"{file} ({size} bytes) is no complete safetensors file", _AGAIN)
             text = stream.read(length)
     except OSError as error:
         raise GemmaRootError(
@@ -69,9 +62,7 @@ def read_header(file: Path) -> Header:
         entries = json.loads(text)
         metadata = entries.pop("__metadata__", {})
         tensors = tuple(
-            StoredTensor(
-                name, entry["dtype"], tuple(entry["shape"]), _nbytes(entry["data_offsets"]), file
-            )
+            StoredTensor(name, entry["dtype"], tuple(entry["shape"]), _nbytes(entry["data_offsets"]), file)
             for name, entry in entries.items()
         )
         data_bytes = max((entry["data_offsets"][1] for entry in entries.values()), default=0)

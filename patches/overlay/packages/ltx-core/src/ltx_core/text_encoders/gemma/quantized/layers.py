@@ -20,9 +20,7 @@ logging.getLogger("bitsandbytes.autograd._functions").addFilter(
     lambda record: not str(record.msg).startswith(_CAST_NOTICE)
 )
 
-_INT8_THRESHOLD = (
-    6.0  # LLM.int8's outlier threshold: the default of transformers' BitsAndBytesConfig
-)
+_INT8_THRESHOLD = 6.0  # LLM.int8's outlier threshold: the default of transformers' BitsAndBytesConfig
 
 
 class Linear4bit(bnb.nn.Linear4bit):
@@ -42,12 +40,7 @@ class Linear4bit(bnb.nn.Linear4bit):
         quant_type: str,
     ):
         super().__init__(
-            in_features,
-            out_features,
-            bias,
-            compute_dtype=torch.bfloat16,
-            quant_type=quant_type,
-            device="meta",
+            in_features, out_features, bias, compute_dtype=torch.bfloat16, quant_type=quant_type, device="meta"
         )
         self.quant_storage = packed_dtype
         self._packed_shape, self._quant_type = packed_shape, quant_type
@@ -61,12 +54,8 @@ class Linear4bit(bnb.nn.Linear4bit):
         if (weight := state_dict.get(f"{prefix}weight")) is not None:
             names = [name for name in state_dict if name.startswith(f"{prefix}weight.")]
             parts = {name.removeprefix(prefix): state_dict.pop(name) for name in names}
-            state_dict[f"{prefix}weight"] = bnb.nn.Params4bit.from_prequantized(
-                weight, parts, device=weight.device
-            )
-            self.weight = (
-                self._blank()
-            )  # a used weight may be repacked, in a shape that no stored one has
+            state_dict[f"{prefix}weight"] = bnb.nn.Params4bit.from_prequantized(weight, parts, device=weight.device)
+            self.weight = self._blank()  # a used weight may be repacked, in a shape that no stored one has
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -75,16 +64,9 @@ class Linear8bit(bnb.nn.Linear8bitLt):
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool):
         super().__init__(
-            in_features,
-            out_features,
-            bias,
-            has_fp16_weights=False,
-            threshold=_INT8_THRESHOLD,
-            device="meta",
+            in_features, out_features, bias, has_fp16_weights=False, threshold=_INT8_THRESHOLD, device="meta"
         )
-        self.weight = _int8_params(
-            torch.empty((out_features, in_features), dtype=torch.int8, device="meta"), None
-        )
+        self.weight = _int8_params(torch.empty((out_features, in_features), dtype=torch.int8, device="meta"), None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
@@ -98,22 +80,13 @@ class Linear8bit(bnb.nn.Linear8bitLt):
             state_dict[f"{prefix}weight"] = _int8_params(weight, state_dict.pop(f"{prefix}SCB"))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _apply(
-        self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True
-    ) -> "Linear8bit":
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Linear8bit":
         super()._apply(fn, recurse)
-        if (
-            getattr(self.weight, "SCB", None) is not None
-        ):  # torch has moved the parameter's data alone
-            self.weight.CB, self.weight.SCB = (
-                self.weight.data,
-                self.weight.SCB.to(self.weight.device),
-            )
+        if getattr(self.weight, "SCB", None) is not None:  # torch has moved the parameter's data alone
+            self.weight.CB, self.weight.SCB = self.weight.data, self.weight.SCB.to(self.weight.device)
         return self
 
 
 def _int8_params(weight: torch.Tensor, scales: torch.Tensor | None) -> bnb.nn.Int8Params:
     held = None if scales is None else weight
-    return bnb.nn.Int8Params(
-        weight, requires_grad=False, has_fp16_weights=False, CB=held, SCB=scales
-    )
+    return bnb.nn.Int8Params(weight, requires_grad=False, has_fp16_weights=False, CB=held, SCB=scales)

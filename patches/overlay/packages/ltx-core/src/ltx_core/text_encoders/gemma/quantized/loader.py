@@ -30,9 +30,7 @@ class QuantizingLoader(StateDictLoader):
         """The model config in the file's metadata, {} where there is none, as upstream's loader gives it."""
         return json.loads(read_header(Path(path)).metadata.get("config", "{}"))
 
-    def load(
-        self, path: str | list[str], sd_ops: SDOps | None = None, device: torch.device | None = None
-    ) -> StateDict:
+    def load(self, path: str | list[str], sd_ops: SDOps | None = None, device: torch.device | None = None) -> StateDict:
         """The state dict on `device`: floats in bf16, quantized layers in their parts. Raises: GemmaRootError."""
         device = device or torch.device("cpu")
         paths: Sequence[str] = path if isinstance(path, list) else [path]
@@ -40,13 +38,9 @@ class QuantizingLoader(StateDictLoader):
         ops = sd_ops or SDOps("ALL").with_matching()
         sd: dict[str, torch.Tensor] = {}
         size = 0
-        for planned, parts in stream(
-            make_plan(stored, self.mode, ops.apply_to_key), device, self.compute_device
-        ):
+        for planned, parts in stream(make_plan(stored, self.mode, ops.apply_to_key), device, self.compute_device):
             layer = planned.target.rpartition(".")[0]
             for name, part in parts.items():
                 size += part.nbytes
                 sd.update(ops.apply_to_key_value(f"{layer}.{name}", part))
-        return StateDict(
-            sd=sd, device=device, size=size, dtype={part.dtype for part in sd.values()}
-        )
+        return StateDict(sd=sd, device=device, size=size, dtype={part.dtype for part in sd.values()})

@@ -26,9 +26,7 @@ _OLDER_PREFIXES = {
 }
 _LANGUAGE_LAYERS = "language_model.model.layers."
 _WEIGHT = "weight"
-_QUANT_STATES = {
-    f".quant_state.bitsandbytes__{quant_type}": quant_type for quant_type in ("nf4", "fp4")
-}
+_QUANT_STATES = {f".quant_state.bitsandbytes__{quant_type}": quant_type for quant_type in ("nf4", "fp4")}
 _ALWAYS_4BIT = (".absmax", ".quant_map")
 _NESTED_4BIT = (".nested_absmax", ".nested_quant_map")
 _FLOATS = frozenset({"F32", "F16", "BF16"})
@@ -74,9 +72,7 @@ class Plan:
     layers: tuple[QuantizedLayer, ...]
 
 
-def make_plan(
-    stored: Iterable[StoredTensor], mode: Mode | None, to_target: Callable[[str], str | None]
-) -> Plan:
+def make_plan(stored: Iterable[StoredTensor], mode: Mode | None, to_target: Callable[[str], str | None]) -> Plan:
     """Plan the load of `stored`, quantizing the language model's Linear weights to `mode` (None: nothing more).
 
     Already quantized layers stay as they are whatever the mode. `to_target` gives the model's name of a stored one.
@@ -147,11 +143,7 @@ def _treatment(tensor: StoredTensor, mode: Mode | None, *, is_part: bool) -> Tre
 
 def _is_language_linear(tensor: StoredTensor) -> bool:
     name = older_spelling(tensor.name)
-    return (
-        name.startswith(_LANGUAGE_LAYERS)
-        and name.endswith("." + _WEIGHT)
-        and len(tensor.shape) == 2
-    )
+    return name.startswith(_LANGUAGE_LAYERS) and name.endswith("." + _WEIGHT) and len(tensor.shape) == 2
 
 
 def _packed_layers(by_name: Mapping[str, StoredTensor]) -> dict[str, tuple[str, ...]]:
@@ -165,9 +157,7 @@ def _packed_layers(by_name: Mapping[str, StoredTensor]) -> dict[str, tuple[str, 
         if name.endswith(".SCB"):
             weight = name.removesuffix("SCB") + _WEIGHT
             stated_format = name.removesuffix("SCB") + "weight_format"
-            packed[weight] = _complete(
-                by_name, (weight, name, *([stated_format] if stated_format in by_name else []))
-            )
+            packed[weight] = _complete(by_name, (weight, name, *([stated_format] if stated_format in by_name else [])))
     return packed
 
 
@@ -175,27 +165,21 @@ def _parts_4bit(by_name: Mapping[str, StoredTensor], weight: str) -> tuple[str, 
     states = [weight + suffix for suffix in _QUANT_STATES if weight + suffix in by_name]
     nested = [weight + suffix for suffix in _NESTED_4BIT]
     absmax = by_name.get(weight + ".absmax")
-    is_nested = any(name in by_name for name in nested) or (
-        absmax is not None and absmax.dtype == "U8"
-    )
+    is_nested = any(name in by_name for name in nested) or (absmax is not None and absmax.dtype == "U8")
     state = states[0] if states else weight + next(iter(_QUANT_STATES))
     return (*(weight + suffix for suffix in _ALWAYS_4BIT), *(nested if is_nested else ()), state)
 
 
 def _complete(by_name: Mapping[str, StoredTensor], parts: tuple[str, ...]) -> tuple[str, ...]:
     if missing := [name for name in parts if name not in by_name]:
-        raise GemmaRootError(
-            f"the quantized layer of {parts[0]} lacks {', '.join(missing)}", _INCOMPLETE
-        )
+        raise GemmaRootError(f"the quantized layer of {parts[0]} lacks {', '.join(missing)}", _INCOMPLETE)
     return parts
 
 
 def _packed_layer(layer: str, weight: StoredTensor, parts: tuple[str, ...]) -> QuantizedLayer:
     state = parts[-1].removeprefix(weight.name)
     if state in _QUANT_STATES:
-        return QuantizedLayer(
-            layer, Mode.NF4, _QUANT_STATES[state], weight.shape, weight.dtype, weight.nbytes
-        )
+        return QuantizedLayer(layer, Mode.NF4, _QUANT_STATES[state], weight.shape, weight.dtype, weight.nbytes)
     if weight.dtype != "I8":
         raise GemmaRootError(f"{weight.name} has 8-bit scales but is {weight.dtype}", _INCOMPLETE)
     return QuantizedLayer(layer, Mode.INT8, "", weight.shape, weight.dtype, weight.nbytes)

@@ -22,9 +22,7 @@ from ltx_core.text_encoders.gemma.quantized.root import (
 )
 from ltx_core.text_encoders.gemma.quantized.shell import Blank, require_weights, swap_layers
 
-BuilderT = TypeVar(
-    "BuilderT"
-)  # upstream's SingleGPUModelBuilder of any base where it is a dataclass
+BuilderT = TypeVar("BuilderT")  # upstream's SingleGPUModelBuilder of any base where it is a dataclass
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,7 @@ class GemmaQuantization:
     """
 
     model_path: tuple[str, ...]  # the shards
-    model_sd_ops: (
-        SDOps  # the base's, under a name of its own: registries tell state dicts apart by it
-    )
+    model_sd_ops: SDOps  # the base's, under a name of its own: registries tell state dicts apart by it
     model_loader: QuantizingLoader
     module_ops: tuple[ModuleOps, ...]  # to be added to the base's
     _plan: Plan = field(repr=False)
@@ -50,10 +46,7 @@ class GemmaQuantization:
         """The builder with this load in place of its own, checked against its model. Raises: GemmaRootError."""
         self.check(builder.meta_model(builder.model_config(), ()))
         return replace(
-            builder,
-            model_path=self.model_path,
-            model_sd_ops=self.model_sd_ops,
-            model_loader=self.model_loader,
+            builder, model_path=self.model_path, model_sd_ops=self.model_sd_ops, model_loader=self.model_loader
         )
 
 
@@ -77,9 +70,7 @@ def gemma_quantization(
             f"leave the flag out, or give a bf16 Gemma root to {asked.flag}",
         )
     shards = read_shards(folder)
-    if {layer.mode for layer in make_plan(shards.tensors, None, sd_ops.apply_to_key).layers} != {
-        stored
-    } - {None}:
+    if {layer.mode for layer in make_plan(shards.tensors, None, sd_ops.apply_to_key).layers} != {stored} - {None}:
         raise GemmaRootError(
             f"the shards of {folder} are not quantized as its config.json says",
             "download config.json and the shards again, from one repository",

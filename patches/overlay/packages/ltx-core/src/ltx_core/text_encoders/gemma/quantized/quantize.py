@@ -15,9 +15,7 @@ from ltx_core.text_encoders.gemma.quantized.mode import Mode
 # the 5000 pieces of a 12B model take well under a second.
 _PIECE_NUMEL = 2 * 1024 * 1024
 _BLOCK = 64  # values that share one absmax: the default of bitsandbytes and transformers
-_NESTED_BLOCK = (
-    256  # absmax values that share one nested absmax: fixed in bitsandbytes' quantize_4bit
-)
+_NESTED_BLOCK = 256  # absmax values that share one nested absmax: fixed in bitsandbytes' quantize_4bit
 
 
 def quantized_parts(
@@ -42,16 +40,12 @@ def cast_to(weight: torch.Tensor, dtype: torch.dtype, device: torch.device) -> t
     return result
 
 
-def _nf4_parts(
-    weight: torch.Tensor, compute_device: torch.device, device: torch.device
-) -> dict[str, torch.Tensor]:
+def _nf4_parts(weight: torch.Tensor, compute_device: torch.device, device: torch.device) -> dict[str, torch.Tensor]:
     numel = weight.numel()
     packed = torch.empty((-(numel // -2), 1), dtype=torch.uint8, device=device)
     absmax = torch.empty(-(numel // -_BLOCK), dtype=torch.float32, device=compute_device)
     for start, piece in _pieces(weight.reshape(-1), _PIECE_NUMEL):
-        values, state = bnb.quantize_4bit(
-            _bf16(piece, compute_device), blocksize=_BLOCK, quant_type="nf4"
-        )
+        values, state = bnb.quantize_4bit(_bf16(piece, compute_device), blocksize=_BLOCK, quant_type="nf4")
         packed[start // 2 : start // 2 + len(values)].copy_(values)
         absmax[start // _BLOCK : start // _BLOCK + len(state.absmax)].copy_(state.absmax)
     # Double quantization as bitsandbytes' quantize_4bit does it with compress_statistics=True.
@@ -71,9 +65,7 @@ def _nf4_parts(
     return {"weight": packed, **parts}
 
 
-def _int8_parts(
-    weight: torch.Tensor, compute_device: torch.device, device: torch.device
-) -> dict[str, torch.Tensor]:
+def _int8_parts(weight: torch.Tensor, compute_device: torch.device, device: torch.device) -> dict[str, torch.Tensor]:
     values = torch.empty(weight.shape, dtype=torch.int8, device=device)
     scales = torch.empty(weight.shape[0], dtype=torch.float32, device=device)
     for start, rows in _pieces(weight, max(1, _PIECE_NUMEL // weight.shape[1])):

@@ -41,8 +41,7 @@ def require_model_folder(gemma_root: Path) -> Path:
         )
     if len(folders) > 1:
         raise GemmaRootError(
-            f"{gemma_root} holds several models ({', '.join(str(f) for f in folders)})",
-            "give the folder of one",
+            f"{gemma_root} holds several models ({', '.join(str(f) for f in folders)})", "give the folder of one"
         )
     return folders[0]
 
@@ -98,9 +97,7 @@ def _listed_files(model_folder: Path) -> tuple[Path, ...]:
     index = model_folder / INDEX_NAME
     if index.exists():
         try:
-            names = sorted(
-                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            )
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise GemmaRootError(f"{index} cannot be read", "download it again") from error
         source = INDEX_NAME
@@ -108,9 +105,7 @@ def _listed_files(model_folder: Path) -> tuple[Path, ...]:
         present = sorted(file.name for file in model_folder.glob(SHARD_PATTERN))
         names, source = _completed(present), "the numbering of the others"
     if missing := [name for name in names if not (model_folder / name).is_file()]:
-        raise GemmaRootError(
-            f"{model_folder} lacks {', '.join(missing)}, which {source} names", _AGAIN
-        )
+        raise GemmaRootError(f"{model_folder} lacks {', '.join(missing)}, which {source} names", _AGAIN)
     return tuple(model_folder / name for name in names)
 
 
@@ -120,7 +115,5 @@ def _completed(present: list[str]) -> list[str]:
     for name in present:
         if match := _NUMBERED.search(name):
             stem, count = name[: match.start()], match.group(2)
-            names.update(
-                f"{stem}-{number:05d}-of-{count}.safetensors" for number in range(1, int(count) + 1)
-            )
+            names.update(f"{stem}-{number:05d}-of-{count}.safetensors" for number in range(1, int(count) + 1))
     return sorted(names)

@@ -52,10 +52,7 @@ class ShardWriter:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._stream:
             if error is None:
@@ -64,9 +61,7 @@ class ShardWriter:
     def _finish(self) -> None:
         for name, tensor in sorted(self._last, key=lambda named: -named[1].element_size()):
             self._write(name, tensor)
-        header = json.dumps(
-            {"__metadata__": {"format": "pt"}, **self._entries}, separators=(",", ":")
-        ).encode()
+        header = json.dumps({"__metadata__": {"format": "pt"}, **self._entries}, separators=(",", ":")).encode()
         assert len(header) <= self._room, "a tensor that was not announced"
         self._stream.seek(0)
         self._stream.write(self._room.to_bytes(8, "little") + header.ljust(self._room))

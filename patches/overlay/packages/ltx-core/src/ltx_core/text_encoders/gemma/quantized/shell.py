@@ -35,11 +35,7 @@ class Blank:
     def of(cls, shell: torch.nn.Module, spelling: Callable[[str], str] = str) -> "Blank":
         return cls(
             {spelling(name): parameter.shape for name, parameter in shell.named_parameters()},
-            frozenset(
-                spelling(name)
-                for name, module in shell.named_modules()
-                if isinstance(module, torch.nn.Linear)
-            ),
+            frozenset(spelling(name) for name, module in shell.named_modules() if isinstance(module, torch.nn.Linear)),
         )
 
 
@@ -49,9 +45,7 @@ def require_weights(blank: Blank, plan: Plan, root: str) -> None:
     Raises: GemmaRootError.
     """
     layers = {layer.target: layer for layer in plan.layers}
-    planned = {
-        tensor.target: tensor for tensor in plan.tensors if tensor.treatment is not Treatment.UNUSED
-    }
+    planned = {tensor.target: tensor for tensor in plan.tensors if tensor.treatment is not Treatment.UNUSED}
     if missing := [name for name in blank.parameters if name not in planned]:
         raise GemmaRootError(f"{root} lacks {_some(missing)}", _OTHER_GEMMA)
     for name, shape in blank.parameters.items():
@@ -60,18 +54,14 @@ def require_weights(blank: Blank, plan: Plan, root: str) -> None:
         if layer is None:
             fits = shape == stored.shape
         else:
-            fits = layer.nbytes == (
-                -(shape.numel() // -2) if layer.mode is Mode.NF4 else shape.numel()
-            )
+            fits = layer.nbytes == (-(shape.numel() // -2) if layer.mode is Mode.NF4 else shape.numel())
         if not fits:
             raise GemmaRootError(
                 f"{stored.name} in {stored.file} is {stored.shape} where the model has {tuple(shape)}",
                 _OTHER_GEMMA,
             )
     if strangers := [name for name in layers if name not in blank.linears]:
-        raise GemmaRootError(
-            f"{root} has quantized layers that the model lacks: {_some(strangers)}", _OTHER_GEMMA
-        )
+        raise GemmaRootError(f"{root} has quantized layers that the model lacks: {_some(strangers)}", _OTHER_GEMMA)
 
 
 def swap_layers(layers: tuple[QuantizedLayer, ...]) -> ModuleOps:

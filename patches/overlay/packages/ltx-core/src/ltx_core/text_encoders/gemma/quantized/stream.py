@@ -25,10 +25,7 @@ def stream(
     for file, in_file in groupby(used, key=lambda planned: planned.stored.file):
         with safetensors.safe_open(file, framework="pt", device="cpu") as shard:
             for planned in in_file:
-                yield (
-                    planned,
-                    _parts(planned, shard.get_tensor(planned.stored.name), device, compute_device),
-                )
+                yield planned, _parts(planned, shard.get_tensor(planned.stored.name), device, compute_device)
 
 
 def _parts(
