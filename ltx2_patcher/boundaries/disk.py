@@ -39,20 +39,23 @@ def read(path: Path) -> bytes | None:
             return None
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Put `content` at `path` in one step, keeping the mode of what stood there.
 
     The new file takes the place by rename: a hard link (installers share files with their caches)
     is left, not written through. The temporary name is fixed, so that the run that finishes a
-    killed one overwrites what it left.
+    killed one overwrites what it left. With `durable` the bytes are on the disk before they take the
+    place, so that a power cut can't leave a torn file; like git, we ask that of records, not of a
+    working tree.
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.ltx2-patcher")
         with partial.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         with contextlib.suppress(FileNotFoundError):
             partial.chmod(stat.S_IMODE(path.stat().st_mode))
         partial.replace(path)

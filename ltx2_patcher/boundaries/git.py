@@ -13,6 +13,9 @@ from ltx2_patcher.values.errors import BusyError, ConflictError, InvalidError, O
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
 """Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
 
+ABSENT = "0" * 40
+"""Stands for a ref that is not there."""
+
 STATE_FOLDER = "ltx2-patcher"
 """Our folder inside a git directory: lock, journal, and the branch that was left."""
 
@@ -97,13 +100,13 @@ class Git:
 
     def head(self) -> Head:
         """Raises: ConflictError where nothing is committed yet."""
-        done = self._run("rev-parse", "HEAD", "--symbolic-full-name", "HEAD", ok={0, 128})
-        if done.code:
+        commit = self.resolve("HEAD")
+        if commit is None:
             raise ConflictError(
                 f"{self.tree} has no commit", remedy="name a clone of upstream with --tree"
             )
-        commit, ref = done.out.decode().split()
-        return Head(commit, None if ref == "HEAD" else ref)
+        kind, _, ref = (self.directory / "HEAD").read_text("utf-8").strip().partition(": ")
+        return Head(commit, ref if kind == "ref" else None)
 
     def resolve(self, ref: str) -> str | None:
         """The commit that `ref` points to, if it exists."""
@@ -215,16 +218,15 @@ class Git:
         done = self._run("fast-import", *flags, stdin=bytes(stream))
         return done.out.decode().split()
 
-    def move_refs(self, moves: Iterable[tuple[str, str, str]]) -> None:
-        """Set refs in one transaction: (ref, new, expected); 40 zeros stand for "absent".
+    def move_ref(self, ref: str, new: str, *, expect: str) -> None:
+        """Compare and swap, where 40 zeros stand for "absent"; done already counts as done.
 
-        Raises: ConflictError where a ref is not as expected; none is moved then.
+        Raises: ConflictError where `ref` is at neither.
         """
-        orders = b"".join(b"update %s\0%s\0%s\0" % tuple(p.encode() for p in m) for m in moves)
-        done = self._run("update-ref", "-z", "--stdin", stdin=orders, ok={0, 128})
-        if done.code:
+        done = self._run("update-ref", ref, new, expect, ok={0, 128})
+        if done.code and (self.resolve(ref) or ABSENT) != new:
             raise ConflictError(
-                f"a branch moved meanwhile: {done.last_words}", remedy="run the command again"
+                f"{ref} moved meanwhile: {done.last_words}", remedy="run the command again"
             )
 
     def point_head(self, to: str) -> None:

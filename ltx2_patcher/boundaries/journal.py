@@ -41,7 +41,7 @@ def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str | None]
             for step in steps
         ],
     }
-    disk.replace(state / _NAME, json.dumps(raw).encode())
+    disk.replace(state / _NAME, json.dumps(raw).encode(), durable=True)
     with disk.translated(state):
         folder = os.open(state, os.O_RDONLY)
         try:

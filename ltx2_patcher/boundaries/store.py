@@ -63,15 +63,15 @@ class Store:
             raise _stale(f"patches/overlay/{changed[0]} is not what the lock of {base} promises")
         return lock
 
-    def series(self, base: str) -> Series:
-        """The whole series of a base, each patch parsed.
+    def series(self, base: str, lock: Lock | None = None) -> Series:
+        """The whole series of a base, each patch parsed; `lock` where it was read just before.
 
         Raises: InvalidError, as `lock`, and where a patch is not canonical.
         """
         # unidiff and the mail parser are slow to import; status and "nothing to do" need neither.
         from ltx2_patcher.rules.patchfile import parse_patch
 
-        lock = self.lock(base)
+        lock = lock or self.lock(base)
         patches = tuple(parse_patch(n, _read(self.patches / base / n)) for n in lock.patches)
         return Series(base, patches, self.overlay(), self.symbols(base), lock)
 

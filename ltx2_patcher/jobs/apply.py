@@ -10,12 +10,11 @@ from typing import Literal
 from ltx2_patcher.boundaries import disk, git, journal
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.obtain import midnight
-from ltx2_patcher.rules.plan import Stage, check_symbols, group_named, stages
+from ltx2_patcher.rules.plan import Stage, group_named, stages
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Base, FileStep, Lock, Series
 
-ABSENT = "0" * 40
 OVERLAY_MESSAGE = """\
 Lay in the overlay
 
@@ -90,7 +89,7 @@ def apply_tree(
         finished = _finish(repository) if journal.pending(state) and not dry_run else ()
         if _stands(lock, tree) == group:
             return _nothing(lock, tree, group, finished)
-        series = store.series(base.name)
+        series = store.series(base.name, lock)
         return _apply(repository, base, series, group, onto_branch, finished, dry_run=dry_run)
 
 
@@ -131,7 +130,7 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
         ]
         previous = _previous(repository, start)
         if not dry_run:
-            move = {"branch": head.ref, "new": ABSENT, "old": head.commit, "head": previous}
+            move = {"branch": head.ref, "new": git.ABSENT, "old": head.commit, "head": previous}
             journal.write(state, steps, move)
             _finish(repository)
     return Applied(lock.base, "removed", str(tree), None, previous, start, (), (), finished)
@@ -149,15 +148,19 @@ def _apply(
 ) -> Applied:
     lock, tree = series.lock, repository.tree
     head = repository.head()
-    start, ours = _start(repository, head, lock)
-    upstream = repository.entries(start, lock.paths)
-    _refuse_other_base(tree, lock, upstream, start)
-    paths = _touched(repository, start, head.commit, lock) if ours else lock.paths
-    current = repository.entries(head.commit, paths) if ours else upstream
+    current = repository.entries(head.commit, lock.paths)
+    start, ours, paths = head.commit, False, lock.paths
+    if _other_than_base(lock, current):
+        start, ours = _start(repository, head, lock)
+        upstream = repository.entries(start, lock.paths)
+        if other := _other_than_base(lock, upstream):
+            raise _other_base(tree, lock, start, other)
+        paths = _touched(repository, start, head.commit, lock)
+        current = repository.entries(head.commit, paths)
     _refuse_edits(repository, tree, paths, current)
-    contents = repository.blobs(start, lock.before)
+    # Where the tree is upstream's, its files were just seen to hold these very blobs.
+    contents = repository.blobs(start, lock.before) if ours else _on_disk(tree, lock)
     made = stages(series, group, contents)
-    check_symbols(series, group, final_contents(made))
     if onto_branch:
         branch = f"refs/heads/{onto_branch}"
     else:
@@ -189,7 +192,7 @@ def _apply(
         )
         for path in paths
     ]
-    move = {"branch": branch, "new": tip, "old": old or ABSENT, "head": branch}
+    move = {"branch": branch, "new": tip, "old": old or git.ABSENT, "head": branch}
     if not ours:
         move["previous"] = head.ref or head.commit
     journal.write(repository.state, steps, move)
@@ -235,8 +238,8 @@ def _finish(repository: git.Git) -> tuple[str, ...]:
     def first(move: Mapping[str, str | None]) -> None:
         branch, new, old = move["branch"], move["new"], move["old"]
         assert branch is not None and new is not None and old is not None
-        if new != ABSENT and repository.resolve(branch) != new:
-            repository.move_refs([(branch, new, old)])
+        if new != git.ABSENT:
+            repository.move_ref(branch, new, expect=old)
 
     def last(move: Mapping[str, str | None], steps: Sequence[FileStep]) -> None:
         branch, new, old, head = move["branch"], move["new"], move["old"], move["head"]
@@ -245,9 +248,8 @@ def _finish(repository: git.Git) -> tuple[str, ...]:
         if previous := move.get("previous"):
             disk.replace(state / PREVIOUS, previous.encode())
         repository.point_head(head)
-        if new == ABSENT:
-            if repository.resolve(branch) is not None:
-                repository.move_refs([(branch, ABSENT, old)])
+        if new == git.ABSENT:
+            repository.move_ref(branch, git.ABSENT, expect=old)
             (state / PREVIOUS).unlink(missing_ok=True)
 
     return journal.finish(state, repository.tree, first=first, last=last)
@@ -297,18 +299,19 @@ def _touched(repository: git.Git, start: str, tip: str, lock: Lock) -> tuple[str
     return tuple(sorted({*lock.paths, *repository.changed(start, tip)}))
 
 
-def _refuse_other_base(
-    tree: Path, lock: Lock, entries: Mapping[str, git.Entry], start: str
-) -> None:
-    other = [p for p, blob in lock.before.items() if p not in entries or entries[p].blob != blob]
-    taken = [p for p in lock.paths if p not in lock.before and p in entries]
-    if other or taken:
-        raise ConflictError(
-            f"{tree} is at {start[:12]}, which is not LTX-2 {lock.base} where the patches go: "
-            f"{', '.join((other + taken)[:3])}{' ...' if len(other + taken) > 3 else ''}",
-            remedy=f"check out upstream's commit {lock.commit[:12]} there, "
-            "or leave --tree (TREE) out to patch a fresh checkout",
-        )
+def _other_than_base(lock: Lock, entries: Mapping[str, git.Entry]) -> list[str]:
+    """Where a commit is not the base, as far as the series is concerned."""
+    blobs = {path: entry.blob for path, entry in entries.items()}
+    return [path for path in lock.paths if blobs.get(path) != lock.before.get(path)]
+
+
+def _other_base(tree: Path, lock: Lock, start: str, other: list[str]) -> ConflictError:
+    return ConflictError(
+        f"{tree} is at {start[:12]}, which is not LTX-2 {lock.base} where the patches go: "
+        f"{', '.join(other[:3])}{' ...' if len(other) > 3 else ''}",
+        remedy=f"check out upstream's commit {lock.commit[:12]} there, "
+        "or leave --tree (TREE) out to patch a fresh checkout",
+    )
 
 
 def _refuse_edits(
@@ -345,6 +348,11 @@ def _previous(repository: git.Git, start: str) -> str:
     noted = disk.read(repository.state / PREVIOUS)
     ref = noted.decode().strip() if noted else ""
     return ref if ref.startswith("refs/") and repository.resolve(ref) == start else start
+
+
+def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:
+    found = {path: disk.read(tree / path) for path in lock.before}
+    return {path: content for path, content in found.items() if content is not None}
 
 
 def _commits(base: Base, made: Sequence[Stage]) -> list[git.NewCommit]:

@@ -19,7 +19,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import Action, Applied, final_contents, reports
 from ltx2_patcher.jobs.status import Status, names_upto
 from ltx2_patcher.rules.blobs import blob_id
-from ltx2_patcher.rules.plan import Stage, check_symbols, group_named, stages, unpatched
+from ltx2_patcher.rules.plan import Stage, group_named, stages, unpatched
 from ltx2_patcher.rules.record import update
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import ConflictError
@@ -86,8 +86,6 @@ def _bring(series: Series, place: Installed, group: str | None, *, dry_run: bool
         base = unpatched(series, judgement.group, now) if judgement.group else now
         made = stages(series, group, base) if group else ()
         wanted: dict[str, bytes] = base | final_contents(made)
-        if group:
-            check_symbols(series, group, wanted)
         if not dry_run:
             with disk.translated(state):
                 state.mkdir(exist_ok=True)

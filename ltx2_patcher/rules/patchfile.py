@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from email.parser import BytesHeaderParser
-from email.policy import default as mail_policy
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
@@ -19,6 +17,7 @@ MAIL_START = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
 
 _DIFF_START = b"\n\ndiff --git "
 
+_HEADER = re.compile(r"^([A-Z][A-Za-z-]*):(.*)\n", re.MULTILINE)
 _TRAILER = re.compile(r"^(Upstream-Status|Group): *(.*)$", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{40})\.\.([0-9a-f]{40}) 100644$", re.MULTILINE)
 _RETIREMENT = re.compile(r"\bIt can go\b")
@@ -42,13 +41,13 @@ def parse_patch(name: str, data: bytes) -> Patch:
     body, cut, diff = rest.partition(_DIFF_START)
     if not gap or not cut:
         raise _invalid(name, "the message or the diff is missing")
-    mail = BytesHeaderParser(policy=mail_policy).parsebytes(head + b"\n\n")
-    if not (mail["From"] and mail["Date"] and mail["Subject"]):
-        raise _invalid(name, "From, Date or Subject is missing")
     try:
+        mail = dict(_HEADER.findall(head.decode("ascii").replace("\n ", " ") + "\n"))
         message = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _invalid(name, "its message is not UTF-8") from error
+        raise _invalid(name, "its header is not plain ASCII or its message not UTF-8") from error
+    if not {"From", "Date", "Subject"} <= mail.keys():
+        raise _invalid(name, "From, Date or Subject is missing")
     trailers = dict(_TRAILER.findall(message))
     group, status = trailers.get("Group", "").strip(), trailers.get("Upstream-Status", "").strip()
     if group not in GROUPS:
@@ -61,10 +60,10 @@ def parse_patch(name: str, data: bytes) -> Patch:
         raise _invalid(name, "it does not say why it exists")
     return Patch(
         name=name,
-        subject=str(mail["Subject"]).strip(),
+        subject=mail["Subject"].strip(),
         body=message,
-        author=str(mail["From"]),
-        date=str(mail["Date"]),
+        author=mail["From"].strip(),
+        date=mail["Date"].strip(),
         group=group,
         status=status,
         diffs=_parse_diff(name, _DIFF_START.lstrip() + diff),

@@ -68,7 +68,12 @@ def unpatched(series: Series, group: str, patched: Mapping[str, bytes]) -> dict[
 
 
 def check_symbols(series: Series, group: str, contents: Mapping[str, bytes]) -> None:
-    """Raises: InvalidError where a patched file does not parse or lacks a symbol it must have."""
+    """Every patched Python file parses and holds the symbols it must.
+
+    A lock is only written for contents that pass, so equality with the lock says the same.
+
+    Raises: InvalidError where one does not.
+    """
     groups = series.lock.groups[: series.lock.groups.index(group) + 1]
     for path, content in contents.items():
         if path.endswith(".py"):

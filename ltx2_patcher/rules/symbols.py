@@ -20,16 +20,17 @@ def missing(path: str, source: bytes, wanted: tuple[str, ...]) -> tuple[str, ...
             f"{path} does not parse once patched: {error}",
             remedy="the patch is wrong there: correct it on the patched tree and export",
         ) from error
-    if not wanted:
-        return ()
-    flags = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
-    names = _names(tree, "")
-    return tuple(w for w in wanted if w not in (flags if w.startswith("-") else names))
+    there: set[str] = set()
+    if any(symbol.startswith("-") for symbol in wanted):
+        there |= {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    if wanted:
+        there |= _names(tree, "")
+    return tuple(symbol for symbol in wanted if symbol not in there)
 
 
 def _names(node: ast.AST, prefix: str) -> set[str]:
     found: set[str] = set()
-    for child in ast.iter_child_nodes(node):
+    for child in getattr(node, "body", ()):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name = f"{prefix}{child.name}"
             found.add(name)

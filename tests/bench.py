@@ -1,0 +1,112 @@
+"""Speed as ratios from one run: `python -m tests.bench --env PYTHON`. Exit 1 where a bound is missed."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
+from ltx2_patcher.jobs.export import export_mailbox
+from ltx2_patcher.jobs.obtain import checkout_path
+from ltx2_patcher.jobs.status import tree_status
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = 9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement against another of the same run."""
+
+    what: str
+    ms: float
+    against: str
+    other_ms: float
+    bound: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ms / self.other_ms
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--env", required=True, help="the Python of the base's environment")
+    parser.add_argument("--base", default="1.0.0")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*_applying(Path(folder), args.base), _starting()]
+    table = Table("what", "ms", "against", "ms", "ratio", "bound")
+    for row in rows:
+        numbers = (f"{row.ms:.1f}", row.against, f"{row.other_ms:.1f}")
+        table.add_row(row.what, *numbers, f"{row.ratio:.2f}", f"{row.bound:.2f}")
+    Console().print(table)
+    loading = subprocess.run(
+        [args.env, "-m", "tests.upstream.bench_loading"], cwd=ROOT, check=False
+    )
+    return max(loading.returncode, int(any(row.ratio > row.bound for row in rows)))
+
+
+def _applying(folder: Path, name: str) -> list[Row]:
+    """Apply, "nothing to do" and status against one `git am` of the same patches, interleaved."""
+    store = Store(ROOT)
+    base = store.base(name)
+    start, tree, other = folder / "start", folder / "tree", folder / "other"
+    shutil.copytree(checkout_path(store, base), start, symlinks=True)
+    unapply_tree(store, base, start)
+    mailbox = folder / "series.mbox"
+    export_mailbox(store, base, mailbox)
+    am = ["git", "-c", "user.name=x", "-c", "user.email=x", "am", "-q", str(mailbox)]
+    apply_ms, am_ms, nothing_ms, status_ms = [], [], [], []
+    for _ in range(ROUNDS):
+        for place in (tree, other):
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(start, place, symlinks=True)
+            subprocess.run(["git", "status"], cwd=place, check=True, capture_output=True)
+        am_ms.append(_ms(lambda: subprocess.run(am, cwd=other, check=True, capture_output=True)))
+        apply_ms.append(_ms(lambda: apply_tree(store, base, tree)))
+        nothing_ms.append(_ms(lambda: apply_tree(store, base, tree)))
+        status_ms.append(_ms(lambda: tree_status(store, tree, None)))
+    job, git_am = statistics.median(apply_ms), statistics.median(am_ms)
+    return [
+        Row("apply, the job", job, "git am of the series", git_am, 1.5),
+        Row("nothing to do", statistics.median(nothing_ms), "apply, the job", job, 1 / 3),
+        Row("status", statistics.median(status_ms), "apply, the job", job, 1 / 3),
+    ]
+
+
+def _starting() -> Row:
+    """--help against a bare interpreter that imports argparse, interleaved."""
+    script = str(Path(sys.executable).parent / "ltx2-patcher")
+    ours, bare = [], []
+    for _ in range(ROUNDS * 3):
+        bare.append(_ms(lambda: _run([sys.executable, "-c", "import argparse"])))
+        ours.append(_ms(lambda: _run([script, "--help"])))
+    against = 'python -c "import argparse"'
+    return Row("--help", statistics.median(ours), against, statistics.median(bare), 2.0)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _ms(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return (time.perf_counter() - start) * 1000
+
+
+if __name__ == "__main__":
+    sys.exit(main())
