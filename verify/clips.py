@@ -1,0 +1,59 @@
+"""What an mp4 holds: its streams, its frames and its sound, all of them decoded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ltx2_patcher.values.errors import InvalidError
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A decoded video file with one stream of pictures and one of sound."""
+
+    video_codec: str
+    audio_codec: str
+    frames: int
+    width: int
+    height: int
+    video_s: float  # as the container says
+    audio_s: float  # samples by sampling rate
+    picture_spread: float  # deviation of 8-bit luma over all frames
+    audio_peak: float  # of full scale
+
+
+def read_clip(path: Path) -> Clip:
+    """All of `path` decoded. Raises: InvalidError (no such file, a stream missing or broken)."""
+    try:
+        with av.open(str(path)) as container:
+            if not (container.streams.video and container.streams.audio):
+                raise _unreadable(path, "a stream is missing")
+            video, audio = container.streams.video[0], container.streams.audio[0]
+            pictures, sounds = [], []
+            for frame in container.decode(video, audio):
+                if isinstance(frame, av.VideoFrame):
+                    pictures.append(frame.to_ndarray(format="gray"))
+                elif isinstance(frame, av.AudioFrame):
+                    sounds.append(frame.to_ndarray())
+    except (av.FFmpegError, OSError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not (pictures and sounds) or video.duration is None or video.time_base is None:
+        raise _unreadable(path, "a stream is empty")
+    sound = np.concatenate(sounds, axis=-1)
+    return Clip(
+        video_codec=video.codec_context.name,
+        audio_codec=audio.codec_context.name,
+        frames=len(pictures),
+        width=video.width,
+        height=video.height,
+        video_s=float(video.duration * video.time_base),
+        audio_s=sound.shape[-1] / audio.rate,
+        picture_spread=float(np.std(np.stack(pictures))),
+        audio_peak=float(np.abs(sound).max()),
+    )
+
+
+def _unreadable(path: Path, why: str) -> InvalidError:
+    return InvalidError(f"{path} is no clip: {why}", remedy="run its pipeline again")

@@ -1,0 +1,73 @@
+"""The command line: `python -m verify.synthetic OUT --variant 2.0|2.3`."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltx2_patcher.values.errors import OutsideError, PatcherError
+from verify.synthetic.architecture import SIZES, Variant
+from verify.synthetic.staging import require_vacant
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make a file set and return 0, or say in one sentence why not and return the class's code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        _build(arguments)
+    except PatcherError as error:
+        print(f"verify.synthetic: {error}; {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    out = arguments.out.absolute()
+    require_vacant(out)
+    for package in ("torch", "ltx_core", "ltx_pipelines"):
+        if importlib.util.find_spec(package) is None:
+            raise OutsideError(
+                f"{package} is not installed in {sys.executable}",
+                remedy="use the Python that `make install` made, or put upstream's packages on "
+                "PYTHONPATH",
+            )
+    # torch and upstream take seconds to import: not before the arguments are known to be good.
+    from verify.synthetic import build
+
+    build.build_file_set(
+        out,
+        Variant(arguments.variant),
+        SIZES[arguments.size],
+        build.GemmaStorage(build.GEMMA_DTYPES[arguments.gemma_dtype], arguments.gemma_shards),
+        seed=arguments.seed,
+    )
+    for file in sorted(p for p in out.rglob("*") if p.is_file()):
+        print(f"{file.stat().st_size:>12,}  {file}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m verify.synthetic",
+        description="Make a random file set of a true LTX-2 architecture.",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
+    parser.add_argument(
+        "--variant", required=True, choices=[v.value for v in Variant], help="2.0 is LTX-2 19B"
+    )
+    parser.add_argument("--size", default="tiny", choices=list(SIZES))
+    parser.add_argument("--gemma-dtype", default="bf16", choices=["bf16", "f16", "f32"])
+    parser.add_argument("--gemma-shards", type=_positive, default=2, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, metavar="N")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The tokenizer and processor files of a small Gemma root."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+# In the order of their ids; Gemma's own ids of the first four, the others as `TINY_GEMMA` says.
+SPECIAL_TOKENS = (
+    "<pad>",
+    "<eos>",
+    "<bos>",
+    "<unk>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<start_of_image>",
+    "<end_of_image>",
+    "<image_soft_token>",
+)
+
+SENTENCES = (
+    "A red fox runs over fresh snow while the camera follows it slowly.",
+    "Waves break on black rocks at dusk, gulls cry, wind blows through the grass.",
+    "An old man in a blue coat reads a letter aloud by the light of a window.",
+    "The quick brown dog jumps over a lazy cat in the quiet kitchen.",
+    "Describe the scene, the motion, the sound and the style in one paragraph.",
+)
+
+# One turn after another, an image where a part of the content says so; as Gemma's own, shorter.
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}<start_of_turn>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}"
+    "{% for part in message.content %}"
+    "{% if part.type == 'image' %}<start_of_image>{% else %}{{ part.text }}{% endif %}"
+    "{% endfor %}{% endif %}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+
+
+def write_language_files(root: Path, config: Mapping[str, Any]) -> None:
+    """Leave a tokenizer of the vocabulary of `config`, and its processor, in `root`."""
+    _write_tokenizer(root / "tokenizer.json", config["text_config"]["vocab_size"])
+    # Upstream looks the folder up by this name; transformers reads tokenizer.json beside it.
+    (root / "tokenizer.model").write_text("see tokenizer.json\n", encoding="utf-8")
+    files: dict[str, dict[str, Any]] = {
+        "tokenizer_config.json": {
+            "tokenizer_class": "GemmaTokenizer",
+            "add_bos_token": True,
+            "add_eos_token": False,
+            "bos_token": "<bos>",
+            "eos_token": "<eos>",
+            "pad_token": "<pad>",
+            "unk_token": "<unk>",
+            "extra_special_tokens": {
+                "boi_token": "<start_of_image>",
+                "eoi_token": "<end_of_image>",
+                "image_token": "<image_soft_token>",
+            },
+            "chat_template": CHAT_TEMPLATE,
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": 1024,
+        },
+        "preprocessor_config.json": {
+            "image_processor_type": "Gemma3ImageProcessor",
+            "processor_class": "Gemma3Processor",
+            "do_convert_rgb": True,
+            "do_normalize": True,
+            "do_pan_and_scan": False,
+            "do_rescale": True,
+            "do_resize": True,
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5],
+            "image_seq_length": config["mm_tokens_per_image"],
+            "resample": 2,
+            "rescale_factor": 1 / 255,
+            "size": {
+                "height": config["vision_config"]["image_size"],
+                "width": config["vision_config"]["image_size"],
+            },
+        },
+        "processor_config.json": {
+            "processor_class": "Gemma3Processor",
+            "image_seq_length": config["mm_tokens_per_image"],
+        },
+    }
+    for name, content in files.items():
+        (root / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_tokenizer(path: Path, vocabulary: int) -> None:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106 - a token of text
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.save(str(path))

@@ -1,0 +1,59 @@
+"""Names of tensors in a file, from their names in a model: upstream's `SDOps`, inverted."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from ltx_core.loader.sd_ops import SDOps
+
+
+def file_names(ops: "SDOps | None", model_keys: Iterable[str]) -> dict[str, str]:
+    """The name in the file of each of `model_keys`, from which `ops` leads back to it.
+
+    A key that `ops` makes beside another one, as the tied `lm_head` beside the embedding, has no
+    name of its own and is left out. `None` stands for names that are the same on both sides.
+    """
+    keys = list(model_keys)
+    if ops is None:
+        return {key: key for key in keys}
+    names = {
+        key: name
+        for key in keys
+        if (name := next((c for c in _candidates(ops, key) if key in model_names(ops, c)), None))
+    }
+    beside = {made for name in names.values() for made in model_names(ops, name)}
+    assert beside >= set(keys), f"{ops.name} leads to none of {sorted(set(keys) - beside)}"
+    return names
+
+
+def model_names(ops: "SDOps | None", name: str) -> tuple[str, ...]:
+    """The keys in the model that `ops` makes of the tensor `name` of a file; often none."""
+    if ops is None:
+        return (name,)
+    key = ops.apply_to_key(name)
+    if key is None:
+        return ()
+    nothing = torch.empty(0, device="meta")
+    return tuple(result.new_key for result in ops.apply_to_key_value(key, nothing))
+
+
+def _candidates(ops: "SDOps", key: str) -> Iterator[str]:
+    """Possible names in the file, the most telling first.
+
+    A replacement by some text says more than one by nothing: of the two names that lead to
+    `per_channel_statistics.*` in a video VAE, checkpoints carry the first.
+    """
+    # Told by their fields: the classes are upstream's, and importing them costs its imports.
+    replacements = [op for op in ops.mapping if hasattr(op, "replacement")]
+    for op in replacements:
+        if op.replacement and key.startswith(op.replacement):
+            yield op.content + key.removeprefix(op.replacement)
+    for op in replacements:
+        if not op.replacement:
+            yield op.content + key
+    for op in ops.mapping:
+        if hasattr(op, "kv_operation"):
+            yield op.key_matcher.prefix + key
+    yield key

@@ -1,0 +1,41 @@
+"""Random weights that keep signals at their scale, the same on every machine."""
+
+import hashlib
+import math
+
+import torch
+
+
+def weight(name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int) -> torch.Tensor:
+    """The tensor `name` of a file set: shape `shape`, on the CPU, told by `name` and `seed` alone.
+
+    Linear and convolution weights are scaled by their fan-in, norms lie around 1, biases and the
+    logarithmic `alpha` and `beta` of snake activations around 0, filters are averages, and the
+    statistics of latents change nothing.
+    """
+    if name.endswith("mean-of-means"):
+        return torch.zeros(shape, dtype=dtype)
+    if name.endswith("std-of-means"):
+        return torch.ones(shape, dtype=dtype)
+    if name.endswith((".filter", ".kernel")):
+        return torch.full(shape, 1 / math.prod(shape), dtype=dtype)
+    noise = _noise(shape, f"{seed}:{name}")
+    if len(shape) > 1:
+        return noise.div_(math.sqrt(math.prod(shape[1:]))).to(dtype)
+    center = 1.0 if "norm" in name and name.endswith(".weight") else 0.0
+    return noise.mul_(0.05).add_(center).to(dtype)
+
+
+def _noise(shape: tuple[int, ...], key: str) -> torch.Tensor:
+    """Near-normal values of mean 0 and deviation 1, float32.
+
+    A sum of four uniform variates: exact in float32, where `randn` goes through logarithms and
+    cosines that differ between processors in the last bit.
+    """
+    generator = torch.Generator().manual_seed(
+        int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
+    )
+    total = torch.rand(shape, generator=generator)
+    for _ in range(3):
+        total.add_(torch.rand(shape, generator=generator))
+    return total.sub_(2).mul_(math.sqrt(3))
