@@ -1,4 +1,4 @@
-"""Speed as ratios from one run: `python -m tests.bench --env PYTHON`. Exit 1 where a bound is missed."""
+"""Speed as ratios from one run: `python -m tests.bench --env PYTHON`; 1 where a bound is missed."""
 
 from __future__ import annotations
 

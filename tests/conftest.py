@@ -1,4 +1,4 @@
-"""Real upstream for every test: from its wheels everywhere, from its git history where it answers."""
+"""Real upstream for every test: its wheels everywhere, its git history where that answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def base(store: Store) -> Base:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
-    """The base from its wheels, as `make patch SOURCE=pypi` lays it out. Copy it, don't change it."""
+    """The base from its wheels, as `make patch SOURCE=pypi` lays it out; to be copied."""
     return _obtained(tmp_path_factory, base, "pypi")
 
 

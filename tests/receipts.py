@@ -6,7 +6,7 @@ stale as soon as one byte of them changes.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import platform
@@ -36,7 +36,7 @@ def write_receipts(passed: int) -> None:
             "digest": digest(base.name),
             "proved": "make test-all, upstream's git history included, nothing skipped",
             "passed": passed,
-            "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+            "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
             "python": platform.python_version(),
             "system": sys.platform,
         }

@@ -1,4 +1,4 @@
-"""Run every test, the tool's in its own environment and upstream's in that of its base, side by side.
+"""Run every test: the tool's in its own environment, upstream's in that of its base, side by side.
 
 `python -m tests.runner --env PYTHON [--all]`. With --all, and only where nothing failed or was
 skipped, it writes the receipts that every other machine checks (tests/receipts.py).

@@ -26,12 +26,12 @@ def blob_ids(root: Path, paths: Iterable[str]) -> dict[str, str | None]:
 def read(path: Path) -> bytes | None:
     """The bytes of a plain file; None where nothing stands there.
 
-    Raises: ConflictError for a symbolic link, folder or device; OutsideError where it can't be read.
+    Raises: ConflictError for a link, folder or device; OutsideError where it can't be read.
     """
     with translated(path):
         try:
             # O_NOFOLLOW: a link in place of a file must not lead out of the tree.
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise _not_a_file(path)
                 return file.read()
@@ -44,9 +44,9 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
 
     The new file takes the place by rename: a hard link (installers share files with their caches)
     is left, not written through. The temporary name is fixed, so that the run that finishes a
-    killed one overwrites what it left. With `durable` the bytes are on the disk before they take the
-    place, so that a power cut can't leave a torn file; like git, we ask that of records, not of a
-    working tree.
+    killed one overwrites what it left. With `durable` the bytes are on the disk before they take
+    the place, so that a power cut can't leave a torn file; like git, we ask that of records, not of
+    a working tree.
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,12 +119,12 @@ def translated(path: Path) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise OutsideError(
                 f"no space left to write {path}",
-                remedy="free some space and run the same command again: it goes on where it stopped",
+                remedy="free some space and run the same command again: it goes on from there",
             ) from error
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise OutsideError(
                 f"no permission for {path}",
-                remedy="make it writable for you, or choose another place, and run the command again",
+                remedy="make it writable for you, or choose another place, then run it again",
             ) from error
         raise OutsideError(
             f"{path} can't be used: {error.strerror}", remedy="check that path, then try again"

@@ -82,11 +82,14 @@ class Git:
 
     @property
     def state(self) -> Path:
+        """Our folder in the git directory."""
         return self.directory / STATE_FOLDER
 
     def refuse_if_busy(self) -> None:
-        """Raises: BusyError where the user is in the middle of a rebase, merge or bisect, or git
-        itself holds the index."""
+        """Leave a tree alone that the user or git is at work on.
+
+        Raises: BusyError in the middle of a rebase, merge or bisect, or where git holds the index.
+        """
         if found := [name for name in _BUSY if (self.directory / name).exists()]:
             raise BusyError(
                 f"{self.tree} is in the middle of something ({found[0]})",
@@ -264,6 +267,10 @@ class Git:
             *("--no-color", "-U3", "--no-cover-letter", "--no-attach", f"{since}..{tip}"),
         ).out
 
+    def configure(self, key: str, value: str) -> None:
+        """Set one of the repository's own settings."""
+        self._run("config", key, value)
+
     def check_out(self, commit: str) -> None:
         """Fill the working tree of a new repository; HEAD is left detached at `commit`."""
         # Attributes of upstream name a large-file filter for its demo media: no patch needs those.
@@ -322,7 +329,7 @@ def new_repository(tree: Path) -> Git:
         )
     git = Git(tree)
     for key in ("core.autocrlf", "core.eol", "commit.gpgSign"):
-        git._run("config", key, {"core.eol": "lf"}.get(key, "false"))
+        git.configure(key, {"core.eol": "lf"}.get(key, "false"))
     return git
 
 
@@ -361,7 +368,7 @@ def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None
             op_code: int,
             cur_count: str | float,
             max_count: str | float | None = None,
-            message: str = "",
+            message: str = "",  # noqa: ARG002 - GitPython's signature
         ) -> None:
             phase = _PHASES.get(op_code & RemoteProgress.OP_MASK, "receiving")
             progress(phase, float(cur_count) / float(max_count or cur_count or 1))

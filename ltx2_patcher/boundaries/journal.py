@@ -25,7 +25,7 @@ def pending(state: Path) -> bool:
     return (state / _NAME).exists()
 
 
-def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str | None]) -> None:
+def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> None:
     """Record `steps`, and `move`: what the caller needs to publish them (refs, HEAD)."""
     raw = {
         "move": dict(move),
@@ -54,8 +54,8 @@ def finish(
     state: Path,
     root: Path,
     *,
-    first: Callable[[Mapping[str, str | None]], None],
-    last: Callable[[Mapping[str, str | None], Sequence[FileStep]], None],
+    first: Callable[[Mapping[str, str]], None],
+    last: Callable[[Mapping[str, str], Sequence[FileStep]], None],
 ) -> tuple[str, ...]:
     """Carry out what the journal says: `first`, the files below `root`, `last`; then forget it.
 

@@ -68,6 +68,6 @@ def call(
 
 
 def environment(*, without: Sequence[str] = (), **extra: str) -> dict[str, str]:
-    """This process's environment, less the variables that start with one of `without`."""
+    """The environment of this process, less the variables that start with one of `without`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(tuple(without))}
     return kept | extra

@@ -237,7 +237,7 @@ def _standing(status: Status) -> Iterator[str]:
     yield f"  base {status.base}, source {status.source}"
     for name in status.patches:
         yield f"  in      {name}"
-    for path in judgement.differing:
-        yield f"  differs {path}"
+    for name in judgement.differing:
+        yield f"  differs {name}"
     if status.cut_off:
         yield "  a run was cut off here: run apply or unapply again to finish it"

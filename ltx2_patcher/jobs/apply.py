@@ -105,9 +105,9 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
         repository.refuse_if_busy()
         finished = _finish(repository) if journal.pending(state) and not dry_run else ()
         head = repository.head()
-        start, ours = _start(repository, head, lock)
-        if not ours:
-            if _stands(lock, tree) is not None:
+        start, ours = _start(repository, head)
+        if not ours or head.ref is None:
+            if ours or _stands(lock, tree) is not None:
                 raise ConflictError(
                     f"{tree} holds the patched files, but not on a branch that apply made",
                     remedy="switch to that branch (`git branch --list 'ltx2-patcher/*'`) first",
@@ -151,7 +151,7 @@ def _apply(
     current = repository.entries(head.commit, lock.paths)
     start, ours, paths = head.commit, False, lock.paths
     if _other_than_base(lock, current):
-        start, ours = _start(repository, head, lock)
+        start, ours = _start(repository, head)
         upstream = repository.entries(start, lock.paths)
         if other := _other_than_base(lock, upstream):
             raise _other_base(tree, lock, start, other)
@@ -235,27 +235,23 @@ def _finish(repository: git.Git) -> tuple[str, ...]:
     """Carry out the journal; each step bears being run again."""
     state = repository.state
 
-    def first(move: Mapping[str, str | None]) -> None:
-        branch, new, old = move["branch"], move["new"], move["old"]
-        assert branch is not None and new is not None and old is not None
-        if new != git.ABSENT:
-            repository.move_ref(branch, new, expect=old)
+    def first(move: Mapping[str, str]) -> None:
+        if move["new"] != git.ABSENT:
+            repository.move_ref(move["branch"], move["new"], expect=move["old"])
 
-    def last(move: Mapping[str, str | None], steps: Sequence[FileStep]) -> None:
-        branch, new, old, head = move["branch"], move["new"], move["old"], move["head"]
-        assert branch is not None and new is not None and old is not None and head is not None
+    def last(move: Mapping[str, str], steps: Sequence[FileStep]) -> None:
         repository.stage({step.path: step.after for step in steps})
         if previous := move.get("previous"):
             disk.replace(state / PREVIOUS, previous.encode())
-        repository.point_head(head)
-        if new == git.ABSENT:
-            repository.move_ref(branch, git.ABSENT, expect=old)
+        repository.point_head(move["head"])
+        if move["new"] == git.ABSENT:
+            repository.move_ref(move["branch"], git.ABSENT, expect=move["old"])
             (state / PREVIOUS).unlink(missing_ok=True)
 
     return journal.finish(state, repository.tree, first=first, last=last)
 
 
-def _start(repository: git.Git, head: git.Head, lock: Lock) -> tuple[str, bool]:
+def _start(repository: git.Git, head: git.Head) -> tuple[str, bool]:
     """The commit that the series stands on or goes onto, and whether HEAD is a branch of ours.
 
     Raises: ConflictError where commits of the user's own lie on top of ours.
@@ -329,7 +325,8 @@ def _refuse_edits(
     if edited:
         raise ConflictError(
             f"{tree} has edits where a patch must go: {', '.join(edited)}",
-            remedy="commit them on another branch or put them away with `git stash`, then try again",
+            remedy="commit them on another branch or put them away with `git stash`, "
+            "then try again",
         )
 
 

@@ -52,10 +52,10 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
     """
     tree = checkout_path(store, base)
     if tree.exists():
-        return _existing(tree, base, source)
+        return _existing(tree, source)
     with disk.locked(store.vendor / ".lock"):
         if tree.exists():  # a second run made it while this one waited
-            return _existing(tree, base, source)
+            return _existing(tree, source)
         for left in store.vendor.glob(f".{tree.name}.*"):  # by runs that were cut off
             shutil.rmtree(left, ignore_errors=True)
         with disk.translated(store.vendor):
@@ -70,7 +70,7 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
     return Obtained(tree, taken, True, fallback)
 
 
-def _existing(tree: Path, base: Base, source: Source) -> Obtained:
+def _existing(tree: Path, source: Source) -> Obtained:
     present = source_of(tree)
     if source not in ("auto", present):
         raise ConflictError(
@@ -121,8 +121,7 @@ def _from_wheels(tree: Path, base: Base) -> None:
 
 def midnight(base: Base) -> str:
     """The date of a base as a mail date, the same on every machine."""
+    from datetime import UTC, datetime
     from email.utils import format_datetime
-    from datetime import datetime, timezone
 
-    day = datetime.strptime(base.date, "%Y-%m-%d").replace(tzinfo=timezone.utc)
-    return format_datetime(day)
+    return format_datetime(datetime.fromisoformat(base.date).replace(tzinfo=UTC))

@@ -4,5 +4,5 @@ from hashlib import sha1
 
 
 def blob_id(content: bytes) -> str:
-    """The id git gives to a blob of `content`: SHA-1 over "blob <size>\\0" and the bytes."""
+    """The id git gives a blob: SHA-1 over "blob <size>", a zero byte and the content."""
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

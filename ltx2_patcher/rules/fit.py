@@ -17,7 +17,9 @@ class _Miss:
 class Misfit(ConflictError):
     """A hunk of a patch does not stand where it must."""
 
-    def __init__(self, patch: str, path: str, hunk: Hunk, line: int, wanted: bytes, stands: str):
+    def __init__(
+        self, patch: str, path: str, hunk: Hunk, line: int, wanted: bytes, stands: str
+    ) -> None:
         shown = wanted.decode("utf-8", "replace").rstrip()
         super().__init__(
             f"{patch} does not fit: {path}, hunk {hunk.header.strip()}: "

@@ -12,8 +12,11 @@ _SPLIT = re.compile(rb"^(?=From 0{40} Mon Sep 17 00:00:00 2001\n)", re.MULTILINE
 
 
 def split_mails(mailbox: bytes) -> list[bytes]:
-    """The mails of a mailbox that git wrote with zeroed commit ids."""
-    return [mail for mail in _SPLIT.split(mailbox) if mail]
+    """The mails of a mailbox that git wrote with zeroed commit ids.
+
+    git separates mails by an empty line; each ends in one line end here, last or not.
+    """
+    return [mail.rstrip(b"\n") + b"\n" for mail in _SPLIT.split(mailbox) if mail]
 
 
 def file_name(subject: str) -> str:

@@ -95,10 +95,12 @@ class Lock:
 
     @property
     def groups(self) -> tuple[str, ...]:
+        """The groups that have patches, in stacking order."""
         return tuple(self.after)
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """Every path that the whole series changes or adds."""
         return tuple(self.after[self.groups[-1]])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BASE, ROOT, Environment, Run, git, world
+from tests.conftest import BASE, ROOT, Environment, Run, git
 
 
 def test_apply_status_unapply_by_hand(patcher: Run, tree: Path) -> None:

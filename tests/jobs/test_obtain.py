@@ -136,6 +136,6 @@ def test_a_folder_without_permission_is_one_sentence(tmp_path: Path, base: Base)
 
 
 def test_the_pins_in_the_repository_are_read(store: Store, base: Base) -> None:
-    assert [b.name for b in store.bases()][0] == base.name
+    assert next(iter(store.bases())).name == base.name
     assert len(base.commit) == 40 and all(len(w.sha256) == 64 for w in base.wheels)
     assert (ROOT / "vendor/upstream.toml").exists()

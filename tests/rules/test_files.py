@@ -1,4 +1,4 @@
-"""Lock, series, RECORD, mailbox and symbols: what is written is read back, what is wrong refused."""
+"""Lock, series, RECORD, mailbox, symbols: what is written is read back, what is wrong refused."""
 
 from __future__ import annotations
 
