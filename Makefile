@@ -24,7 +24,7 @@ install: $(VENV)/.tool
 	@$(PATCHER) install --base $(BASE)
 
 verify: patch install
-	$(ENV)/bin/python -m verify
+	$(ENV)/bin/python -m verify --tree $(if $(TREE),"$(TREE)",vendor/LTX-2-$(BASE))
 
 test: $(VENV)/.dev $(ENV)/.tests
 	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python 

@@ -55,5 +55,26 @@ def read_clip(path: Path) -> Clip:
     )
 
 
+def faults(clip: Clip, *, frames: int, width: int, height: int, fps: float) -> list[str]:
+    """What is wrong with a clip that was to have this shape; nothing where all is well."""
+    seconds = frames / fps
+    # The sound is a whole number of latents (40 ms) and of AAC frames (1024 samples, at 24 kHz or
+    # more).
+    sound_slack_s = 0.04 + 1024 / 24_000
+    judged = {
+        f"coded as {clip.video_codec} and {clip.audio_codec}": (
+            (clip.video_codec, clip.audio_codec) == ("h264", "aac")
+        ),
+        f"{clip.frames} frames of {clip.width}x{clip.height}": (
+            (clip.frames, clip.width, clip.height) == (frames, width, height)
+        ),
+        f"{clip.video_s:.3f} s of pictures": abs(clip.video_s - seconds) < 1e-3,
+        f"{clip.audio_s:.3f} s of sound": abs(clip.audio_s - seconds) < sound_slack_s,
+        "one picture without contrast": clip.picture_spread > 1,
+        "silence": clip.audio_peak > 1e-3,
+    }
+    return [said for said, well in judged.items() if not well]
+
+
 def _unreadable(path: Path, why: str) -> InvalidError:
     return InvalidError(f"{path} is no clip: {why}", remedy="run its pipeline again")

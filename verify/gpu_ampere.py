@@ -47,11 +47,13 @@ Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def fuse_as_upstream(delta: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Fuse by the patched upstream, rounding stochastically."""
     fused: torch.Tensor = calculate_weight_float8(delta, weight).to(FP8)
     return fused
 
 
 def fuse_to_nearest(delta: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Fuse in bf16 and round to nearest, as pull request 297 proposed."""
     return delta.add_(weight.to(torch.bfloat16)).to(FP8)
 
 
@@ -59,7 +61,7 @@ def as_card_of(capability: tuple[int, int] | None) -> AbstractContextManager[obj
     """Let upstream see `capability`; None leaves the card's own."""
     if capability is None:
         return nullcontext()
-    return patch.object(torch.cuda, "get_device_capability", lambda device=None: capability)
+    return patch.object(torch.cuda, "get_device_capability", lambda _device=None: capability)
 
 
 def weight_and_delta(
@@ -133,6 +135,7 @@ def compile_for(capability: tuple[int, int], pointer: str) -> str | None:
 
 
 def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether two tensors are equal as stored, NaN and the sign of zero included."""
     as_integers = {1: torch.uint8, 2: torch.int16}[left.element_size()]
     return left.dtype == right.dtype and torch.equal(
         left.view(as_integers), right.view(as_integers)
@@ -211,6 +214,7 @@ def failures(report: dict[str, object], shapes: list[dict[str, object]]) -> list
 
 
 def main(out: Path) -> int:
+    """Measure, write the report, and return 1 where a claim does not hold."""
     device = torch.device("cuda")
     capability = torch.cuda.get_device_capability(device)
     reads_fp8 = capability >= FIRST_WITH_FP8

@@ -43,7 +43,7 @@ def _exit_code_of(module: str, argv: Sequence[str], *, helped: bool) -> int:
             return _as_code(loaded.main())
     except SystemExit as stop:
         return _as_code(stop.code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a script lets through
         return _last_word(error)
     finally:
         sys.argv, sys.excepthook = before, hook

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.upstream.pipelines.cases import Case, Gemma, Mode, command_line
+from verify.cases import Case, Gemma, Mode, command_line
 from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet
 

@@ -1,5 +1,6 @@
 """Files that are no clips; good ones are read in tests/pipelines."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError
-from verify.clips import read_clip
+from verify.clips import Clip, faults, read_clip
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -35,3 +36,31 @@ def test_a_clip_without_sound_is_refused(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(InvalidError, match="a stream is missing"):
         read_clip(file)
+
+
+WHOLE = Clip("h264", "aac", 9, 128, 64, 0.36, 0.341, 40.0, 0.2)
+
+
+def test_a_whole_clip_has_no_fault() -> None:
+    """As the scripts write them."""
+    assert faults(WHOLE, frames=9, width=128, height=64, fps=25) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"video_codec": "mpeg4"},
+        {"audio_codec": "mp3"},
+        {"frames": 8},
+        {"width": 64},
+        {"height": 128},
+        {"video_s": 0.4},
+        {"audio_s": 0.2},
+        {"picture_spread": 0.0},
+        {"audio_peak": 0.0},
+    ],
+)
+def test_each_fault_is_found(change: dict[str, object]) -> None:
+    """And named once."""
+    broken = replace(WHOLE, **change)  # type: ignore[arg-type]
+    assert len(faults(broken, frames=9, width=128, height=64, fps=25)) == 1
