@@ -90,7 +90,7 @@ def write_language_files(root: Path, config: Mapping[str, Any]) -> None:
 
 
 def _write_tokenizer(path: Path, vocabulary: int) -> None:
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106 - a token of text
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -24,6 +24,7 @@ from ltx_core.text_encoders.gemma.quantized.plan import (
     make_plan,
     older_spelling,
     part_names,
+    require_as_stated,
 )
 from ltx_core.text_encoders.gemma.quantized.root import (
     CONFIG_NAME,
@@ -69,6 +70,7 @@ def convert_root(gemma_root: Path, output: Path, mode: Mode, device: torch.devic
     if (stored := prequantized_mode(config, folder)) is not None:
         raise GemmaRootError(f"{folder} is already quantized to {stored.value}", "use it as it is")
     shards = read_shards(folder)
+    require_as_stated(None, shards.tensors, str(folder))
     plan = make_plan(shards.tensors, mode, _stored_name)
     _require_model(folder, config, shards.tensors, mode)
     companions = _companions(gemma_root, folder)

@@ -17,6 +17,7 @@ from enum import Enum, auto
 from ltx_core.text_encoders.gemma.quantized.errors import GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
 from ltx_core.text_encoders.gemma.quantized.mode import Mode
+from ltx_core.text_encoders.gemma.quantized.root import CONFIG_NAME
 
 # Since 4.52 transformers nests the parts under `model.`; upstream's key ops know the older spelling.
 _OLDER_PREFIXES = {
@@ -99,6 +100,18 @@ def make_plan(stored: Iterable[StoredTensor], mode: Mode | None, to_target: Call
         elif treatment is Treatment.INT8:
             layers.append(QuantizedLayer(layer, Mode.INT8, "", tensor.shape, "I8", tensor.numel))
     return Plan(tuple(tensors), tuple(layers))
+
+
+def require_as_stated(stated: Mode | None, stored: Iterable[StoredTensor], root: str) -> None:
+    """The layers that the shards hold quantized are so as config.json states, none where it states nothing.
+
+    Raises: GemmaRootError.
+    """
+    if {layer.mode for layer in make_plan(stored, None, str).layers} != {stated} - {None}:
+        raise GemmaRootError(
+            f"the shards of {root} are not quantized as its {CONFIG_NAME} says",
+            f"download {CONFIG_NAME} and the shards again, from one repository",
+        )
 
 
 def part_names(planned: PlannedTensor) -> list[str]:

@@ -9,10 +9,10 @@ import torch
 from ltx_core.loader.module_ops import ModuleOps
 from ltx_core.loader.sd_ops import SDOps
 from ltx_core.text_encoders.gemma.quantized.backend import require_bitsandbytes
-from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError, GemmaRootError
+from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError
 from ltx_core.text_encoders.gemma.quantized.loader import QuantizingLoader
 from ltx_core.text_encoders.gemma.quantized.mode import requested_mode
-from ltx_core.text_encoders.gemma.quantized.plan import Plan, make_plan
+from ltx_core.text_encoders.gemma.quantized.plan import Plan, make_plan, require_as_stated
 from ltx_core.text_encoders.gemma.quantized.root import (
     find_model_folder,
     prequantized_mode,
@@ -70,11 +70,7 @@ def gemma_quantization(
             f"leave the flag out, or give a bf16 Gemma root to {asked.flag}",
         )
     shards = read_shards(folder)
-    if {layer.mode for layer in make_plan(shards.tensors, None, sd_ops.apply_to_key).layers} != {stored} - {None}:
-        raise GemmaRootError(
-            f"the shards of {folder} are not quantized as its config.json says",
-            "download config.json and the shards again, from one repository",
-        )
+    require_as_stated(stored, shards.tensors, str(folder))
     quantize_to = mode if stored is None else None
     plan = make_plan(shards.tensors, quantize_to, sd_ops.apply_to_key)
     require_bitsandbytes(mode, device)

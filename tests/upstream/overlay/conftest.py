@@ -1,0 +1,36 @@
+"""What the tests of the overlay stand on: a ledger of the patched tree, and small random Gemmas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ltx_pipelines.utils import ModelLedger
+
+from verify.gemma_files import GemmaSize, random_model, write_root
+
+CPU = torch.device("cpu")
+SIZE = GemmaSize()
+
+MakeLedger = Callable[..., ModelLedger]
+
+
+@pytest.fixture(scope="session")
+def bf16_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Gemma in bf16, three shards with an index. Not to be changed."""
+    folder = tmp_path_factory.mktemp("gemma") / "bf16"
+    return write_root(folder, random_model(SIZE, dtype=torch.bfloat16), shard_size="200KB")
+
+
+@pytest.fixture
+def make_ledger() -> MakeLedger:
+    """Make a ledger that reads no checkpoint."""
+
+    def make(root: Path, **keywords: Any) -> ModelLedger:
+        keywords = {"dtype": torch.bfloat16, "device": CPU, **keywords}
+        return ModelLedger(checkpoint_path="unread", gemma_root_path=str(root), **keywords)
+
+    return make

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import weakref
+
+import pytest
+import torch
+from ltx_core.text_encoders.gemma.quantized import Mode
+from ltx_core.text_encoders.gemma.quantized.layers import Linear4bit, Linear8bit
+from ltx_core.text_encoders.gemma.quantized.quantize import quantized_parts
+
+CPU = torch.device("cpu")
+OUT, IN = 96, 128
+
+
+@pytest.fixture(params=Mode, ids=lambda mode: mode.value)
+def mode(request: pytest.FixtureRequest) -> Mode:
+    kind: Mode = request.param
+    return kind
+
+
+def random(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(shape[0])).bfloat16()
+
+
+def parts_of(mode: Mode) -> dict[str, torch.Tensor]:
+    return {**quantized_parts(random(OUT, IN), mode, CPU, CPU), "bias": random(OUT)}
+
+
+def make(mode: Mode) -> torch.nn.Sequential:
+    layer = (
+        Linear8bit(IN, OUT, bias=True)
+        if mode is Mode.INT8
+        else Linear4bit(
+            IN,
+            OUT,
+            bias=True,
+            packed_shape=(OUT * IN // 2, 1),
+            packed_dtype=torch.uint8,
+            quant_type="nf4",
+        )
+    )
+    return torch.nn.Sequential(layer).eval()
+
+
+@torch.inference_mode()
+def run(model: torch.nn.Module) -> torch.Tensor:
+    result: torch.Tensor = model(random(7, IN))
+    return result
+
+
+def load(model: torch.nn.Module, parts: dict[str, torch.Tensor]) -> None:
+    result = model.load_state_dict({f"0.{name}": part for name, part in parts.items()}, assign=True)
+    assert not result.missing_keys
+    assert not result.unexpected_keys
+
+
+def test_a_layer_computes_about_what_the_dense_one_does(mode: Mode) -> None:
+    load(model := make(mode), parts_of(mode))
+    dense = random(7, IN).float() @ random(OUT, IN).float().T + random(OUT).float()
+    cosine = torch.nn.functional.cosine_similarity(
+        run(model).float().flatten(), dense.flatten(), dim=0
+    )
+    assert cosine > (0.99 if mode is Mode.NF4 else 0.9995)
+
+
+def test_one_state_dict_fills_many_models_and_stays_as_it_was(mode: Mode) -> None:
+    parts = parts_of(mode)
+    before = {name: part.clone() for name, part in parts.items()}
+    outputs = []
+    for _ in range(2):
+        load(model := make(mode), parts)
+        outputs += [run(model), run(model)]
+    assert all(torch.equal(output, outputs[0]) for output in outputs)
+    assert all(torch.equal(parts[name], before[name]) for name in parts)
+
+
+def test_a_used_layer_takes_another_weight(mode: Mode) -> None:
+    load(model := make(mode), parts_of(mode))
+    run(model)
+    doubled = {**quantized_parts(random(OUT, IN) * 2, mode, CPU, CPU), "bias": random(OUT)}
+    load(model, doubled)
+    load(fresh := make(mode), doubled)
+    assert torch.equal(run(model), run(fresh))
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_moving_a_layer_changes_nothing_it_computes(mode: Mode, used: bool) -> None:
+    load(model := make(mode), parts_of(mode))
+    expected = run(model)
+    if not used:
+        load(model, parts_of(mode))
+    assert torch.equal(run(model.to(CPU).to(torch.bfloat16)), expected)
+
+
+def test_what_takes_the_parameter_takes_all_of_the_weight(mode: Mode) -> None:
+    """A shell kept for later holds nothing once empty parameters have taken their place."""
+    parts = parts_of(mode)
+    load(model := make(mode), parts)
+    expected = run(model)
+    layer = model[0]
+    scales = "SCB" if mode is Mode.INT8 else "quant_state"
+    dropped = weakref.ref(getattr(layer.weight, scales))
+    for name, parameter in list(layer.named_parameters()):
+        empty = torch.empty_like(parameter, device="meta")
+        setattr(layer, name, torch.nn.Parameter(empty, requires_grad=False))
+    del parts
+    assert dropped() is None
+    load(model, parts_of(mode))
+    assert torch.equal(run(model), expected)
+
+
+def test_an_unquantized_weight_is_refused(mode: Mode) -> None:
+    with pytest.raises((ValueError, KeyError, RuntimeError)):
+        make(mode).load_state_dict(
+            {"0.weight": random(OUT, IN), "0.bias": random(OUT)}, assign=True
+        )

@@ -1,0 +1,418 @@
+"""Gemma through the patched ledger, against transformers' own loading of the same files."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ltx_core.loader.registry import StateDictRegistry
+from ltx_core.text_encoders.gemma.quantized import (
+    BitsAndBytesUnavailable,
+    GemmaFlagsError,
+    GemmaQuantizationError,
+    GemmaRootError,
+    Mode,
+    quantize,
+)
+from safetensors.torch import load_file
+from transformers import Gemma3ForConditionalGeneration
+
+from tests.upstream.overlay.conftest import SIZE, MakeLedger
+from verify.gemma_files import random_model, rewrite_shards, write_root
+from verify.gemma_reference import (
+    TOKENS,
+    assert_equal,
+    from_pretrained,
+    hidden_states,
+    settings_for,
+)
+
+FLAGS = {Mode.NF4: {"gemma_4bit": True}, Mode.INT8: {"gemma_8bit": True}}
+modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
+
+
+def tensors_of(root: Path) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor
+        for file in sorted(root.glob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
+
+
+def bnb_layers(model: Gemma3ForConditionalGeneration) -> set[str]:
+    return {
+        name
+        for name, module in model.named_modules()
+        if type(module).__module__.startswith("ltx_core")
+    }
+
+
+@modes
+def test_hidden_states_equal_transformers_and_generation_runs(
+    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    theirs = from_pretrained(bf16_root, settings_for(mode))
+    ours = make_ledger(bf16_root, **FLAGS[mode]).text_encoder().model
+    assert len(bnb_layers(ours)) == 7 * SIZE.layers
+    assert all(".language_model.layers." in name for name in bnb_layers(ours))
+    assert_equal(ours, theirs)
+    embedding = ours.model.language_model.embed_tokens.weight
+    assert ours.lm_head.weight is embedding
+    assert {p.dtype for p in ours.parameters() if p.is_floating_point()} == {torch.bfloat16}
+    with torch.inference_mode():
+        written = [m.generate(TOKENS, max_new_tokens=6, do_sample=False) for m in (ours, theirs)]
+    assert torch.equal(*written)
+
+
+@modes
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("shard_size", ["5GB", "200KB"])
+def test_any_float_in_any_number_of_files_is_quantized(
+    tmp_path: Path, make_ledger: MakeLedger, mode: Mode, dtype: torch.dtype, shard_size: str
+) -> None:
+    root = write_root(tmp_path / "gemma", random_model(SIZE, dtype=dtype), shard_size=shard_size)
+    ours = make_ledger(root, **FLAGS[mode]).text_encoder().model
+    assert_equal(ours, from_pretrained(root, settings_for(mode)))
+
+
+@modes
+def test_both_key_layouts_give_the_same_model(
+    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    root = shutil.copytree(bf16_root, tmp_path / "newer")
+    rewrite_shards(root, in_newer_layout(tensors_of(root)), shards=2)
+    ours = make_ledger(root, **FLAGS[mode]).text_encoder().model
+    assert_equal(ours, from_pretrained(bf16_root, settings_for(mode)))
+
+
+def in_newer_layout(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    renamed = {}
+    for name, tensor in tensors.items():
+        language = name.replace("language_model.model.", "model.language_model.")
+        renamed[language if language != name else f"model.{name}"] = tensor
+    return renamed
+
+
+MIXED = [
+    "lm_head",
+    "vision_tower",
+    "multi_modal_projector",
+    "layers.1.mlp",
+    "layers.0.self_attn.q_proj",
+]
+KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
+    "nf4": (Mode.NF4, {}),
+    "nf4, vision tower too": (Mode.NF4, {"llm_int8_skip_modules": None}),
+    "nf4, single quantization": (Mode.NF4, {"bnb_4bit_use_double_quant": False}),
+    "fp4": (Mode.NF4, {"bnb_4bit_quant_type": "fp4"}),
+    "fp4, single quantization": (
+        Mode.NF4,
+        {"bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False},
+    ),
+    "nf4, packed in bfloat16": (Mode.NF4, {"bnb_4bit_quant_storage": torch.bfloat16}),
+    "nf4, some layers in bf16": (Mode.NF4, {"llm_int8_skip_modules": MIXED}),
+    "int8": (Mode.INT8, {}),
+    "int8, vision tower too": (Mode.INT8, {"llm_int8_skip_modules": None}),
+    "int8, some layers in bf16": (Mode.INT8, {"llm_int8_skip_modules": MIXED}),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layout", ["older, one file", "newer, sharded"])
+def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
+    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger, kind: str, layout: str
+) -> None:
+    mode, changes = KINDS[kind]
+    root = shutil.copytree(bf16_root, tmp_path / "root")
+    for file in root.glob("model*"):
+        file.unlink()
+    from_pretrained(bf16_root, settings_for(mode, **changes)).save_pretrained(root)
+    if layout == "newer, sharded":
+        rewrite_shards(root, in_newer_layout(tensors_of(root)), shards=3)
+    theirs = from_pretrained(root)
+    for flags in ({}, FLAGS[mode]):
+        ours = make_ledger(root, **flags).text_encoder().model
+        assert_equal(ours, theirs)
+        assert bool([name for name in bnb_layers(ours) if "vision_tower" in name]) == (
+            "vision" in kind
+        )
+        assert len(bnb_layers(ours)) < 7 * SIZE.layers or "some layers" not in kind
+    other = next(other for other in Mode if other is not mode)
+    with pytest.raises(
+        GemmaFlagsError, match=f"already quantized to {mode.value}; leave the flag out"
+    ):
+        make_ledger(root, **FLAGS[other])
+
+
+@modes
+def test_a_quantized_lm_head_is_left_out_for_the_tied_one(
+    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    root = shutil.copytree(bf16_root, tmp_path / "root")
+    for file in root.glob("model*"):
+        file.unlink()
+    from_pretrained(bf16_root, settings_for(mode)).save_pretrained(root)
+    tensors = tensors_of(root)
+    layer = "language_model.model.layers.0.self_attn.o_proj."
+    tensors |= {
+        "lm_head." + n.removeprefix(layer): t.clone()
+        for n, t in tensors.items()
+        if n.startswith(layer)
+    }
+    rewrite_shards(root, tensors, shards=1)
+    ours = make_ledger(root).text_encoder().model
+    assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
+    assert type(ours.lm_head) is torch.nn.Linear
+
+
+def test_similarity_to_bf16_against_another_prompt(
+    bf16_root: Path, make_ledger: MakeLedger
+) -> None:
+    prompts = [
+        "a red fox runs over fresh snow at dawn",
+        "two boats cross a quiet harbour in the rain",
+    ]
+
+    @torch.inference_mode()
+    def last_states(flags: dict[str, bool], prompt: str) -> torch.Tensor:
+        states, mask = make_ledger(bf16_root, **flags).text_encoder().encode(prompt)
+        real: torch.Tensor = states[-1][mask.bool()].float()
+        return real
+
+    def similarity(one: torch.Tensor, other: torch.Tensor) -> float:
+        count = min(len(one), len(other))
+        return (
+            torch.nn.functional.cosine_similarity(one[-count:], other[-count:], dim=-1)
+            .mean()
+            .item()
+        )
+
+    exact, control = (last_states({}, prompt) for prompt in prompts)
+    assert similarity(exact, control) < 0.5
+    assert similarity(exact, last_states(FLAGS[Mode.NF4], prompts[0])) > 0.95
+    assert similarity(exact, last_states(FLAGS[Mode.INT8], prompts[0])) > 0.998
+
+
+@modes
+def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
+    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    registry = StateDictRegistry()
+    dense = hidden_states(make_ledger(bf16_root, registry=registry).text_encoder().model)
+    theirs = from_pretrained(bf16_root, settings_for(mode))
+    for _ in range(2):
+        ours = make_ledger(bf16_root, registry=registry, **FLAGS[mode]).text_encoder().model
+        assert_equal(ours, theirs)
+        assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
+    again = hidden_states(make_ledger(bf16_root, registry=registry).text_encoder().model)
+    assert all(torch.equal(*pair) for pair in zip(dense, again, strict=True))
+    assert len(registry._state_dicts) == 2
+
+
+@modes
+def test_a_dropped_model_is_freed(bf16_root: Path, make_ledger: MakeLedger, mode: Mode) -> None:
+    ledger = make_ledger(bf16_root, **FLAGS[mode])
+    for _ in range(2):
+        encoder = ledger.text_encoder()
+        hidden_states(encoder.model)
+        weights = [weakref.ref(parameter) for parameter in encoder.parameters()]
+        del encoder
+        gc.collect()
+        assert not any(weight() is not None for weight in weights)
+
+
+@modes
+def test_variants_of_a_ledger_keep_the_flags(
+    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    ledger = make_ledger(bf16_root, **FLAGS[mode])
+    for variant in (ledger.with_loras(()), ledger.with_additional_loras(())):
+        assert (variant.gemma_4bit, variant.gemma_8bit) == (ledger.gemma_4bit, ledger.gemma_8bit)
+        assert (
+            variant.text_encoder_builder.model_sd_ops.name
+            == ledger.text_encoder_builder.model_sd_ops.name
+        )
+        assert variant.text_encoder_builder.model_sd_ops.name.endswith(mode.value)
+
+
+def test_both_flags_are_refused(bf16_root: Path, make_ledger: MakeLedger) -> None:
+    with pytest.raises(GemmaFlagsError, match="--gemma-4bit and --gemma-8bit exclude each other"):
+        make_ledger(bf16_root, gemma_4bit=True, gemma_8bit=True)
+
+
+# --- roots that are not what they should be: refused when the ledger is made, before any work ---
+
+
+@pytest.fixture
+def damaged(bf16_root: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(bf16_root, tmp_path / "damaged")
+
+
+@modes
+def test_a_missing_key_is_an_error_before_any_work(
+    damaged: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    tensors = tensors_of(damaged)
+    del tensors["language_model.model.layers.1.mlp.up_proj.weight"]
+    rewrite_shards(damaged, tensors, shards=2)
+    with pytest.raises(
+        GemmaRootError, match=r"lacks model.model.language_model.layers.1.mlp.up_proj.weight; "
+    ):
+        make_ledger(damaged, **FLAGS[mode])
+
+
+def test_a_missing_key_of_a_prequantized_root_is_an_error_too(
+    damaged: Path, make_ledger: MakeLedger
+) -> None:
+    for file in damaged.glob("model*"):
+        file.unlink()
+    source = damaged.parent / "source"
+    write_root(source, random_model(SIZE, dtype=torch.bfloat16))
+    from_pretrained(source, settings_for(Mode.NF4)).save_pretrained(damaged)
+    tensors = tensors_of(damaged)
+    absmax = "language_model.model.layers.0.mlp.up_proj.weight.absmax"
+    for lost, said in {
+        "language_model.model.norm.weight": "lacks model.model.language_model.norm.weight",
+        absmax: f"lacks {absmax}",
+    }.items():
+        rewrite_shards(
+            damaged, {name: tensor for name, tensor in tensors.items() if name != lost}, shards=1
+        )
+        with pytest.raises(GemmaRootError, match=said):
+            make_ledger(damaged)
+
+
+def test_a_truncated_shard_is_refused(damaged: Path, make_ledger: MakeLedger) -> None:
+    shard = damaged / "model-00002-of-00003.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1000])
+    with pytest.raises(GemmaRootError, match="bytes where its header says"):
+        make_ledger(damaged, gemma_4bit=True)
+
+
+def test_a_renamed_shard_is_refused(damaged: Path, make_ledger: MakeLedger) -> None:
+    (damaged / "model-00002-of-00003.safetensors").rename(damaged / "second.safetensors")
+    with pytest.raises(GemmaRootError, match=r"lacks model-00002-of-00003.safetensors"):
+        make_ledger(damaged, gemma_4bit=True)
+
+
+def test_a_root_without_shards_is_refused(tmp_path: Path, make_ledger: MakeLedger) -> None:
+    with pytest.raises(
+        GemmaRootError, match="give the folder that the Gemma repository was downloaded to"
+    ):
+        make_ledger(tmp_path, gemma_8bit=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ({"intermediate_size": 192}, "where the model has"),
+        (
+            {"num_hidden_layers": 1, "layer_types": ["sliding_attention"]},
+            "quantized layers that the model lacks",
+        ),
+    ],
+)
+def test_shards_of_another_size_than_config_json_says_are_refused(
+    damaged: Path, make_ledger: MakeLedger, size: dict[str, object], said: str
+) -> None:
+    config = json.loads((damaged / "config.json").read_text())
+    config["text_config"] |= size
+    (damaged / "config.json").write_text(json.dumps(config))
+    with pytest.raises(GemmaRootError, match=said):
+        make_ledger(damaged, gemma_4bit=True)
+
+
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_config_and_shards_must_agree(
+    damaged: Path, make_ledger: MakeLedger, forgotten: bool
+) -> None:
+    config = json.loads((damaged / "config.json").read_text())
+    if forgotten:
+        for file in damaged.glob("model*"):
+            file.unlink()
+        source = write_root(damaged.parent / "source", random_model(SIZE, dtype=torch.bfloat16))
+        from_pretrained(source, settings_for(Mode.NF4)).save_pretrained(damaged)
+    else:
+        config["quantization_config"] = settings_for(Mode.NF4).to_dict()
+    (damaged / "config.json").write_text(json.dumps(config))
+    with pytest.raises(GemmaRootError, match=r"not quantized as its config.json says"):
+        make_ledger(damaged, gemma_4bit=True)
+
+
+def test_fp8_shards_are_refused(damaged: Path, make_ledger: MakeLedger) -> None:
+    tensors = tensors_of(damaged)
+    name = "language_model.model.layers.0.mlp.up_proj.weight"
+    rewrite_shards(damaged, {**tensors, name: tensors[name].to(torch.float8_e4m3fn)}, shards=1)
+    with pytest.raises(GemmaRootError, match="F8_E4M3 without the scales"):
+        make_ledger(damaged, gemma_4bit=True)
+
+
+def test_every_error_is_one_sentence_with_a_remedy(tmp_path: Path, make_ledger: MakeLedger) -> None:
+    with pytest.raises(GemmaQuantizationError) as caught:
+        make_ledger(tmp_path, gemma_4bit=True)
+    error = caught.value
+    assert str(error) == f"{error.fact}; {error.remedy}"
+    assert "\n" not in str(error)
+    assert isinstance(error, ValueError)
+
+
+# --- bitsandbytes ---
+
+
+@modes
+def test_a_missing_bitsandbytes_is_told_at_once(
+    bf16_root: Path, make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(BitsAndBytesUnavailable, match=r"cannot be imported .*; run: pip install"):
+        make_ledger(bf16_root, **FLAGS[mode])
+
+
+@modes
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a device that bitsandbytes cannot use")
+def test_a_device_without_a_working_backend_is_told_at_once(
+    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+) -> None:
+    with pytest.raises(
+        BitsAndBytesUnavailable, match=r"does not work on cuda .*; run: pip install"
+    ):
+        make_ledger(bf16_root, device=torch.device("cuda"), **FLAGS[mode])
+
+
+@modes
+def test_kernels_that_compute_nonsense_are_found_out(
+    bf16_root: Path, make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    right = quantize.quantized_parts
+
+    def wrong(*arguments: Any) -> dict[str, torch.Tensor]:
+        parts: dict[str, torch.Tensor] = right(*arguments)
+        return {**parts, "weight": parts["weight"].flip(0)}
+
+    monkeypatch.setattr(quantize, "quantized_parts", wrong)
+    with pytest.raises(BitsAndBytesUnavailable, match="multiplies wrongly on cpu"):
+        make_ledger(bf16_root, **FLAGS[mode])
+
+
+def test_without_a_flag_bitsandbytes_is_never_touched(bf16_root: Path) -> None:
+    script = """
+import sys, torch
+sys.modules["bitsandbytes"] = None
+from ltx_pipelines.utils import ModelLedger
+ledger = ModelLedger(torch.bfloat16, torch.device("cpu"), "unread", sys.argv[1])
+plain = ledger.text_encoder_builder
+assert ledger.gemma_quantization is None
+assert type(plain.model_loader).__name__ == "SafetensorsModelStateDictLoader"
+assert plain.model_sd_ops.name == "GEMMA_LLM_KEY_OPS"
+assert [op.name for op in plain.module_ops] == ["GemmaModel", "TokenizerLoad", "ProcessorLoad"]
+"""
+    subprocess.run([sys.executable, "-c", script, str(bf16_root)], env=dict(os.environ), check=True)

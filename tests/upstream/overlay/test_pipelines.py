@@ -1,0 +1,203 @@
+"""The flags and keywords through every pipeline that takes a Gemma root."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from ltx_core.loader import LoraPathStrengthAndSDOps
+from ltx_core.text_encoders.gemma.quantized import GemmaFlagsError, Mode
+from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_pipelines.utils import ModelLedger
+from ltx_pipelines.utils.gemma_flags import add_gemma_flags
+from safetensors.torch import save_file
+
+from tests.upstream.overlay.conftest import CPU
+
+modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
+LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
+CHECKPOINT = {"checkpoint_path": "unread"}
+DISTILLED = {"distilled_checkpoint_path": "unread", "spatial_upsampler_path": "unread"}
+TWO_STAGES = {**CHECKPOINT, "distilled_lora": [LORA], "spatial_upsampler_path": "unread"}
+STRENGTHS = {"distilled_lora_strength_stage_1": 0.25, "distilled_lora_strength_stage_2": 0.5}
+
+# script: its pipeline, the constructor's other arguments, and how many ledgers it makes
+PIPELINES: dict[str, tuple[str, dict[str, Any], int]] = {
+    "distilled": ("DistilledPipeline", DISTILLED, 1),
+    "keyframe_interpolation": ("KeyframeInterpolationPipeline", TWO_STAGES, 2),
+    "ti2vid_one_stage": ("TI2VidOneStagePipeline", CHECKPOINT, 1),
+    "ti2vid_two_stages": ("TI2VidTwoStagesPipeline", TWO_STAGES, 2),
+    "ti2vid_two_stages_hq": ("TI2VidTwoStagesHQPipeline", {**TWO_STAGES, **STRENGTHS}, 2),
+    "a2vid_two_stage": ("A2VidPipelineTwoStage", TWO_STAGES, 2),
+    "ic_lora": ("ICLoraPipeline", DISTILLED, 2),
+    "retake": ("RetakePipeline", CHECKPOINT, 1),
+}
+scripts = pytest.mark.parametrize("script", PIPELINES)
+
+
+def pipeline_module(script: str) -> ModuleType:
+    return importlib.import_module(f"ltx_pipelines.{script}")
+
+
+@pytest.fixture(scope="session")
+def quantized_roots(bf16_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, Path]:
+    folder = tmp_path_factory.mktemp("quantized")
+    return {mode: convert_root(bf16_root, folder / mode.value, mode, CPU).output for mode in Mode}
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint without weights, and a video that `retake` accepts."""
+    folder = tmp_path_factory.mktemp("inputs")
+    save_file(
+        {"nothing": torch.zeros(1)},
+        folder / "checkpoint.safetensors",
+        metadata={"model_version": "2.3.0"},
+    )
+    with av.open(str(folder / "video.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(9):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return folder
+
+
+def arguments(script: str, root: Path, inputs: Path) -> list[str]:
+    """A command line that gets each script as far as its pipeline."""
+    checkpoint = str(inputs / "checkpoint.safetensors")
+    shared = [
+        "--gemma-root",
+        str(root),
+        "--prompt",
+        "a fox",
+        "--output-path",
+        str(inputs / "out.mp4"),
+    ]
+    if script == "retake":
+        times = ["--start-time", "0", "--end-time", "1", "--video-path", str(inputs / "video.mp4")]
+        return [*shared, *times, "--checkpoint-path", checkpoint]
+    if script == "ti2vid_one_stage":
+        return [*shared, "--checkpoint-path", checkpoint]
+    shared += ["--spatial-upsampler-path", checkpoint]
+    if script in ("distilled", "ic_lora"):
+        conditioning = (
+            ["--video-conditioning", str(inputs / "video.mp4"), "1.0"]
+            if script == "ic_lora"
+            else []
+        )
+        return [*shared, *conditioning, "--distilled-checkpoint-path", checkpoint]
+    audio = ["--audio-path", str(inputs / "video.mp4")] if script == "a2vid_two_stage" else []
+    return [*shared, *audio, "--checkpoint-path", checkpoint, "--distilled-lora", checkpoint]
+
+
+@scripts
+@modes
+def test_constructors_hand_the_keywords_to_every_ledger(
+    bf16_root: Path, script: str, mode: Mode
+) -> None:
+    name, keywords, count = PIPELINES[script]
+    pipeline = getattr(pipeline_module(script), name)(
+        gemma_root=str(bf16_root), loras=[], device=CPU, **keywords, **{f"gemma_{mode.value}": True}
+    )
+    ledgers = [held for held in vars(pipeline).values() if isinstance(held, ModelLedger)]
+    assert len(ledgers) == count
+    assert {ledger.text_encoder_builder.model_loader.mode for ledger in ledgers} == {mode}
+
+
+@scripts
+@modes
+def test_scripts_hand_the_flags_to_their_pipeline(
+    quantized_roots: dict[Mode, Path],
+    inputs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    mode: Mode,
+) -> None:
+    """Seen by what the flag meets: a root that is quantized the other way."""
+    other = next(other for other in Mode if other is not mode)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(
+        sys, "argv", [script, *arguments(script, quantized_roots[other], inputs), mode.flag]
+    )
+    with pytest.raises(
+        GemmaFlagsError, match=f"{mode.flag} was given, but .* quantized to {other.value}"
+    ):
+        pipeline_module(script).main()
+
+
+# --- what a user sees: scripts in a process of their own ---
+
+
+def run_script(
+    script: str, arguments: list[str], environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"ltx_pipelines.{script}", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_error_about_gemma_ends_a_script_with_one_sentence(
+    bf16_root: Path, tmp_path: Path, inputs: Path
+) -> None:
+    damaged = shutil.copytree(bf16_root, tmp_path / "damaged")
+    shard = damaged / "model-00002-of-00003.safetensors"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    done = run_script(
+        "distilled", [*arguments("distilled", damaged, inputs), "--gemma-4bit"], dict(os.environ)
+    )
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"distilled.py: error: {shard} ")
+    assert last.endswith("; download this file again")
+    assert not (inputs / "out.mp4").exists()
+
+
+def test_both_flags_end_a_script_as_wrong_flags_do(bf16_root: Path, inputs: Path) -> None:
+    flags = ["--gemma-4bit", "--gemma-8bit"]
+    done = run_script("retake", [*arguments("retake", bf16_root, inputs), *flags], dict(os.environ))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "argument --gemma-8bit: not allowed with argument --gemma-4bit"
+    )
+
+
+def test_other_errors_of_a_script_stay_what_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: seen.append(error))
+    add_gemma_flags(argparse.ArgumentParser())
+    sys.excepthook(KeyError, error := KeyError("upstream's own"), None)
+    assert seen == [error]
+
+
+# --- a client of upstream's loading that has no flags ---
+
+
+def test_the_trainer_still_loads_gemma_plain_and_in_8_bits(bf16_root: Path) -> None:
+    script = """
+import sys, torch
+from verify.gemma_files import GemmaSize
+from ltx_core.text_encoders.gemma.encoders import encoder_configurator
+encoder_configurator.GEMMA3_CONFIG_FOR_LTX = GemmaSize().config()
+from ltx_trainer.model_loader import load_text_encoder
+for in_8bit, kind in ((False, "Linear"), (True, "Linear8bitLt")):
+    encoder = load_text_encoder(sys.argv[1], load_in_8bit=in_8bit)
+    assert type(encoder.model.model.language_model.layers[0].mlp.up_proj).__name__ == kind
+    with torch.inference_mode():
+        states, mask = encoder.encode("a red fox")
+    assert states[-1].isfinite().all()
+"""
+    command = [sys.executable, "-c", script, str(bf16_root)]
+    subprocess.run(command, env=dict(os.environ), check=True)

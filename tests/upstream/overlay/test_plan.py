@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ltx_core.text_encoders.gemma import GEMMA_LLM_KEY_OPS
+from ltx_core.text_encoders.gemma.quantized import GemmaRootError, Mode
+from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
+from ltx_core.text_encoders.gemma.quantized.plan import Treatment, make_plan, part_names
+
+FILE = Path("model.safetensors")
+TO_TARGET = GEMMA_LLM_KEY_OPS.apply_to_key
+LAYER = "language_model.model.layers.0.mlp.up_proj"
+NF4_PARTS = {
+    "weight": ("U8", (2048, 1)),
+    "weight.absmax": ("U8", (64,)),
+    "weight.quant_map": ("F32", (16,)),
+    "weight.nested_absmax": ("F32", (1,)),
+    "weight.nested_quant_map": ("F32", (256,)),
+    "weight.quant_state.bitsandbytes__nf4": ("U8", (150,)),
+}
+INT8_PARTS = {"weight": ("I8", (64, 64)), "SCB": ("F32", (64,)), "weight_format": ("U8", ())}
+DENSE = {"weight": ("BF16", (64, 64))}
+BYTES = {"F32": 4, "BF16": 2, "F16": 2, "U8": 1, "I8": 1}
+
+
+def stored(layer: str, parts: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[StoredTensor]:
+    tensors = []
+    for part, (dtype, shape) in parts.items():
+        size = BYTES[dtype]
+        for dimension in shape:
+            size *= dimension
+        tensors.append(StoredTensor(f"{layer}.{part}", dtype, shape, size, FILE))
+    return tensors
+
+
+prefixes = st.sampled_from(
+    [
+        "language_model.model.",
+        "model.language_model.",
+        "vision_tower.",
+        "model.vision_tower.",
+        "multi_modal_projector.",
+        "model.multi_modal_projector.",
+        "lm_head.",
+        "elsewhere.",
+    ]
+)
+modules = st.sampled_from(
+    ["layers.0.mlp.up_proj", "layers.1.self_attn.q_proj", "embed_tokens", "norm", "encoder.fc1"]
+)
+contents = st.sampled_from(
+    [
+        NF4_PARTS,
+        INT8_PARTS,
+        DENSE,
+        {"weight": ("F32", (64,))},
+        {"weight": ("F16", (8, 3, 2, 2)), "bias": ("F16", (8,))},
+    ]
+)
+roots = st.dictionaries(st.tuples(prefixes, modules).map("".join), contents)
+
+
+@given(roots, st.sampled_from([None, *Mode]))
+def test_a_plan_names_every_tensor_exactly_once(
+    root: dict[str, Mapping[str, tuple[str, tuple[int, ...]]]], mode: Mode | None
+) -> None:
+    tensors = [tensor for layer, parts in root.items() for tensor in stored(layer, parts)]
+    plan = make_plan(tensors, mode, TO_TARGET)
+    assert [planned.stored for planned in plan.tensors] == tensors
+    weights = {planned.target for planned in plan.tensors if planned.target}
+    assert all(f"{layer.target}.weight" in weights for layer in plan.layers)
+    for planned in plan.tensors:
+        if planned.treatment in (Treatment.NF4, Treatment.INT8):
+            assert ".language_model.layers." in planned.target
+            assert len(set(part_names(planned))) == len(part_names(planned))
+
+
+@given(
+    st.lists(st.sampled_from([NF4_PARTS, INT8_PARTS, DENSE]), max_size=4),
+    st.sampled_from([None, *Mode]),
+)
+def test_both_key_layouts_lead_to_one_plan(
+    layers: list[Mapping[str, tuple[str, tuple[int, ...]]]], mode: Mode | None
+) -> None:
+    plans = []
+    for prefix in ("language_model.model.", "model.language_model."):
+        tensors = [
+            t
+            for n, parts in enumerate(layers)
+            for t in stored(f"{prefix}layers.{n}.mlp.up_proj", parts)
+        ]
+        plan = make_plan(tensors, mode, TO_TARGET)
+        plans.append(
+            (plan.layers, [(planned.target, planned.treatment) for planned in plan.tensors])
+        )
+    assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_only_the_language_models_linears_are_quantized(mode: Mode) -> None:
+    names = {
+        LAYER: (Treatment.NF4 if mode is Mode.NF4 else Treatment.INT8),
+        "language_model.model.embed_tokens": Treatment.KEEP,
+        "vision_tower.vision_model.encoder.layers.0.mlp.fc1": Treatment.KEEP,
+        "multi_modal_projector.mm_input_projection": Treatment.KEEP,
+        "lm_head": Treatment.UNUSED,
+    }
+    plan = make_plan([t for name in names for t in stored(name, DENSE)], mode, TO_TARGET)
+    assert [planned.treatment for planned in plan.tensors] == list(names.values())
+    assert [layer.target for layer in plan.layers] == [
+        "model.model.language_model.layers.0.mlp.up_proj"
+    ]
+
+
+@pytest.mark.parametrize("mode", [None, *Mode])
+@pytest.mark.parametrize("parts", [NF4_PARTS, INT8_PARTS])
+def test_quantized_layers_stay_as_they_are_wherever_they_are(
+    mode: Mode | None, parts: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> None:
+    tensors = stored(LAYER, parts) + stored("vision_tower.encoder.fc1", parts)
+    plan = make_plan(tensors, mode, TO_TARGET)
+    assert {planned.treatment for planned in plan.tensors} == {Treatment.VERBATIM}
+    assert len(plan.layers) == 2
+
+
+@pytest.mark.parametrize("lost", [part for part in NF4_PARTS if part != "weight.nested_absmax"])
+def test_a_4bit_layer_that_lacks_a_part_is_refused(lost: str) -> None:
+    parts = {part: content for part, content in NF4_PARTS.items() if part != lost}
+    with pytest.raises(GemmaRootError, match=f"lacks {LAYER}.{lost}"):
+        make_plan(stored(LAYER, parts), None, TO_TARGET)
+
+
+def test_a_4bit_weight_without_any_scale_and_an_8bit_one_without_weight_are_refused() -> None:
+    with pytest.raises(GemmaRootError, match="without the scales"):
+        make_plan(stored(LAYER, {"weight": NF4_PARTS["weight"]}), None, TO_TARGET)
+    with pytest.raises(GemmaRootError, match=f"lacks {LAYER}.weight"):
+        make_plan(stored(LAYER, {"SCB": INT8_PARTS["SCB"]}), None, TO_TARGET)
+    with pytest.raises(GemmaRootError, match="8-bit scales but is BF16"):
+        make_plan(stored(LAYER, {**INT8_PARTS, **DENSE}), None, TO_TARGET)
+
+
+def test_fp4_and_single_quantization_are_told_from_the_names() -> None:
+    parts = {
+        "weight": ("U8", (2048, 1)),
+        "weight.absmax": ("F32", (64,)),
+        "weight.quant_map": ("F32", (16,)),
+        "weight.quant_state.bitsandbytes__fp4": ("U8", (80,)),
+    }
+    (layer,) = make_plan(stored(LAYER, parts), None, TO_TARGET).layers
+    assert (layer.mode, layer.quant_type, layer.nbytes) == (Mode.NF4, "fp4", 2048)

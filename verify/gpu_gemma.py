@@ -1,0 +1,275 @@
+"""Quantized Gemma on a GPU: what it holds, what loading takes, whether it equals transformers' own.
+
+Makes a random Gemma root, loads it through the patched ledger in each way, and judges:
+- hidden states and image features are bit-equal to `from_pretrained` with the same
+  BitsAndBytesConfig, streamed, out of a registry, and converted (on a small Gemma);
+- VRAM while loading never exceeds the loaded model, the largest stored tensor and 96 MiB of pieces;
+- anonymous host memory while loading never exceeds twice the largest stored tensor and 100 MiB;
+- hidden states are finite, and `lm_head` shares the embedding's weight.
+
+`python -m verify.gpu_gemma --tree PATCHED --work FOLDER --size full --json OUT` ends with 1 if a
+check fails. The full size needs 34 GiB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+MIB = 1024**2
+# one piece of 8 Mi values in float32, bfloat16 and float16, and its quantized values
+VRAM_SLACK_BYTES = 96 * MIB
+HOST_SLACK_BYTES = 100 * MIB
+SAMPLE_PERIOD_S = 0.002
+PROMPT = "a red fox runs over fresh snow at dawn"
+
+
+@dataclass(frozen=True)
+class Load:
+    """One measured load; bytes above what was held before it."""
+
+    way: str
+    wall_s: float
+    encode_s: float
+    model_bytes: int
+    peak_vram_bytes: int
+    vram_bound_bytes: int
+    peak_host_bytes: int
+    host_bound_bytes: int
+    finite: bool
+    tied: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether every bound holds."""
+        within = (
+            self.peak_vram_bytes <= self.vram_bound_bytes
+            and self.peak_host_bytes <= self.host_bound_bytes
+        )
+        return within and self.finite and self.tied
+
+
+def anonymous_bytes() -> int:
+    """Of this process: RssAnon of /proc/self/status."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no RssAnon: not Linux")
+
+
+class HostPeak(AbstractContextManager["HostPeak"]):
+    """Samples this process's anonymous memory while it is entered."""
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        self._before = self._peak = anonymous_bytes()
+        self._done = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._sampler.join()
+
+    def _sample(self) -> None:
+        while not self._done.wait(SAMPLE_PERIOD_S):
+            self._peak = max(self._peak, anonymous_bytes())
+
+    @property
+    def bytes(self) -> int:
+        """The peak above where it began."""
+        return self._peak - self._before
+
+
+class Bench:
+    """The loads of one size in one folder on the current GPU."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self.device = torch.device("cuda")
+
+    def build(self, root: Path, **keywords: Any) -> Any:
+        """The text encoder of the patched ledger."""
+        import torch
+        from ltx_pipelines.utils import ModelLedger
+
+        ledger = ModelLedger(
+            torch.bfloat16,
+            self.device,
+            checkpoint_path="unread",
+            gemma_root_path=str(root),
+            **keywords,
+        )
+        return ledger.text_encoder()
+
+    def measured(self, way: str, root: Path, **keywords: Any) -> Load:
+        """One load and one prompt, with everything freed before and after."""
+        import torch
+        from ltx_core.text_encoders.gemma.quantized.root import read_shards
+
+        self.free()
+        held = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        largest = max(tensor.nbytes for tensor in read_shards(root).tensors)
+        with HostPeak() as host:
+            begin = time.perf_counter()
+            encoder = self.build(root, **keywords)
+            torch.cuda.synchronize()
+            wall_s = time.perf_counter() - begin
+        model_bytes = torch.cuda.memory_allocated() - held
+        peak = torch.cuda.max_memory_allocated() - held
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            states, _ = encoder.encode(PROMPT)
+            finite = all(bool(state.isfinite().all()) for state in states)
+        torch.cuda.synchronize()
+        encode_s = time.perf_counter() - begin
+        embedding = encoder.model.get_input_embeddings().weight
+        return Load(
+            way=way,
+            wall_s=wall_s,
+            encode_s=encode_s,
+            model_bytes=model_bytes,
+            peak_vram_bytes=peak,
+            vram_bound_bytes=model_bytes + largest + VRAM_SLACK_BYTES,
+            peak_host_bytes=host.bytes,
+            host_bound_bytes=2 * largest + HOST_SLACK_BYTES,
+            finite=finite,
+            tied=encoder.model.lm_head.weight.data_ptr() == embedding.data_ptr(),
+        )
+
+    def equal(self, mode: Any, root: Path, work: Path) -> dict[str, bool]:
+        """Which ways of loading give transformers' bits; the quantized root is made in `work`."""
+        from ltx_core.loader.registry import StateDictRegistry
+        from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+
+        from verify.gemma_reference import from_pretrained, settings_for
+
+        flag = {f"gemma_{mode.value}": True}
+        theirs = from_pretrained(root, settings_for(mode), "cuda:0")
+        registry = StateDictRegistry()
+        written = convert_root(root, work / f"equal-{mode.value}", mode, self.device).output
+        ways: dict[str, Callable[[], Any]] = {
+            "streamed": lambda: self.build(root, **flag).model,
+            "registry, first": lambda: self.build(root, registry=registry, **flag).model,
+            "registry, second": lambda: self.build(root, registry=registry, **flag).model,
+            "converted": lambda: self.build(written).model,
+            "converted, by transformers": lambda: from_pretrained(written, None, "cuda:0"),
+        }
+        return {f"{mode.value}: {way}": same(build(), theirs) for way, build in ways.items()}
+
+    def free(self) -> None:
+        """Let go of what earlier loads left cached."""
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    """Bit-equal for a text and an image."""
+    from verify.gemma_reference import assert_equal
+
+    try:
+        assert_equal(ours, theirs)
+    except AssertionError:
+        return False
+    return True
+
+
+def main() -> int:
+    """Run every check, write the report, and return 1 where one fails."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tree", type=Path, required=True, help="the patched upstream checkout")
+    parser.add_argument("--work", type=Path, required=True, help="a folder to make and remove")
+    parser.add_argument(
+        "--size", choices=["small", "full"], default="small", help="full is Gemma 3 12B"
+    )
+    parser.add_argument("--json", type=Path, required=True, help="the file for the result")
+    parser.add_argument(
+        "--cap-gib", type=float, help="what this process may take of the GPU: 22.8 is an RTX 3090"
+    )
+    args = parser.parse_args()
+    sys.path[:0] = [
+        str(args.tree / "packages" / name / "src") for name in ("ltx-core", "ltx-pipelines")
+    ]
+
+    import bitsandbytes
+    import torch
+    import transformers
+    from ltx_core.text_encoders.gemma.quantized import Mode
+    from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+
+    from verify.gemma_files import GemmaSize, full_size, write_random_root
+
+    if args.cap_gib is not None:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gib * 1024**3 / total))
+    args.work.mkdir(parents=True)
+    device = torch.device("cuda")
+    small = GemmaSize(hidden=256, layers=4, heads=4, kv_heads=2, head_dim=64, intermediate=512)
+    small_root = write_random_root(args.work / "small", small, device)
+    bench = Bench()
+    # These loads also warm up: what CUDA brings in at first use is no part of a load.
+    equal = {
+        way: ok for mode in Mode for way, ok in bench.equal(mode, small_root, args.work).items()
+    }
+
+    size = full_size() if args.size == "full" else small
+    root = write_random_root(args.work / "root", size, device)
+    loads = [
+        bench.measured(f"streaming {mode.value}", root, **{f"gemma_{mode.value}": True})
+        for mode in Mode
+    ]
+    bench.free()
+    with HostPeak() as host:
+        begin = time.perf_counter()
+        written = convert_root(root, args.work / "4bit", Mode.NF4, device)
+        convert_s = time.perf_counter() - begin
+    loads.append(bench.measured("prequantized 4bit", written.output))
+    passed = all(equal.values()) and all(load.passed for load in loads)
+    result = {
+        "passed": passed,
+        "gpu": torch.cuda.get_device_name(),
+        "capability": torch.cuda.get_device_capability(),
+        "versions": {
+            module.__name__: module.__version__ for module in (torch, transformers, bitsandbytes)
+        },
+        "size": asdict(size),
+        "equal_to_transformers": equal,
+        "loads": [{**asdict(load), "passed": load.passed} for load in loads],
+        "conversion": {
+            "wall_s": convert_s,
+            "peak_host_bytes": host.bytes,
+            "bytes_before": written.bytes_before,
+            "bytes_after": written.bytes_after,
+        },
+    }
+    shutil.rmtree(args.work)
+    args.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
