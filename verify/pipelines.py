@@ -44,12 +44,14 @@ class Pipelines:
         self._tree = tree
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         sources = [tree / "packages" / name / "src" for name in PACKAGES]
+        # What else lies on the path stays behind the tree, which must win.
+        path = [*map(str, (*sources, OURS)), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [str(python), "-m", "verify.pipeline_child", *(["--helped"] if helped else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._err,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (*sources, OURS)))},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         )
 
     def __enter__(self) -> Self:
