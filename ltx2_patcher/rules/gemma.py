@@ -1,0 +1,170 @@
+"""What a Gemma root is: its size, how it is quantized, whether its shards are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ltx2_patcher.rules.architecture import count, gemma_keys, section
+from ltx2_patcher.rules.variant import gemma_components
+from ltx2_patcher.values.errors import InvalidError
+from ltx2_patcher.values.weights import GemmaRoot, Header, Tensor
+
+INDEX = "model.safetensors.index.json"
+
+_SIZES = {(1152, 26): "1B", (2560, 34): "4B", (3840, 48): "12B", (5376, 62): "27B"}
+_NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+# transformers' layout from 4.52 on -> the published one, which upstream's key operations take.
+_LAYOUT = {
+    "model.language_model.": "language_model.model.",
+    "model.vision_tower.": "vision_tower.",
+    "model.multi_modal_projector.": "multi_modal_projector.",
+}
+# bitsandbytes keeps a 4-bit weight as U8 with its state beside it, an 8-bit one as I8 with the
+# module's SCB (bitsandbytes/nn/modules.py, Linear4bit and Linear8bitLt `_save_to_state_dict`).
+_LINEAR = re.compile(r"language_model\.model\.layers\.\d+\.\w+\.\w+_proj\.weight")
+_STATE = re.compile(r"(.+\.weight)\.quant_state\.bitsandbytes__(nf4|fp4)")
+_NEEDED_BESIDE = ("tokenizer.model", "preprocessor_config.json")
+
+
+@dataclass(frozen=True, slots=True)
+class GemmaFiles:
+    """The files of a root, headers only."""
+
+    config: bytes
+    index: bytes | None  # model.safetensors.index.json
+    shards: Mapping[str, Header]  # file name -> header, of the folder with the model files
+    beside: frozenset[str]  # the names of all other files below the root
+
+
+def identify_gemma(files: GemmaFiles, origin: str) -> GemmaRoot:
+    """What the root is; what keeps it from loading stands in `missing` and `faults`.
+
+    Raises: InvalidError where its config.json or index is not what it must be, or it is no Gemma 3.
+    """
+    config = _json(files.config, f"{origin}/config.json")
+    text = section(config, "text_config")
+    if not text:
+        raise InvalidError(
+            f"{origin} holds a {config.get('model_type')!a} model without a vision tower, "
+            "not the Gemma 3 that LTX-2 takes",
+            remedy="give the root of google/gemma-3-12b-it (a license to accept and a token)",
+        )
+    width, layers = text.get("hidden_size"), count(text, "num_hidden_layers")
+    if type(width) is not int:
+        raise InvalidError(
+            f"{origin}/config.json names no hidden_size",
+            remedy="download config.json again, from the model's own page",
+        )
+    tensors = {
+        _published(name): tensor
+        for header in files.shards.values()
+        for name, tensor in header.tensors.items()
+    }
+    quantization, detail = _quantization(config, tensors)
+    return GemmaRoot(
+        size=_SIZES.get((width, layers), f"{width} wide, {layers} layers"),
+        width=width,
+        layers=layers,
+        quantization=quantization,
+        detail=detail,
+        newer_layout=any(
+            name.startswith(tuple(_LAYOUT))
+            for header in files.shards.values()
+            for name in header.tensors
+        ),
+        shards=len(files.shards),
+        linear_elements=sum(t.elements for n, t in tensors.items() if _LINEAR.fullmatch(n)),
+        components=gemma_components(tensors),
+        missing=tuple(sorted(_missing(gemma_keys(config), tensors))),
+        faults=tuple(_faults(files, origin)),
+        bytes=sum(header.bytes for header in files.shards.values()),
+    )
+
+
+def _published(name: str) -> str:
+    for newer, published in _LAYOUT.items():
+        if name.startswith(newer):
+            return published + name.removeprefix(newer)
+    return name
+
+
+def _missing(expected: frozenset[str], tensors: Mapping[str, Tensor]) -> set[str]:
+    """Names that are not there, and what a packed weight needs beside it."""
+    lacking = set(expected - tensors.keys())
+    stated = {match[1] for name in tensors if (match := _STATE.fullmatch(name))}
+    for name in expected & tensors.keys():
+        if tensors[name].dtype == "U8" and name not in stated:
+            lacking.add(f"{name}.quant_state.bitsandbytes__*")
+        elif tensors[name].dtype == "I8" and f"{name.removesuffix('weight')}SCB" not in tensors:
+            lacking.add(f"{name.removesuffix('weight')}SCB")
+    return lacking
+
+
+def _quantization(
+    config: Mapping[str, object], tensors: Mapping[str, Tensor]
+) -> tuple[Literal["4bit", "8bit"] | None, str]:
+    if packed := {match[2] for name in tensors if (match := _STATE.fullmatch(name))}:
+        double = any(name.endswith(".weight.nested_absmax") for name in tensors)
+        twice = "double" if double else "single"
+        return "4bit", f"{'/'.join(sorted(packed))}, {twice} quantization"
+    if any(name.endswith(".SCB") for name in tensors):
+        return "8bit", "LLM.int8"
+    if other := section(config, "quantization_config").get("quant_method"):
+        return None, f"quantized by {other!a}"
+    floats = {t.dtype.lower() for n, t in tensors.items() if n.endswith(".weight")}
+    return None, "/".join(sorted(floats))
+
+
+def _faults(files: GemmaFiles, origin: str) -> list[str]:
+    faults = []
+    if files.index is not None:
+        # Names come from a file of others and go to a terminal: only what prints as itself counts.
+        placed = {
+            name: shard
+            for name, shard in section(
+                _json(files.index, f"{origin}/{INDEX}"), "weight_map"
+            ).items()
+            if name.isprintable() and isinstance(shard, str) and shard.isprintable()
+        }
+        wanted = set(placed.values())
+        faults += [f"shard {s} is missing" for s in sorted(wanted - files.shards.keys())]
+        astray = [
+            name
+            for name, shard in placed.items()
+            if shard in files.shards and name not in files.shards[shard].tensors
+        ]
+        if astray:
+            faults.append(f"{astray[0]} is not in the shard that the index names for it")
+        # Upstream loads every safetensors file of the folder, whatever the index says.
+        strays = sorted(files.shards.keys() - wanted)
+        faults += [
+            f"{stray} is none of the index's shards, yet would be loaded" for stray in strays
+        ]
+    else:
+        numbered = [match for name in files.shards if (match := _NUMBERED.search(name))]
+        for total in {int(match[2]) for match in numbered}:
+            there = {int(match[1]) for match in numbered if int(match[2]) == total}
+            lost = (number for number in range(1, total + 1) if number not in there)
+            faults += [f"shard {number} of {total} is missing" for number in lost]
+    faults += [f"{name} is missing" for name in _NEEDED_BESIDE if name not in files.beside]
+    return faults
+
+
+def _json(data: bytes, origin: str) -> dict[str, object]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(origin) from error
+    if not isinstance(found, dict):
+        raise _unreadable(origin)
+    return found
+
+
+def _unreadable(origin: str) -> InvalidError:
+    return InvalidError(
+        f"{origin} can't be read as JSON", remedy="download it again, from the model's own page"
+    )
