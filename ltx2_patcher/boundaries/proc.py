@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from ltx2_patcher.values.errors import OutsideError
 
@@ -55,10 +56,8 @@ def call(
             capture_output=True,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise OutsideError(
-            f"{argv[0]} was not found", remedy=f"install {argv[0]} and put it on the PATH"
-        ) from error
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise _absent(argv[0]) from error
     except subprocess.TimeoutExpired as error:
         raise OutsideError(
             f"{' '.join(argv[:3])} did not answer within {timeout_s:.0f} s",
@@ -67,7 +66,55 @@ def call(
     return Done(tuple(argv), done.returncode, done.stdout, done.stderr)
 
 
+def watch(
+    argv: Sequence[str], each_line: Callable[[str], None], *, env: Mapping[str, str] | None = None
+) -> Done:
+    """Run to the end, handing on each line of output as it comes; `err` holds both streams.
+
+    Raises: OutsideError where the program is missing.
+    """
+    said = bytearray()
+    try:
+        child = subprocess.Popen(
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise _absent(argv[0]) from error
+    with child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                said += line
+                each_line(line.decode("utf-8", "replace").rstrip())
+        except BaseException:
+            child.terminate()
+            raise
+    return Done(tuple(argv), child.returncode, b"", bytes(said))
+
+
+def become(argv: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
+    """Replace this process: the program keeps our id, so its exit code and signals are its own.
+
+    Raises: OutsideError where the program is missing.
+    """
+    try:
+        os.execve(argv[0], list(argv), dict(variables))  # noqa: S606 - this module's purpose
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise _absent(argv[0]) from error
+
+
 def environment(*, without: Sequence[str] = (), **extra: str) -> dict[str, str]:
     """The environment of this process, less the variables that start with one of `without`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(tuple(without))}
     return kept | extra
+
+
+def _absent(program: str) -> OutsideError:
+    return OutsideError(
+        f"{program} was not found, or is no program",
+        remedy=f"install {program} and put it on the PATH",
+    )

@@ -27,7 +27,13 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the exit code says which class of error ended it (values/errors.py)."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    own, passed_on = _split(arguments)
+    args = parser.parse_args(own)
+    if passed_on:
+        if not hasattr(args, "passed_on"):
+            parser.error(f"only `run` passes arguments on: {' '.join(passed_on)}")
+        args.passed_on = passed_on
     try:
         code: int = args.verb(args)
     except PatcherError as error:
@@ -46,6 +52,13 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Ours, and what follows `--`, which `run` hands to the script as it is."""
+    given = list(arguments)
+    at = given.index("--") if "--" in given else len(given)
+    return given[:at], given[at + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,18 @@
+"""A program named nvidia-smi that answers as NVIDIA's does: its interface is all we know of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RTX_3090 = "0, NVIDIA GeForce RTX 3090, 24576, 24100, 8.6, 580.95.05"
+H200 = "0, NVIDIA H200, 143771, 143156, 9.0, 580.159.04"  # as an H200 really answers
+
+
+def write_nvidia_smi(folder: Path, *lines: str, code: int = 0) -> Path:
+    """Put it into `folder`, to be found there by PATH."""
+    folder.mkdir(exist_ok=True)
+    program = folder / "nvidia-smi"
+    told = "".join(f"{line}\n" for line in lines)
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{told}END\nexit {code}\n")
+    program.chmod(0o755)
+    return folder
