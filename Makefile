@@ -12,6 +12,8 @@ VERIFY ?=
 VENV := .venv
 PATCHER := $(VENV)/bin/ltx2-patcher
 ENV := vendor/env-$(BASE)
+# Beside the base's own: what runs its tests, and what mypy needs to see the tool's types from there.
+TEST_PACKAGES := pytest==9.2.0 hypothesis==6.170.15 gitpython==3.2.1 unidiff==1.0.1 rich==15.0.0
 
 .PHONY: patch install verify test test-all check bench clean
 
@@ -35,7 +37,7 @@ test-all: $(VENV)/.dev $(ENV)/.tests
 check: $(VENV)/.dev $(ENV)/.tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --python-executable $(ENV)/bin/python
 	$(PATCHER) lint
 	@$(MAKE) --no-print-directory test
 
@@ -60,5 +62,8 @@ $(VENV)/.dev: $(VENV)/.tool
 $(ENV)/.tests: $(VENV)/.tool vendor/upstream.toml
 	@$(PATCHER) apply --base $(BASE) --source $(SOURCE)
 	@$(PATCHER) install --base $(BASE)
-	@$(ENV)/bin/python -m pip install -q --disable-pip-version-check pytest==9.2.0 hypothesis==6.170.15
+	@$(ENV)/bin/python -m pip install -q --disable-pip-version-check $(TEST_PACKAGES)
+	@# The kernel that fuses LoRAs runs in Triton's interpreter; a CUDA torch brings its own Triton.
+	@$(ENV)/bin/python -c 'import triton' 2>/dev/null || \
+	  $(ENV)/bin/python -m pip install -q --disable-pip-version-check triton==3.6.0
 	@touch $@

@@ -21,6 +21,7 @@ from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
 from ltx2_patcher.jobs.export import export_mailbox
 from ltx2_patcher.jobs.obtain import checkout_path
 from ltx2_patcher.jobs.status import tree_status
+from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 9
@@ -48,6 +49,12 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = [*_applying(Path(folder), args.base), _starting()]
+        loading = subprocess.run(
+            [args.env, "-m", "tests.upstream.bench_loading"],
+            cwd=ROOT,
+            env=environment(Path(folder) / "trees"),
+            check=False,
+        )
     table = Table("what", "ms", "against", "ms", "ratio", "bound")
     for row in rows:
         numbers = (f"{row.ms:.1f}", row.against, f"{row.other_ms:.1f}")

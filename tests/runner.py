@@ -7,23 +7,17 @@ skipped, it writes the receipts that every other machine checks (tests/receipts.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
-from ltx2_patcher.jobs.obtain import checkout_path
 from tests.receipts import write_receipts
+from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]
-BASE = "1.0.0"
-PACKAGES = ("ltx-core", "ltx-pipelines", "ltx-trainer")
 UPSTREAM = "tests/upstream"  # what imports upstream, torch or bitsandbytes
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
@@ -59,12 +53,12 @@ def main() -> int:
 
 
 def _run(halves: tuple[Half, ...], chosen: str, folder: Path) -> tuple[list[int], dict[str, int]]:
-    env = _environment(folder)
+    env = environment(folder)
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     codes = []
     running = []
     for half in halves:
-        log = (folder / half.name).open("w+b")
+        log = (folder / f"{half.name}.log").open("w+b")
         command = (*half.command, "-m", chosen, "--durations=5")
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
         running.append((half, log, process))
@@ -77,26 +71,6 @@ def _run(halves: tuple[Half, ...], chosen: str, folder: Path) -> tuple[list[int]
         for number, word in _COUNT.findall(text.strip().rsplit("\n", 1)[-1]):
             counts["failed" if word.startswith("error") else word] += int(number)
     return codes, counts
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """The variables of both halves: upstream as it is and patched, in private copies."""
-    store = Store(ROOT)
-    base = store.base(BASE)
-    upstream, patched = folder / "upstream", folder / "patched"
-    for tree in (upstream, patched):
-        shutil.copytree(checkout_path(store, base), tree, symlinks=True)
-        unapply_tree(store, base, tree)
-    apply_tree(store, base, patched)
-    sources = [str(patched / f"packages/{name}/src") for name in PACKAGES]
-    return os.environ | {
-        "LTX2_UPSTREAM_TREE": str(upstream),
-        "LTX2_PATCHED_TREE": str(patched),
-        "PYTHONPATH": os.pathsep.join(sources),
-        # One thread each: the halves share two cores, and more threads only fight over them.
-        "OMP_NUM_THREADS": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def _call(command: tuple[str, ...]) -> int:

@@ -17,7 +17,8 @@ from typing import Any
 from verify.memory import mark, measure, peak_between
 
 WAYS = ("streaming", "load-then-quantize", "from-pretrained")
-"""Each with "-4bit" or "-8bit"; a root that is quantized already loads as "prequantized"."""
+"""Each with "-4bit" or "-8bit". A root that is quantized already loads as "prequantized", and
+"trainer-8bit" is upstream's own 8-bit Gemma, ltx_trainer.gemma_8bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,10 @@ def load(way: str, root: Path) -> Any:
     if way == "prequantized":
         return stream(root)
     kind, _, bits = way.rpartition("-")
+    if kind == "trainer":
+        from ltx_trainer.gemma_8bit import load_8bit_gemma
+
+        return load_8bit_gemma(root).model
     if kind == "streaming":
         return stream(root, **{f"gemma_{bits}": True})
     if kind == "load-then-quantize":

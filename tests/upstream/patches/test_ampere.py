@@ -96,7 +96,8 @@ def interpreted(
         check=True,
         env={**os.environ, "TRITON_INTERPRET": "1"},
     )
-    return load_file(folder / "out.safetensors")["fused"]
+    fused: torch.Tensor = load_file(folder / "out.safetensors")["fused"]
+    return fused
 
 
 @pytest.mark.usefixtures("interpreter")

@@ -126,11 +126,11 @@ def test_a_root_that_transformers_saved_gives_the_clip_of_the_flag(
 
     case = Case("distilled", Mode.T2V, flag, "2.3")
     files, root, out = fileset(case.variant), tmp_path / "saved", tmp_path / "clip.mp4"
-    config = BitsAndBytesConfig(**options)  # type: ignore[no-untyped-call]
+    config = BitsAndBytesConfig(**options)
     Gemma3ForConditionalGeneration.from_pretrained(
         files.gemma_root, quantization_config=config, dtype=torch.bfloat16
     ).save_pretrained(root)
-    AutoProcessor.from_pretrained(files.gemma_root).save_pretrained(root)  # type: ignore[no-untyped-call]
+    AutoProcessor.from_pretrained(files.gemma_root).save_pretrained(root)
     shutil.copy(files.gemma_root / "tokenizer.model", root)
     done = patched.run(case.module, command_line(plain(case), files, root, None, out))
     assert done.code == 0, done.err
