@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
-from ltx2_patcher.jobs.export import export_mailbox
+from ltx2_patcher.jobs.export import write_mailbox
 from ltx2_patcher.jobs.obtain import checkout_path
 from ltx2_patcher.jobs.status import tree_status
 from tests.trees import environment
@@ -74,7 +74,7 @@ def _applying(folder: Path, name: str) -> list[Row]:
     shutil.copytree(checkout_path(store, base), start, symlinks=True)
     unapply_tree(store, base, start)
     mailbox = folder / "series.mbox"
-    export_mailbox(store, base, mailbox)
+    write_mailbox(store, base, mailbox)
     am = ["git", "-c", "user.name=x", "-c", "user.email=x", "am", "-q", str(mailbox)]
     apply_ms, am_ms, nothing_ms, status_ms = [], [], [], []
     for _ in range(ROUNDS):

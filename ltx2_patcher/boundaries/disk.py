@@ -30,13 +30,36 @@ def read(path: Path) -> bytes | None:
     """
     with translated(path):
         try:
-            # O_NOFOLLOW: a link in place of a file must not lead out of the tree.
+            # O_NOFOLLOW: what is replaced later must be the file that was read, not a link to it.
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise _not_a_file(path)
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+def has_crlf_of(path: Path, blob: str) -> bool:
+    """Whether a file is the content `blob` but for CRLF line ends."""
+    data = read(path)
+    return data is not None and blob_id(data.replace(b"\r\n", b"\n")) == blob
+
+
+def require_replaceable(root: Path, paths: Iterable[str]) -> None:
+    """Every path can be replaced, and lies below `root` without a link on the way.
+
+    Raises: ConflictError for a link, OutsideError where a folder can't be written. Nothing is half
+    done then, since nothing was begun.
+    """
+    for folder in {parent for path in paths for parent in Path(path).parents}:
+        place = root / folder
+        if place != root and place.is_symlink():
+            raise ConflictError(
+                f"{place} is a link", remedy=f"put the folder itself there, below {root}"
+            )
+        with translated(place):
+            if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "not writable", str(place))
 
 
 def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
@@ -49,16 +72,20 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
     a working tree.
     """
     with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         partial = path.with_name(f".{path.name}.ltx2-patcher")
         with partial.open("wb") as file:
             file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            partial.chmod(stat.S_IMODE(path.stat().st_mode))
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except FileNotFoundError:  # as readable as its folder, whatever the umask
+            mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
+        partial.chmod(mode)
         partial.replace(path)
+        _drop_unchecked(path)
 
 
 def remove(path: Path, *, below: Path) -> None:
@@ -87,25 +114,33 @@ def remove(path: Path, *, below: Path) -> None:
 def locked(path: Path, *, wait_s: float = 10.0) -> Iterator[None]:
     """Hold `path` as a lock between processes; the system drops it when the holder dies.
 
+    The file goes away with the lock, so that nothing is left behind.
+
     Raises: BusyError where another run holds it for longer than `wait_s`.
     """
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
-    with file:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    deadline = time.monotonic() + wait_s
+    while True:
+        with translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(file, path):  # else its last holder took it away meanwhile
                 break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise BusyError(
-                        f"another ltx2-patcher works on {path.parent}",
-                        remedy="wait for it to end and run the command again",
-                    ) from error
-                time.sleep(0.05)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                os.close(file)
+                raise BusyError(
+                    f"another ltx2-patcher works on {path.parent}",
+                    remedy="wait for it to end and run the command again",
+                ) from error
+            time.sleep(0.05)
+        os.close(file)
+    try:
         yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
 
 
 @contextlib.contextmanager
@@ -129,6 +164,31 @@ def translated(path: Path) -> Iterator[None]:
         raise OutsideError(
             f"{path} can't be used: {error.strerror}", remedy="check that path, then try again"
         ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` with the mode of the one above it, whatever the umask."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(stat.S_IMODE(folder.parent.stat().st_mode))
+
+
+def _drop_unchecked(path: Path) -> None:
+    """Remove a compiled form that Python would use without looking at the source.
+
+    Flags 1 in bytes 4 to 8: hash-based, not checked (PEP 552). Any other kind notices by itself.
+    """
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        if compiled.read_bytes()[4:8] == b"\x01\0\0\0":
+            compiled.unlink()
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _not_a_file(path: Path) -> ConflictError:

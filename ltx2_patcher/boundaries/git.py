@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.proc import Done, call, environment
 from ltx2_patcher.values.errors import BusyError, ConflictError, InvalidError, OutsideError
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
 """Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
+
+PLAIN = "100644"
+"""Mode of a plain file in git's trees."""
 
 ABSENT = "0" * 40
 """Stands for a ref that is not there."""
@@ -51,6 +56,11 @@ class Head:
 
     commit: str
     ref: str | None  # None when detached
+
+    @property
+    def target(self) -> str:
+        """The branch, or when detached the commit."""
+        return self.ref or self.commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +112,50 @@ class Git:
             )
 
     def head(self) -> Head:
-        """Raises: ConflictError where nothing is committed yet."""
-        commit = self.resolve("HEAD")
-        if commit is None:
+        """Raises: ConflictError where nothing is committed yet, or the files lie elsewhere."""
+        done = self._run("rev-parse", "--show-toplevel", "HEAD^{commit}", ok={0, 128})
+        if done.code:
             raise ConflictError(
                 f"{self.tree} has no commit", remedy="name a clone of upstream with --tree"
             )
+        top, commit = done.out.rsplit(b"\n", 2)[:2]
+        if not self.tree.samefile(os.fsdecode(top)):
+            raise ConflictError(
+                f"the files of {self.tree} lie in {os.fsdecode(top)} (core.worktree)",
+                remedy="name that folder with --tree, or a clone of its own",
+            )
         kind, _, ref = (self.directory / "HEAD").read_text("utf-8").strip().partition(": ")
-        return Head(commit, ref if kind == "ref" else None)
+        return Head(commit.decode(), ref if kind == "ref" else None)
 
     def resolve(self, ref: str) -> str | None:
         """The commit that `ref` points to, if it exists."""
         done = self._run("rev-parse", "--verify", "-q", f"{ref}^{{commit}}", ok={0, 1, 128})
         return done.out.decode().strip() if done.code == 0 else None
+
+    def is_sparse(self) -> bool:
+        """Whether the working tree leaves files out on purpose."""
+        return (self.directory / "info/sparse-checkout").exists()
+
+    def checked_out_elsewhere(self, branch: str) -> str | None:
+        """Another worktree of this repository that has `branch` checked out."""
+        common = self.directory
+        if (pointer := self.directory / "commondir").exists():
+            common = self.directory / pointer.read_text("utf-8").strip()
+        if not (common / "worktrees").is_dir():
+            return None  # no linked worktree, no process to ask
+        found = self._run("worktree", "list", "--porcelain").out.decode("utf-8", "surrogateescape")
+        for entry in found.split("\n\n"):
+            lines = entry.splitlines()
+            if f"branch {branch}" in lines:
+                place = Path(lines[0].removeprefix("worktree "))
+                if not (place.exists() and place.samefile(self.tree)):
+                    return str(place)
+        return None
+
+    def refs_with(self, commit: str) -> list[str]:
+        """The branches, tags and remote branches from which `commit` can be reached."""
+        asked = ("for-each-ref", "--format=%(refname)", "--contains", commit)
+        return self._run(*asked).out.decode("utf-8", "surrogateescape").split()
 
     def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
         """The tree entries of `commit` at `paths`, absent ones left out."""
@@ -164,7 +205,7 @@ class Git:
         return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
     def history(self, tip: str, limit: int = 500) -> list[PastCommit]:
-        """First-parent history from `tip` back, newest first: our commits and the one below."""
+        """First-parent history from `tip` back, newest first."""
         found = self._run(
             "log", "-z", "--first-parent", f"-{limit}", "--format=%H%n%P%n%cn <%ce>%n%s", tip
         ).out
@@ -227,10 +268,14 @@ class Git:
         Raises: ConflictError where `ref` is at neither.
         """
         done = self._run("update-ref", ref, new, expect, ok={0, 128})
-        if done.code and (self.resolve(ref) or ABSENT) != new:
-            raise ConflictError(
-                f"{ref} moved meanwhile: {done.last_words}", remedy="run the command again"
-            )
+        if done.code == 0 or (now := self.resolve(ref) or ABSENT) == new:
+            return
+        if now != expect:
+            raise ConflictError(f"{ref} moved meanwhile", remedy="run the command again")
+        raise ConflictError(
+            f"the branch {ref.removeprefix('refs/heads/')} can't be made: {done.last_words}",
+            remedy="choose another name with --onto-branch NAME",
+        )
 
     def point_head(self, to: str) -> None:
         """Point HEAD at a branch ("refs/...") or, detached, at a commit; no file is touched."""
@@ -260,11 +305,16 @@ class Git:
         """
         return self._run(
             *("-c", "diff.algorithm=myers", "-c", "diff.indentHeuristic=true"),
-            *("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"),
+            *("-c", "diff.suppressBlankEmpty=false", "-c", "diff.orderFile=/dev/null"),
             *("-c", "core.quotePath=true", "-c", "core.attributesFile=/dev/null"),
+            *("-c", "format.useAutoBase=false", "-c", "format.from=false"),
+            *("-c", "i18n.logOutputEncoding=UTF-8"),
             *("format-patch", "--stdout", "--no-stat", "--no-signature", "--zero-commit"),
             *("--full-index", "--no-renames", "--keep-subject", "--no-ext-diff", "--no-textconv"),
-            *("--no-color", "-U3", "--no-cover-letter", "--no-attach", f"{since}..{tip}"),
+            *("--no-color", "-U3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/"),
+            *("--no-cover-letter", "--no-attach", "--no-signoff"),
+            *("--no-add-header", "--no-to", "--no-cc", "--no-thread", "--no-notes", "--no-base"),
+            *("--no-from", "--encode-email-headers", f"{since}..{tip}"),
         ).out
 
     def configure(self, key: str, value: str) -> None:
@@ -305,12 +355,12 @@ def git_directory(tree: Path) -> Path:
     Raises: ConflictError where `tree` is no working tree.
     """
     dot = tree / ".git"
-    if dot.is_dir():
-        return dot
-    try:
-        kind, _, target = dot.read_text("utf-8").strip().partition(": ")
-    except (OSError, UnicodeDecodeError):
+    with disk.translated(dot):
+        if dot.is_dir():
+            return dot
         kind, target = "", ""
+        if dot.is_file():
+            kind, _, target = dot.read_bytes().decode("utf-8", "replace").strip().partition(": ")
     if kind != "gitdir":
         raise ConflictError(
             f"{tree} is not the top of a git working tree",
@@ -342,6 +392,7 @@ def reachable(url: str, *, timeout_s: float) -> None:
         ("git", "ls-remote", "-q", "--heads", url, "main"),
         env=_network_environment(),
         timeout_s=timeout_s,
+        own_session=True,  # on a time-out its transport helper goes with it
     )
     if done.code:
         raise OutsideError(
@@ -374,6 +425,8 @@ def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None
             progress(phase, float(cur_count) / float(max_count or cur_count or 1))
 
     with Repo(git.tree) as repo:
+        # A server that stalls half-way ends the fetch, not the user's patience.
+        repo.git.update_environment(GIT_HTTP_LOW_SPEED_LIMIT="1000", GIT_HTTP_LOW_SPEED_TIME="20")
         remote = repo.create_remote("origin", url)
         try:
             remote.fetch(commit, progress=Relay(), depth=1, no_tags=True)

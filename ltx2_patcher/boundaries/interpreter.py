@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from ltx2_patcher.boundaries.proc import call, environment
 from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
@@ -46,17 +49,21 @@ def installed(python: Path) -> Installed:
     Raises: UsageError where that is no Python or lacks a package; ConflictError where one is
     installed editable (its files are a checkout's); OutsideError where Python can't be started.
     """
-    done = call(
-        (str(python), "-c", _QUESTION, *DISTRIBUTIONS),
-        cwd=Path("/"),  # "-c" puts the working folder on the path
-        env=environment(without=("PYTHONPATH",)),
-        timeout_s=60,
-    )
+    # A relative name counts from here, not from the folder that the child starts in; links stay,
+    # since an environment's python is one.
+    program = os.path.abspath(python) if os.sep in str(python) else str(python)  # noqa: PTH100
     try:
-        found = json.loads(done.out)
-    except ValueError as error:
+        done = call(
+            (program, "-c", _QUESTION, *DISTRIBUTIONS),
+            cwd=Path("/"),  # "-c" puts the working folder on the path
+            env=environment(without=("PYTHONPATH",)),
+            timeout_s=60,
+        )
+        # The last line: what an environment says at its start comes before.
+        found = json.loads(done.out.splitlines()[-1])
+    except (OutsideError, ValueError, IndexError) as error:
         raise UsageError(
-            f"{python} is not a Python interpreter: {done.last_words}",
+            f"{python} is not a Python interpreter",
             remedy="name an environment's interpreter, such as .venv/bin/python",
         ) from error
     if lacking := [name for name in DISTRIBUTIONS if not found[name]]:
@@ -65,7 +72,7 @@ def installed(python: Path) -> Installed:
             remedy="install both there first, or patch a checkout with --tree",
         )
     if editable := [item["editable"] for item in found.values() if item["editable"]]:
-        folder = editable[0].removeprefix("file://").split("/packages/")[0]
+        folder = shlex.quote(unquote(editable[0].removeprefix("file://")).split("/packages/")[0])
         raise ConflictError(
             f"{python} has upstream installed editable, from {folder}",
             remedy=f"patch that checkout: ltx2-patcher apply --tree {folder}",

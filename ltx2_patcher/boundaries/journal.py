@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
@@ -20,13 +21,27 @@ from ltx2_patcher.values.model import FileStep
 _NAME = "journal.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The steps of a run, and `move`: what its job needs to publish them (refs, HEAD)."""
+
+    steps: tuple[FileStep, ...]
+    move: Mapping[str, str]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the run changes."""
+        return tuple(step.path for step in self.steps)
+
+
 def pending(state: Path) -> bool:
     """Whether a run that used the folder `state` was cut off."""
-    return (state / _NAME).exists()
+    with disk.translated(state):
+        return (state / _NAME).exists()
 
 
 def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> None:
-    """Record `steps`, and `move`: what the caller needs to publish them (refs, HEAD)."""
+    """Record what is about to change; on disk, come a power cut, when this returns."""
     raw = {
         "move": dict(move),
         "steps": [
@@ -50,21 +65,10 @@ def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> No
             os.close(folder)
 
 
-def finish(
-    state: Path,
-    root: Path,
-    *,
-    first: Callable[[Mapping[str, str]], None],
-    last: Callable[[Mapping[str, str], Sequence[FileStep]], None],
-) -> tuple[str, ...]:
-    """Carry out what the journal says: `first`, the files below `root`, `last`; then forget it.
-
-    Both callbacks must bear being run again. Returns the paths.
-
-    Raises: ConflictError, before anything is touched, where a file is at neither of its contents.
-    """
+def read(state: Path) -> Journal:
+    """The journal that `write` left."""
     raw = json.loads((state / _NAME).read_bytes())
-    steps = [
+    steps = tuple(
         FileStep(
             item["path"],
             item["before"],
@@ -72,22 +76,39 @@ def finish(
             None if item["content"] is None else base64.b64decode(item["content"]),
         )
         for item in raw["steps"]
-    ]
-    found = disk.blob_ids(root, (step.path for step in steps))
-    if foreign := [s.path for s in steps if found[s.path] not in {s.before, s.after}]:
+    )
+    return Journal(steps, raw["move"])
+
+
+def untouched(journal: Journal, root: Path) -> bool:
+    """Whether every file still is, or again is, as it was before the run."""
+    found = disk.blob_ids(root, journal.paths)
+    return all(found[step.path] == step.before for step in journal.steps)
+
+
+def carry_out(journal: Journal, root: Path) -> None:
+    """Bring every file below `root` to where the run wanted it.
+
+    Raises: ConflictError, before anything is touched, where a file is at neither of its contents.
+    """
+    found = disk.blob_ids(root, journal.paths)
+    foreign = [s.path for s in journal.steps if found[s.path] not in {s.before, s.after}]
+    if foreign:
         raise ConflictError(
             f"an earlier run was cut off, and since then these were edited: {', '.join(foreign)}",
-            remedy="copy your edits elsewhere, put the files back with "
-            f"`git -C {root} checkout -- {foreign[0]}`, and run the same command again",
+            remedy="copy your edits elsewhere, put the files back as they were (in a git tree with "
+            f"`git checkout -- {foreign[0]}`), and run the same command again",
         )
-    first(raw["move"])
-    for step in steps:
+    for step in journal.steps:
         if found[step.path] == step.after:
             continue
         if step.content is None:
             disk.remove(root / step.path, below=root)
         else:
             disk.replace(root / step.path, step.content)
-    last(raw["move"], steps)
-    (state / _NAME).unlink()
-    return tuple(step.path for step in steps)
+
+
+def forget(state: Path) -> None:
+    """The run is done."""
+    with disk.translated(state):
+        (state / _NAME).unlink()

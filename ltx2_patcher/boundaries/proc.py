@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,29 +42,35 @@ def call(
     """Run to the end and capture.
 
     With `own_session` a signal to our process group does not reach the child: a short step that
-    must not stop half-way runs to its end also when we are interrupted.
+    must not stop half-way runs to its end also when we are interrupted, and a time-out ends the
+    child with all that it started.
 
     Raises: OutsideError where the program is missing or outlasts `timeout_s` (it is killed then).
     """
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             argv,
-            input=stdin,
             cwd=cwd,
             env=env,
-            timeout=timeout_s,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=own_session,
-            capture_output=True,
-            check=False,
         )
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise _absent(argv[0]) from error
-    except subprocess.TimeoutExpired as error:
-        raise OutsideError(
-            f"{' '.join(argv[:3])} did not answer within {timeout_s:.0f} s",
-            remedy="check the network and try again",
-        ) from error
-    return Done(tuple(argv), done.returncode, done.stdout, done.stderr)
+    with child:
+        try:
+            out, err = child.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            if own_session:
+                os.killpg(child.pid, signal.SIGKILL)
+            child.kill()
+            raise OutsideError(
+                f"{' '.join(argv[:3])} did not answer within {timeout_s:.0f} s",
+                remedy="check the network and try again",
+            ) from error
+    return Done(tuple(argv), child.returncode, out, err)
 
 
 def watch(
@@ -82,7 +89,7 @@ def watch(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise _absent(argv[0]) from error
     with child:
         assert child.stdout is not None
@@ -103,7 +110,7 @@ def become(argv: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
     """
     try:
         os.execve(argv[0], list(argv), dict(variables))  # noqa: S606 - this module's purpose
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise _absent(argv[0]) from error
 
 

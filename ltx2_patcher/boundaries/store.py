@@ -50,7 +50,10 @@ class Store:
         Raises: InvalidError where a file is missing, or another than the lock promises.
         """
         folder = self.patches / base
+        pinned = self.base(base)
         lock = parse_lock(_read(folder / "lock.json"), f"patches/{base}/lock.json")
+        if (lock.base, lock.commit) != (pinned.name, pinned.commit):
+            raise _stale(f"patches/{base}/lock.json is of {lock.base} at {lock.commit[:12]}")
         names = parse_series(_read(folder / "series"), f"patches/{base}/series")
         if names != tuple(lock.patches):
             raise _stale(f"patches/{base}/series names other patches than the lock")
@@ -95,11 +98,8 @@ class Store:
     def overlay(self) -> dict[str, bytes]:
         """The overlay's files: path in upstream's tree -> content."""
         root = self.patches / "overlay"
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and "__pycache__" not in path.parts
-        }
+        files = (p for p in sorted(root.rglob("*")) if p.is_file() and "__pycache__" not in p.parts)
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def _base(url: str, name: str, item: dict[str, object]) -> Base:

@@ -23,6 +23,11 @@ def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> di
         env=environment(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
         timeout_s=timeout_s,
     )
+    if b"No module named pip" in done.err:
+        raise OutsideError(
+            f"{sys.executable} has no pip to bring the wheels with",
+            remedy="install pip there, or take SOURCE=git",
+        )
     if done.code:
         raise OutsideError(
             f"pip could not bring {' and '.join(names)}: {done.last_words}",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
 from ltx2_patcher.doors import patching, running
-from ltx2_patcher.values.errors import PatcherError
+from ltx2_patcher.values.errors import OutsideError, PatcherError
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
 
 def run() -> NoReturn:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show a character gets it spelled, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main(sys.argv[1:]))
 
 
@@ -36,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         args.passed_on = passed_on
     try:
         code: int = args.verb(args)
+        sys.stdout.flush()
     except PatcherError as error:
         if getattr(args, "json", False):
             import json
@@ -47,10 +53,16 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away: nothing is left to say, also at the final flush.
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Ours are translated where they happen: this is our own output. Nothing more can be said
+        # on it, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):
+            return 0
+        print(f"ltx2-patcher: the output can't be written: {error.strerror}", file=sys.stderr)
+        return OutsideError.exit_code
     return code
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ltx2_patcher.doors.report import add_json, path, show, store
 from ltx2_patcher.values.errors import UsageError
 
@@ -24,8 +26,7 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
     apply.add_argument(
         "--source",
         choices=("auto", "git", "pypi"),
-        default="auto",
-        help="where a fresh checkout comes from (default: git, else the published wheels)",
+        help="where a fresh checkout comes from (auto, the default: git, else the wheels)",
     )
     apply.add_argument("--upto", metavar="GROUP", help="stop after this group of the series")
     apply.add_argument(
@@ -55,8 +56,8 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
         "--mbox",
         type=path,
         metavar="FILE",
-        help="write the whole series, overlay first, as one file for plain `git am`; "
-        "the tree is not looked at",
+        help="write the whole series, overlay first, as one file for plain `git am`, or to "
+        "stdout (-); the tree is not looked at",
     )
     _dry(export)
     export.set_defaults(verb=_export)
@@ -90,6 +91,10 @@ def _apply(args: Namespace) -> int:
 
     data = store()
     base = data.base(args.base or DEFAULT_BASE)
+    if args.source and (args.tree or args.site_packages):
+        raise UsageError(
+            "--source goes with a fresh checkout", remedy="leave it out, or leave --tree out"
+        )
     choice = {"upto": args.upto, "dry_run": args.dry_run}
     if args.site_packages:
         if args.onto_branch:
@@ -109,7 +114,7 @@ def _apply(args: Namespace) -> int:
 
         group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
         with progress_bars(quiet=args.json) as progress:
-            obtained = obtain(data, base, args.source, progress)
+            obtained = obtain(data, base, args.source or "auto", progress)
         tree = obtained.tree
         if not args.json and obtained.fallback:
             print(f"taking the published wheels: {obtained.fallback}")
@@ -151,14 +156,20 @@ def _status(args: Namespace) -> int:
 
 
 def _export(args: Namespace) -> int:
-    from ltx2_patcher.jobs.export import export, export_mailbox
+    from ltx2_patcher.jobs.export import export, mailbox, write_mailbox
 
     data = store()
     base = data.base(args.base)
+    if args.mbox and str(args.mbox) == "-":
+        sys.stdout.buffer.write(mailbox(data, base))
+        return 0
     if args.mbox:
-        count = export_mailbox(data, base, args.mbox, dry_run=args.dry_run)
-        written = {"base": base.name, "mails": count, "mbox": args.mbox}
-        show(args, written, [f"{count} mails for `git am` on {base.commit[:12]}: {args.mbox}"])
+        if args.dry_run:
+            mailbox(data, base)
+        else:
+            write_mailbox(data, base, args.mbox)
+        written = {"base": base.name, "commit": base.commit, "mbox": args.mbox}
+        show(args, written, [f"the series for `git am` on {base.commit[:12]}: {args.mbox}"])
         return 0
     done = export(data, base, _tree(args), dry_run=args.dry_run)
     lines = [f"{len(done.patches)} patches of {done.base}"]
@@ -202,13 +213,17 @@ _NEXT = "make install   (once), then   .venv/bin/ltx2-patcher run distilled -- -
 
 
 def _run_in(tree: Path) -> str:
+    from shlex import quote
+
     paths = ":".join(str(tree / f"packages/{name}/src") for name in ("ltx-core", "ltx-pipelines"))
-    return f"PYTHONPATH={paths} python -m ltx_pipelines.distilled --help"
+    return f"PYTHONPATH={quote(paths)} python -m ltx_pipelines.distilled --help"
 
 
 def _applied(done: Applied, *, next_step: str) -> Iterator[str]:
     if done.finished:
-        yield f"finished what a run that was cut off had left: {len(done.finished)} files"
+        yield f"a run was cut off here and left {len(done.finished)} files; finished"
+    if done.action == "finished":
+        return
     if done.action == "nothing to do":
         yield f"nothing to do: {done.place} holds the series of {done.base} up to {done.group}"
         return
@@ -224,7 +239,9 @@ def _applied(done: Applied, *, next_step: str) -> Iterator[str]:
 
 
 def _removed(done: Applied) -> Iterator[str]:
-    if done.action == "nothing to do":
+    if done.action == "finished":
+        yield f"a run was cut off here and left {len(done.finished)} files, which come first"
+    elif done.action == "nothing to do":
         yield f"nothing to do: {done.place} is not patched"
     else:
         yield f"{done.place} is as it was before the patches"

@@ -54,7 +54,7 @@ def path(text: str) -> Path:
     """An argument that names a file or folder."""
     from pathlib import Path
 
-    return Path(text)
+    return Path(text).expanduser()
 
 
 def store() -> Store:

@@ -6,6 +6,7 @@ A job imports only jobs listed before it.
 ORDER = (
     "obtain",
     "status",
+    "tree",
     "apply",
     "installed",
     "export",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -10,10 +10,20 @@ from typing import Literal
 from ltx2_patcher.boundaries import disk, git, journal
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.obtain import midnight
+from ltx2_patcher.jobs.tree import (
+    finish,
+    footing,
+    noted,
+    publish,
+    refuse_edits,
+    refuse_taken_branch,
+    touched,
+)
+from ltx2_patcher.rules.fit import Misfit
 from ltx2_patcher.rules.plan import Stage, group_named, stages
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.model import Base, FileStep, Lock, Series
+from ltx2_patcher.values.model import Base, FileStep, Judgement, Lock, Series, Standing
 
 OVERLAY_MESSAGE = """\
 Lay in the overlay
@@ -25,10 +35,8 @@ It can go when upstream loads a quantized Gemma itself.
 Upstream-Status: Declined (LTX-2 issue 164)
 Group: gemma-quant
 """
-PREVIOUS = "previous-head"
-"""File in our state folder: what HEAD held before, for unapply."""
 
-Action = Literal["applied", "removed", "nothing to do"]
+Action = Literal["applied", "removed", "finished", "nothing to do"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +55,13 @@ class Applied:
 
     base: str
     action: Action
-    place: str  # the tree, or the interpreter
+    place: str  # the tree, or the interpreter's packages
     group: str | None  # the last group that is in now
-    branch: str | None
-    tip: str | None
-    overlay: tuple[str, ...]
-    patches: tuple[PatchReport, ...]
-    finished: tuple[str, ...]  # files that a run that was cut off had left to do
-
-
-def branch_of(base: str) -> str:
-    """The branch that holds the patched commits."""
-    return f"refs/heads/ltx2-patcher/{base}"
+    branch: str | None = None
+    tip: str | None = None
+    overlay: tuple[str, ...] = ()
+    patches: tuple[PatchReport, ...] = ()
+    finished: tuple[str, ...] = ()  # files that a run that was cut off had left to do
 
 
 def apply_tree(
@@ -81,16 +84,20 @@ def apply_tree(
     lock = store.lock(base.name)
     group = group_named(lock, upto)
     state = git.git_directory(tree) / git.STATE_FOLDER
-    if not journal.pending(state) and _stands(lock, tree) == group:
-        return _nothing(lock, tree, group)
+    if not journal.pending(state) and not onto_branch and _standing(lock, tree).group == group:
+        return Applied(lock.base, "nothing to do", str(tree), group)
+    if journal.pending(state) and dry_run:
+        return _to_finish(lock, tree, state)
     with disk.locked(state / "lock"):
         repository = git.Git(tree)
         repository.refuse_if_busy()
-        finished = _finish(repository) if journal.pending(state) and not dry_run else ()
-        if _stands(lock, tree) == group:
-            return _nothing(lock, tree, group, finished)
+        finished = finish(repository) if journal.pending(state) else ()
+        if not onto_branch and _standing(lock, tree).group == group:
+            action: Action = "finished" if finished else "nothing to do"
+            return Applied(lock.base, action, str(tree), group, finished=finished)
         series = store.series(base.name, lock)
-        return _apply(repository, base, series, group, onto_branch, finished, dry_run=dry_run)
+        done = _apply(repository, base, series, group, onto_branch, dry_run=dry_run)
+        return replace(done, finished=finished)
 
 
 def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Applied:
@@ -100,25 +107,27 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
     """
     lock = store.lock(base.name)
     state = git.git_directory(tree) / git.STATE_FOLDER
+    if journal.pending(state) and dry_run:
+        return _to_finish(lock, tree, state)
     with disk.locked(state / "lock"):
         repository = git.Git(tree)
         repository.refuse_if_busy()
-        finished = _finish(repository) if journal.pending(state) and not dry_run else ()
+        finished = finish(repository) if journal.pending(state) else ()
         head = repository.head()
-        start, ours = _start(repository, head)
-        if not ours or head.ref is None:
-            if ours or _stands(lock, tree) is not None:
+        ground = footing(repository, head)
+        branch, previous = noted(repository)
+        if not ground.ours or head.ref is None or head.ref != (branch or head.ref):
+            if ground.ours or _standing(lock, tree).standing is not Standing.UPSTREAM:
                 raise ConflictError(
-                    f"{tree} holds the patched files, but not on a branch that apply made",
-                    remedy="switch to that branch (`git branch --list 'ltx2-patcher/*'`) first",
+                    f"{tree} holds patched files, but not on the branch that apply made",
+                    remedy=f"switch to {_named(branch)} first; or leave them behind with "
+                    f"`git -C {tree} switch --detach {lock.commit[:12]}`",
                 )
-            return Applied(
-                lock.base, "nothing to do", str(tree), None, None, head.commit, (), (), finished
-            )
-        paths = _touched(repository, start, head.commit, lock)
-        before, after = (repository.entries(c, paths) for c in (head.commit, start))
-        _refuse_edits(repository, tree, paths, before)
-        contents = repository.blobs(start, after)
+            return Applied(lock.base, "nothing to do", str(tree), None, finished=finished)
+        paths = touched(repository, ground.start, head.commit, lock)
+        before, after = (repository.entries(c, paths) for c in (head.commit, ground.start))
+        refuse_edits(repository, paths, before)
+        contents = repository.blobs(ground.start, after)
         steps = [
             FileStep(
                 path,
@@ -128,78 +137,23 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
             )
             for path in paths
         ]
-        previous = _previous(repository, start)
+        # Back to the branch that was left, if it still is where it was.
+        still_there = previous is not None and repository.resolve(previous) == ground.start
+        back = previous if previous is not None and still_there else ground.start
         if not dry_run:
-            move = {"branch": head.ref, "new": git.ABSENT, "old": head.commit, "head": previous}
+            move = {
+                **_leaving(head),
+                "head": back,
+                "lands": ground.start,
+                "branch": head.ref,
+                "new": git.ABSENT,
+                "old": head.commit,
+            }
             journal.write(state, steps, move)
-            _finish(repository)
-    return Applied(lock.base, "removed", str(tree), None, previous, start, (), (), finished)
-
-
-def _apply(
-    repository: git.Git,
-    base: Base,
-    series: Series,
-    group: str,
-    onto_branch: str | None,
-    finished: tuple[str, ...],
-    *,
-    dry_run: bool,
-) -> Applied:
-    lock, tree = series.lock, repository.tree
-    head = repository.head()
-    current = repository.entries(head.commit, lock.paths)
-    start, ours, paths = head.commit, False, lock.paths
-    if _other_than_base(lock, current):
-        start, ours = _start(repository, head)
-        upstream = repository.entries(start, lock.paths)
-        if other := _other_than_base(lock, upstream):
-            raise _other_base(tree, lock, start, other)
-        paths = _touched(repository, start, head.commit, lock)
-        current = repository.entries(head.commit, paths)
-    _refuse_edits(repository, tree, paths, current)
-    # Where the tree is upstream's, its files were just seen to hold these very blobs.
-    contents = repository.blobs(start, lock.before) if ours else _on_disk(tree, lock)
-    made = stages(series, group, contents)
-    if onto_branch:
-        branch = f"refs/heads/{onto_branch}"
-    else:
-        branch = head.ref if ours and head.ref else branch_of(base.name)
-    old = repository.resolve(branch)
-    if old is not None and old != head.commit:
-        _refuse_foreign_branch(repository, branch, old)
-    report = Applied(
-        base=base.name,
-        action="applied",
-        place=str(tree),
-        group=group,
-        branch=branch.removeprefix("refs/heads/"),
-        tip=None,
-        overlay=tuple(series.overlay),
-        patches=reports(made),
-        finished=finished,
+            publish(repository)
+    return Applied(
+        lock.base, "removed", str(tree), None, branch=back, tip=ground.start, finished=finished
     )
-    if dry_run:
-        return report
-    tip = repository.build(start, _commits(base, made))[-1]
-    final = contents | final_contents(made)
-    steps = [
-        FileStep(
-            path,
-            current[path].blob if path in current else None,
-            lock.after[group].get(path),
-            final[path] if path in lock.after[group] else None,
-        )
-        for path in paths
-    ]
-    move = {"branch": branch, "new": tip, "old": old or git.ABSENT, "head": branch}
-    if not ours:
-        move["previous"] = head.ref or head.commit
-    journal.write(repository.state, steps, move)
-    _finish(repository)
-    if _stands(lock, tree) != group:
-        raise AssertionError(f"{tree} is not what the lock promises after apply")
-    return replace(report, tip=tip)
 
 
 def reports(made: Sequence[Stage]) -> tuple[PatchReport, ...]:
@@ -221,130 +175,122 @@ def final_contents(made: Sequence[Stage]) -> dict[str, bytes]:
     return {path: data for stage in made for path, data in stage.files.items()}
 
 
-def _stands(lock: Lock, tree: Path) -> str | None:
-    """The group that a tree stands at the end of, by content; None: at no such place."""
-    return judge(lock, disk.blob_ids(tree, lock.paths)).group
-
-
-def _nothing(lock: Lock, tree: Path, group: str, finished: tuple[str, ...] = ()) -> Applied:
-    action: Action = "applied" if finished else "nothing to do"
-    return Applied(lock.base, action, str(tree), group, None, None, (), (), finished)
-
-
-def _finish(repository: git.Git) -> tuple[str, ...]:
-    """Carry out the journal; each step bears being run again."""
-    state = repository.state
-
-    def first(move: Mapping[str, str]) -> None:
-        if move["new"] != git.ABSENT:
-            repository.move_ref(move["branch"], move["new"], expect=move["old"])
-
-    def last(move: Mapping[str, str], steps: Sequence[FileStep]) -> None:
-        repository.stage({step.path: step.after for step in steps})
-        if previous := move.get("previous"):
-            disk.replace(state / PREVIOUS, previous.encode())
-        repository.point_head(move["head"])
-        if move["new"] == git.ABSENT:
-            repository.move_ref(move["branch"], git.ABSENT, expect=move["old"])
-            (state / PREVIOUS).unlink(missing_ok=True)
-
-    return journal.finish(state, repository.tree, first=first, last=last)
-
-
-def _start(repository: git.Git, head: git.Head) -> tuple[str, bool]:
-    """The commit that the series stands on or goes onto, and whether HEAD is a branch of ours.
-
-    Raises: ConflictError where commits of the user's own lie on top of ours.
-    """
-    history = repository.history(head.commit)
-    below = next((i for i, commit in enumerate(history) if not _is_ours(commit)), len(history))
-    if below == len(history):
-        return head.commit, False  # the synthetic commit of the wheels is ours and has no parent
-    if below:
-        return history[below].id, True
-    if own := _own_commits(history):
-        raise ConflictError(
-            f"{repository.tree} has commits of your own on top of the patches: {', '.join(own)}",
-            remedy="they stay on their branch; start again from upstream below them with "
-            f"`git -C {repository.tree} switch --detach {_below(history)[:12]}`, "
-            "then apply with --onto-branch NAME",
+def _apply(
+    repository: git.Git,
+    base: Base,
+    series: Series,
+    group: str,
+    onto_branch: str | None,
+    *,
+    dry_run: bool,
+) -> Applied:
+    lock, tree = series.lock, repository.tree
+    head = repository.head()
+    current = repository.entries(head.commit, lock.paths)
+    start, ours, paths = head.commit, False, lock.paths
+    if _other_than_base(lock, current):
+        ground = footing(repository, head)
+        start, ours = ground.start, ground.ours
+        upstream = repository.entries(start, lock.paths)
+        if other := _other_than_base(lock, upstream):
+            raise _other_base(repository, series, group, start, other)
+        paths = touched(repository, start, head.commit, lock)
+        current = repository.entries(head.commit, paths)
+    refuse_edits(repository, paths, current)
+    # Where the tree is upstream's, its files were just seen to hold these very blobs.
+    contents = repository.blobs(start, lock.before) if ours else _on_disk(tree, lock)
+    made = stages(series, group, contents)
+    if onto_branch:
+        branch = f"refs/heads/{onto_branch}"
+    else:
+        branch = head.ref if ours and head.ref else f"refs/heads/ltx2-patcher/{base.name}"
+    old = refuse_taken_branch(repository, branch, start) or git.ABSENT
+    report = Applied(
+        base=base.name,
+        action="applied",
+        place=str(tree),
+        group=group,
+        branch=branch.removeprefix("refs/heads/"),
+        overlay=tuple(series.overlay),
+        patches=reports(made),
+    )
+    if dry_run:
+        return report
+    tip = repository.build(start, _commits(base, made))[-1]
+    if branch != head.ref:
+        # A branch that can't be made is told before anything is recorded; under HEAD it is moved
+        # with the files.
+        repository.move_ref(branch, tip, expect=old)
+        old = tip
+    final = contents | final_contents(made)
+    steps = [
+        FileStep(
+            path,
+            current[path].blob if path in current else None,
+            lock.after[group].get(path),
+            final[path] if path in lock.after[group] else None,
         )
-    return head.commit, False
+        for path in paths
+    ]
+    move = {
+        **_leaving(head),
+        "head": branch,
+        "lands": tip,
+        "branch": branch,
+        "new": tip,
+        "old": old,
+        **({} if ours else {"previous": head.target}),
+    }
+    journal.write(repository.state, steps, move)
+    publish(repository)
+    if _standing(lock, tree).group != group:
+        raise AssertionError(f"{tree} is not what the lock promises after apply")
+    return replace(report, tip=tip)
 
 
-def _is_ours(commit: git.PastCommit) -> bool:
-    return commit.ours and commit.parent is not None
+def _standing(lock: Lock, tree: Path) -> Judgement:
+    return judge(lock, disk.blob_ids(tree, lock.paths))
 
 
-def _own_commits(history: Sequence[git.PastCommit]) -> list[str]:
-    """The commits above the first of ours, as "id subject"; empty where none of ours is there."""
-    for index, commit in enumerate(history):
-        if _is_ours(commit):
-            return [f"{own.id[:10]} {own.subject}" for own in history[:index]]
-    return []
+def _to_finish(lock: Lock, tree: Path, state: Path) -> Applied:
+    """What a dry run can say where a run was cut off: that the next one finishes it first."""
+    left = journal.read(state).paths
+    return Applied(lock.base, "finished", str(tree), None, finished=left)
 
 
-def _below(history: Sequence[git.PastCommit]) -> str:
-    """The commit that ours stand on."""
-    flags = [_is_ours(commit) for commit in history]
-    return history[flags.index(False, flags.index(True))].id
+def _leaving(head: git.Head) -> dict[str, str]:
+    return {"left": head.target, "left_commit": head.commit}
 
 
-def _touched(repository: git.Git, start: str, tip: str, lock: Lock) -> tuple[str, ...]:
-    """Every path that the series of now or the one that is in (an older one, perhaps) changes."""
-    return tuple(sorted({*lock.paths, *repository.changed(start, tip)}))
+def _named(branch: str | None) -> str:
+    return branch.removeprefix("refs/heads/") if branch else "that branch"
 
 
-def _other_than_base(lock: Lock, entries: Mapping[str, git.Entry]) -> list[str]:
+def _other_than_base(lock: Lock, entries: dict[str, git.Entry]) -> list[str]:
     """Where a commit is not the base, as far as the series is concerned."""
-    blobs = {path: entry.blob for path, entry in entries.items()}
+    blobs = {p: entry.blob for p, entry in entries.items() if entry.mode == git.PLAIN}
+    blobs |= {p: "" for p, entry in entries.items() if entry.mode != git.PLAIN}
     return [path for path in lock.paths if blobs.get(path) != lock.before.get(path)]
 
 
-def _other_base(tree: Path, lock: Lock, start: str, other: list[str]) -> ConflictError:
+def _other_base(
+    repository: git.Git, series: Series, group: str, start: str, other: list[str]
+) -> ConflictError:
+    """Another commit; where the files are there at all, with the first hunk that does not fit."""
+    lock, misfit = series.lock, ""
+    if len(repository.entries(start, lock.before)) == len(lock.before):
+        try:
+            stages(series, group, repository.blobs(start, lock.before))
+        except Misfit as error:
+            misfit = f"; {error}"
+        except ConflictError:
+            misfit = "; the hunks would fit, what stands around them is not the base's"
     return ConflictError(
-        f"{tree} is at {start[:12]}, which is not LTX-2 {lock.base} where the patches go: "
-        f"{', '.join(other[:3])}{' ...' if len(other) > 3 else ''}",
+        f"{repository.tree} is at {start[:12]}, which is not LTX-2 {lock.base} where the patches "
+        f"go: {', '.join(other[:3])}{' ...' if len(other) > 3 else ''}{misfit}",
         remedy=f"check out upstream's commit {lock.commit[:12]} there, "
         "or leave --tree (TREE) out to patch a fresh checkout",
     )
-
-
-def _refuse_edits(
-    repository: git.Git, tree: Path, paths: Sequence[str], current: Mapping[str, git.Entry]
-) -> None:
-    """The files and the index must be as in HEAD wherever a file will be replaced."""
-    found = disk.blob_ids(tree, paths)
-    staged = repository.staged(paths)
-    edited = [
-        path
-        for path in paths
-        if found[path] != (current[path].blob if path in current else None)
-        or staged.get(path) != current.get(path)
-    ]
-    if edited:
-        raise ConflictError(
-            f"{tree} has edits where a patch must go: {', '.join(edited)}",
-            remedy="commit them on another branch or put them away with `git stash`, "
-            "then try again",
-        )
-
-
-def _refuse_foreign_branch(repository: git.Git, branch: str, tip: str) -> None:
-    history = repository.history(tip)
-    if not _is_ours(history[0]):
-        raise ConflictError(
-            f"the branch {branch.removeprefix('refs/heads/')} is there already, with a commit of "
-            f"your own ({history[0].id[:10]} {history[0].subject})",
-            remedy="choose another name with --onto-branch NAME",
-        )
-
-
-def _previous(repository: git.Git, start: str) -> str:
-    """Where HEAD goes back to: the branch it was on, if that still is where it was."""
-    noted = disk.read(repository.state / PREVIOUS)
-    ref = noted.decode().strip() if noted else ""
-    return ref if ref.startswith("refs/") and repository.resolve(ref) == start else start
 
 
 def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from ltx2_patcher.rules.fit import apply_diff
 from ltx2_patcher.rules.lockfile import render_lock
 from ltx2_patcher.rules.mailbox import file_name, join_mails, overlay_mail, split_mails
 from ltx2_patcher.rules.patchfile import parse_patch
+from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.rules.plan import check_symbols
 from ltx2_patcher.rules.seriesfile import render_series
 from ltx2_patcher.values.errors import ConflictError, InvalidError
@@ -60,18 +61,21 @@ def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Ex
     patches = tuple(_kept(store, base.name, mail) for mail in mails)
     lock = make_lock(base, patches, overlay, before)
     series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
-    check_symbols(series, lock.groups[-1], _patched(series, before))
+    check_symbols(series, _patched(series, before))
     return _publish(store, series, dry_run=dry_run)
 
 
-def export_mailbox(store: Store, base: Base, path: Path, *, dry_run: bool = False) -> int:
-    """Write the whole series of a base, overlay first, for `git am`. Returns the count of mails."""
+def mailbox(store: Store, base: Base) -> bytes:
+    """The whole series of a base, overlay first, as one mailbox for `git am`."""
     series = store.series(base.name)
     overlay = overlay_mail(OVERLAY_MESSAGE, git.IDENTITY, midnight(base), series.overlay)
-    mails = [overlay, *(patch.data for patch in series.patches)]
-    if not dry_run:
-        disk.replace(path.absolute(), join_mails(mails))
-    return len(mails)
+    return join_mails([overlay, *(patch.data for patch in series.patches)])
+
+
+def write_mailbox(store: Store, base: Base, path: Path) -> None:
+    """Write the mailbox to a plain file. Raises: ConflictError where another thing stands there."""
+    disk.read(path)
+    disk.replace(path.absolute(), mailbox(store, base))
 
 
 def make_lock(
@@ -125,7 +129,15 @@ def _overlay(
     """The files that the base lacks, as at the tip, and the base's content of the others."""
     changed = repository.changed(start, tip)
     there = repository.entries(start, changed)
-    added = [path for path in changed if path not in there]
+    kept = repository.entries(tip, changed)
+    for path, entry in kept.items():
+        if not is_source(path) or entry.mode != git.PLAIN:
+            raise InvalidError(
+                f"{path} (mode {entry.mode}) can't be in a series: it holds plain files in "
+                "packages/*/src",
+                remedy="take it out of the commit, or make it a plain file there",
+            )
+    added = [path for path in kept if path not in there]
     return repository.blobs(tip, added), repository.blobs(start, there)
 
 
@@ -155,8 +167,13 @@ def _never_in(repository: git.Git, start: str, paths: list[str]) -> set[str]:
 
 def _kept(store: Store, base: str, mail: bytes) -> Patch:
     """The patch in a mail; with the old file's bytes where it says the same."""
-    patch = parse_patch("commit", mail)
+    title = mail.partition(b"\nSubject: ")[2].partition(b"\n")[0].decode("ascii", "replace")
+    patch = parse_patch(f'the commit "{title}"', mail)
     name = file_name(patch.subject)
+    if name == ".patch":
+        raise InvalidError(
+            f"the commit {patch.subject!r} gives no file name", remedy="reword its subject"
+        )
     old = disk.read(store.patches / base / name)
     if old is not None:
         try:

@@ -6,10 +6,7 @@ lock says which those are.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,13 +16,15 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import Action, Applied, final_contents, reports
 from ltx2_patcher.jobs.status import Status, names_upto
 from ltx2_patcher.rules.blobs import blob_id
-from ltx2_patcher.rules.plan import Stage, group_named, stages, unpatched
+from ltx2_patcher.rules.plan import group_named, stages, unpatched
 from ltx2_patcher.rules.record import update
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Base, FileStep, Judgement, Lock, Series, Standing
 
 STATE_FOLDER = ".ltx2-patcher"
+LOCK_FILE = ".ltx2-patcher.lock"
+"""Both stand in site-packages while a run is at work, or was cut off."""
 
 
 def installed_status(store: Store, python: Path, base: Base | None) -> Status:
@@ -67,10 +66,12 @@ def unapply_installed(store: Store, base: Base, python: Path, *, dry_run: bool =
 
 def _bring(series: Series, place: Installed, group: str | None, *, dry_run: bool) -> Applied:
     lock, state = series.lock, place.root / STATE_FOLDER
-    with disk.locked(_lock_file(place.root)):
-        finished: tuple[str, ...] = ()
-        if journal.pending(state) and not dry_run:
-            finished = _finish(place)
+    if journal.pending(state) and dry_run:
+        left = journal.read(state).paths
+        return Applied(lock.base, "finished", str(place.root), None, finished=left)
+    disk.require_replaceable(place.root, (*map(_below, lock.paths), *place.records.values()))
+    with disk.locked(place.root / LOCK_FILE):
+        finished = _finish(place) if journal.pending(state) else ()
         judgement = _judge(place, lock)
         if judgement.standing in (Standing.EDITED, Standing.MISSING):
             raise ConflictError(
@@ -80,27 +81,35 @@ def _bring(series: Series, place: Installed, group: str | None, *, dry_run: bool
                 "ltx-core==1.0.0 ltx-pipelines==1.0.0",
             )
         if judgement.group == group:
-            action: Action = "applied" if finished and group else "nothing to do"
-            return _report(series, place, group, (), finished, action)
+            action: Action = "finished" if finished else "nothing to do"
+            return Applied(lock.base, action, str(place.root), group, finished=finished)
         now = _contents(place, lock, judgement.group)
         base = unpatched(series, judgement.group, now) if judgement.group else now
         made = stages(series, group, base) if group else ()
-        wanted: dict[str, bytes] = base | final_contents(made)
         if not dry_run:
             with disk.translated(state):
                 state.mkdir(exist_ok=True)
-            journal.write(state, _steps(place, lock, now, wanted), {})
+            journal.write(state, _steps(place, lock, now, base | final_contents(made)), {})
             _finish(place)
-    return _report(series, place, group, made, finished, "applied" if group else "removed")
+    return Applied(
+        base=series.base,
+        action="applied" if group else "removed",
+        place=str(place.root),
+        group=group,
+        overlay=tuple(series.overlay) if made else (),
+        patches=reports(made),
+        finished=finished,
+    )
 
 
 def _finish(place: Installed) -> tuple[str, ...]:
     state = place.root / STATE_FOLDER
-    paths = journal.finish(
-        state, place.root, first=lambda _move: None, last=lambda _move, _steps: None
-    )
-    shutil.rmtree(state)
-    return paths
+    record = journal.read(state)
+    journal.carry_out(record, place.root)
+    journal.forget(state)
+    with disk.translated(state):
+        shutil.rmtree(state)
+    return record.paths
 
 
 def _steps(
@@ -142,30 +151,3 @@ def _judge(place: Installed, lock: Lock) -> Judgement:
 def _below(path: str) -> str:
     """packages/ltx-core/src/ltx_core/x.py -> ltx_core/x.py"""
     return path.split("/src/", 1)[1]
-
-
-def _lock_file(root: Path) -> Path:
-    """Outside the environment, so that unapply leaves nothing there."""
-    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ltx2-patcher-{os.getuid()}-{name}.lock"
-
-
-def _report(
-    series: Series,
-    place: Installed,
-    group: str | None,
-    made: tuple[Stage, ...],
-    finished: tuple[str, ...],
-    action: Action,
-) -> Applied:
-    return Applied(
-        base=series.base,
-        action=action,
-        place=str(place.root),
-        group=group,
-        branch=None,
-        tip=None,
-        overlay=tuple(series.overlay) if made else (),
-        patches=reports(made),
-        finished=finished,
-    )

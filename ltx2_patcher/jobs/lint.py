@@ -25,15 +25,13 @@ def lint(store: Store) -> tuple[Linted, ...]:
     checked = []
     for base in store.bases():
         series = store.series(base.name)
-        _check(series, base.commit)
+        _check(series)
         checked.append(Linted(base.name, len(series.patches)))
     return tuple(checked)
 
 
-def _check(series: Series, commit: str) -> None:
+def _check(series: Series) -> None:
     lock, now = series.lock, dict(series.lock.before)
-    if lock.commit != commit or lock.base != series.base:
-        raise _wrong(series, f"the lock is of {lock.base} at {lock.commit[:12]}")
     order = [GROUPS.index(patch.group) for patch in series.patches]
     if order != sorted(order):
         raise _wrong(series, "its groups do not stand in stacking order")
@@ -47,6 +45,13 @@ def _check(series: Series, commit: str) -> None:
             now[diff.path] = diff.after
         if lock.after[patch.group].keys() - overlay != lock.before.keys():
             raise _wrong(series, f"the lock of {patch.group} holds other files than the base")
+    named = {path for files in series.symbols.values() for path in files}
+    if strangers := sorted(named - set(lock.paths)) or sorted(
+        set(series.symbols) - set(lock.groups)
+    ):
+        raise _wrong(series, f"symbols.toml names {strangers[0]}, which it does not touch")
+    if not series.symbols:
+        raise _wrong(series, "symbols.toml names nothing")
     last = lock.after[lock.groups[-1]]
     if any(last[path] != blob for path, blob in now.items()):
         raise _wrong(series, "the lock ends at other contents than the patches")

@@ -1,10 +1,13 @@
 """lock.json <-> Lock."""
 
 import json
+import re
 
+from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.model import GROUPS, Lock, LockedPatch
 
+_BLOB = re.compile(r"[0-9a-f]{40}")
 _REMEDY = "restore it with `git checkout -- patches`, or rewrite it with `ltx2-patcher export`"
 
 
@@ -29,7 +32,23 @@ def parse_lock(data: bytes, origin: str) -> Lock:
         raise InvalidError(f"{origin} is not a lock: {error!r}", remedy=_REMEDY) from error
     if not lock.after or [g for g in GROUPS if g in lock.after] != list(lock.after):
         raise InvalidError(f"{origin} has groups that do not stack", remedy=_REMEDY)
+    if wrong := _faults(lock):
+        raise InvalidError(f"{origin} is not a lock: {wrong}", remedy=_REMEDY)
     return lock
+
+
+def _faults(lock: Lock) -> str | None:
+    """What a lock can't be, though its fields are all there."""
+    states = (lock.before, *lock.after.values())
+    if bad := [path for state in states for path in state if not is_source(path)]:
+        return f"{bad[0]!r} is outside packages/*/src"
+    if not all(_BLOB.fullmatch(blob) for state in states for blob in state.values()):
+        return "a blob id is not 40 hex digits"
+    if any(state.keys() != lock.after[lock.groups[-1]].keys() for state in lock.after.values()):
+        return "its groups hold different files"
+    if not lock.before.keys() <= lock.after[lock.groups[-1]].keys():
+        return "a file of the base is in no group"
+    return None
 
 
 def render_lock(lock: Lock) -> bytes:

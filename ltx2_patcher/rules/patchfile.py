@@ -9,6 +9,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
+from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.model import GROUPS, FileDiff, Hunk, Patch
 
@@ -20,8 +21,8 @@ _DIFF_START = b"\n\ndiff --git "
 _HEADER = re.compile(r"^([A-Z][A-Za-z-]*):(.*)\n", re.MULTILINE)
 _TRAILER = re.compile(r"^(Upstream-Status|Group): *(.*)$", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{40})\.\.([0-9a-f]{40}) 100644$", re.MULTILINE)
+_MAIL_END = re.compile(r"^---", re.MULTILINE)
 _RETIREMENT = re.compile(r"\bIt can go\b")
-_PATH = re.compile(r"packages/[a-z0-9-]+/src/[A-Za-z0-9_./-]+")
 _FORBIDDEN = re.compile(
     r"^(rename|copy|old mode|new mode|new file|deleted file|similarity|GIT binary|Binary)",
     re.MULTILINE,
@@ -48,6 +49,8 @@ def parse_patch(name: str, data: bytes) -> Patch:
         raise _invalid(name, "its header is not plain ASCII or its message not UTF-8") from error
     if not {"From", "Date", "Subject"} <= mail.keys():
         raise _invalid(name, "From, Date or Subject is missing")
+    if _MAIL_END.search(message):
+        raise _invalid(name, 'a line of its message is "---", where mail readers cut')
     trailers = dict(_TRAILER.findall(message))
     group, status = trailers.get("Group", "").strip(), trailers.get("Upstream-Status", "").strip()
     if group not in GROUPS:
@@ -60,15 +63,28 @@ def parse_patch(name: str, data: bytes) -> Patch:
         raise _invalid(name, "it does not say why it exists")
     return Patch(
         name=name,
-        subject=mail["Subject"].strip(),
+        subject=_decoded(mail["Subject"]),
         body=message,
-        author=mail["From"].strip(),
+        author=_decoded(mail["From"]),
         date=mail["Date"].strip(),
         group=group,
         status=status,
         diffs=_parse_diff(name, _DIFF_START.lstrip() + diff),
         data=data,
     )
+
+
+def _decoded(value: str) -> str:
+    """A header as its author wrote it: what is not ASCII travels as RFC 2047 encoded words."""
+    if "=?" not in value:
+        return value.strip()
+    from email.errors import HeaderParseError
+    from email.header import decode_header, make_header
+
+    try:
+        return str(make_header(decode_header(value.strip())))
+    except (HeaderParseError, LookupError, ValueError):
+        return value.strip()
 
 
 def _parse_diff(name: str, diff: bytes) -> tuple[FileDiff, ...]:
@@ -93,8 +109,7 @@ def _path(name: str, file: PatchedFile) -> str:
     if source[:2] != "a/" or target[:2] != "b/" or source[2:] != target[2:]:
         raise _invalid(name, f"{source} -> {target} is not a change to one existing file")
     path = target[2:]
-    parts = path.split("/")
-    if not _PATH.fullmatch(path) or ".." in parts or "." in parts or ".git" in parts or "" in parts:
+    if not is_source(path):
         raise _invalid(name, f"{path!r} is outside packages/*/src")
     return path
 
@@ -133,6 +148,6 @@ def _hunk(name: str, raw: RawHunk) -> Hunk:
 def _invalid(name: str, why: str) -> InvalidError:
     return InvalidError(
         f"{name} is not a patch of this series: {why}",
-        remedy="restore it with `git checkout -- patches`, or export it again from the patched "
-        "tree with `ltx2-patcher export`",
+        remedy="correct the commit in the patched tree and run `ltx2-patcher export`; a file in "
+        "patches/ comes back with `git checkout -- patches`",
     )

@@ -67,23 +67,28 @@ def unpatched(series: Series, group: str, patched: Mapping[str, bytes]) -> dict[
     return base
 
 
-def check_symbols(series: Series, group: str, contents: Mapping[str, bytes]) -> None:
-    """Every patched Python file parses and holds the symbols it must.
+def check_symbols(series: Series, contents: Mapping[str, bytes]) -> None:
+    """Every patched Python file parses, and each symbol stands where symbols.toml says.
 
     A lock is only written for contents that pass, so equality with the lock says the same.
 
     Raises: InvalidError where one does not.
     """
-    groups = series.lock.groups[: series.lock.groups.index(group) + 1]
-    for path, content in contents.items():
-        if path.endswith(".py"):
-            wanted = tuple(s for g in groups for s in series.symbols.get(g, {}).get(path, ()))
-            if lacking := missing(path, content, wanted):
-                raise InvalidError(
-                    f"{path} lacks {', '.join(lacking)} once patched",
-                    remedy="correct the patch on the patched tree and export, "
-                    f"or patches/{series.base}/symbols.toml",
-                )
+    wanted: dict[str, tuple[str, ...]] = {path: () for path in contents if path.endswith(".py")}
+    for files in series.symbols.values():
+        for path, symbols in files.items():
+            wanted[path] = (*wanted.get(path, ()), *symbols)
+    for path, symbols in wanted.items():
+        if path not in contents:
+            lacking: tuple[str, ...] = symbols
+        else:
+            lacking = missing(path, contents[path], symbols)
+        if lacking:
+            raise InvalidError(
+                f"{path} lacks {', '.join(lacking)} once patched",
+                remedy="correct the patch on the patched tree and export, "
+                f"or patches/{series.base}/symbols.toml",
+            )
 
 
 def check(lock: Lock, wanted: Mapping[str, str], contents: Mapping[str, bytes]) -> None:

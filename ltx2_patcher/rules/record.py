@@ -23,7 +23,9 @@ def update(record: bytes, contents: Mapping[str, bytes | None]) -> bytes:
         for path, data in sorted(contents.items())
         if data is not None and path.encode() not in known
     ]
-    return b"".join([*fresh, *(_updated(line, contents) for line in _lines(record))])
+    return b"".join(
+        [*fresh, *(_updated(line, contents) for line in record.splitlines(keepends=True))]
+    )
 
 
 def _updated(line: bytes, contents: Mapping[str, bytes | None]) -> bytes:
@@ -43,7 +45,3 @@ def _updated(line: bytes, contents: Mapping[str, bytes | None]) -> bytes:
 def _line(path: str, data: bytes) -> bytes:
     digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=")
     return b"%s,sha256=%s,%d\n" % (path.encode(), digest, len(data))
-
-
-def _lines(record: bytes) -> list[bytes]:
-    return record.splitlines(keepends=True)

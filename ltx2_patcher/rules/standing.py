@@ -13,7 +13,7 @@ def judge(lock: Lock, found: Mapping[str, str | None]) -> Judgement:
     if not any(found.get(path) for path in lock.before):
         return Judgement(Standing.MISSING, None, tuple(lock.before))
     for group in reversed(lock.groups):
-        if all(found.get(path) == lock.after[group].get(path, None) for path in lock.paths):
+        if all(found.get(path) == lock.after[group].get(path) for path in lock.paths):
             return Judgement(Standing.PATCHED, group, ())
     if all(found.get(path) == lock.before.get(path) for path in lock.paths):
         return Judgement(Standing.UPSTREAM, None, ())

@@ -58,7 +58,9 @@ def test_every_verb_speaks_json(
         (["aply"], 2, "apply"),
         ([], 2, "VERB"),
         (["apply", "--tree", "/nonexistent"], 3, "--tree"),
-        (["apply", "--site-packages", "/nonexistent"], 4, "install"),
+        (["apply", "--site-packages", "/nonexistent"], 2, ".venv/bin/python"),
+        (["apply", "--tree", ".", "--source", "git"], 2, "fresh checkout"),
+        (["lint", "--", "x"], 2, "only `run`"),
         (["apply", "--tree", ".", "--site-packages", "python"], 2, "not allowed"),
         (["export", "--mbox", "/nonexistent/x/y.mbox"], 4, "permission"),
         (["status", "--base", "x"], 2, "1.0.0"),
@@ -171,3 +173,33 @@ def test_a_copy_of_the_tool_without_its_patches_says_so(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 5 and "clone of this repository" in done.stderr
+
+
+def test_output_that_can_not_be_written_is_no_traceback(patcher: Run, tree: Path) -> None:
+    command = [sys.executable, "-m", "ltx2_patcher", "status", "--tree", str(tree)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=-1, text=True, check=False)
+    assert (done.returncode, "can't be written" in done.stderr) == (4, True)
+    odd = tree.with_name("t\u00f6 \u4f60")
+    shutil.copytree(tree, odd)
+    done = subprocess.run(
+        [*command[:-1], str(odd)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+def test_the_mailbox_goes_to_stdout_and_spares_what_is_no_file(
+    patcher: Run, tmp_path: Path
+) -> None:
+    done = patcher("export", "--mbox", "-")
+    assert done.stdout.startswith("From 0000") and done.returncode == 0
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    done = patcher("export", "--mbox", link)
+    assert (done.returncode, "not a plain file" in done.stderr) == (3, True)
+    assert link.is_symlink()

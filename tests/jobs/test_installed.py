@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import py_compile
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.installed import apply_installed, installed_status, unapply_installed
 from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.model import Base, Standing
-from tests.conftest import BASE, Environment, files
+from tests.conftest import BASE, ROOT, Environment, files
 
 
 def test_apply_and_unapply_restore_every_byte(
@@ -120,3 +122,70 @@ def test_what_is_no_interpreter_or_lacks_upstream_is_refused(
     other.chmod(0o755)
     with pytest.raises(UsageError, match="is not a Python"):
         apply_installed(store, base, other)
+
+
+def test_a_relative_interpreter_counts_from_here(
+    store: Store, base: Base, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(environment.python.parents[2])
+    assert apply_installed(store, base, Path("env/bin/python"), dry_run=True).action == "applied"
+
+
+@pytest.mark.parametrize("kind", ["folder", "text", "executable text", "below a file", "absent"])
+def test_what_can_not_be_started_is_one_sentence(
+    store: Store, base: Base, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "python"
+    if kind == "folder":
+        place.mkdir()
+    elif kind != "absent":
+        place.write_text("no program\n")
+    if kind == "executable text":
+        place.chmod(0o755)
+    if kind == "below a file":
+        place = place / "python"
+    with pytest.raises(UsageError, match="is not a Python"):
+        apply_installed(store, base, place)
+
+
+def test_a_compiled_form_that_is_never_checked_does_not_outlive_its_source(
+    store: Store, base: Base, environment: Environment
+) -> None:
+    """Python would go on running upstream's args.py."""
+    source = environment.site / "ltx_pipelines/utils/args.py"
+    py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    (compiled,) = (source.parent / "__pycache__").glob("args.*.pyc")
+    apply_installed(store, base, environment.python)
+    assert not compiled.exists()
+
+
+def test_two_processes_at_once_do_it_once(environment: Environment, tmp_path: Path) -> None:
+    """Whatever their temporary folders are."""
+    command = [sys.executable, "-m", "ltx2_patcher", "apply", "--site-packages"]
+    runs = [
+        subprocess.Popen(
+            [*command, str(environment.python)],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": str(tmp_path)} if n else None,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(2)
+    ]
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sorted("nothing to do" in text for text in said) == [False, True]
+    assert not list(environment.site.glob(".ltx2*"))
+
+
+def test_new_files_are_as_readable_as_their_folder(
+    store: Store, base: Base, environment: Environment
+) -> None:
+    old = os.umask(0o077)
+    try:
+        apply_installed(store, base, environment.python)
+    finally:
+        os.umask(old)
+    overlay = environment.site / "ltx_core/text_encoders/gemma/quantized"
+    assert overlay.stat().st_mode & 0o777 == overlay.parent.stat().st_mode & 0o777
+    assert (overlay / "plan.py").stat().st_mode & 0o044

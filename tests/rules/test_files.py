@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from ltx2_patcher.values.model import GROUPS, Lock, LockedPatch, Standing
 
 NAMES = st.text("abcdefg0123456789_", min_size=1, max_size=8).filter(lambda n: n[0] != "_")
 IDS = st.text("0123456789abcdef", min_size=40, max_size=40)
-BLOBS = st.dictionaries(NAMES.map(lambda n: f"packages/x/src/{n}.py"), IDS, max_size=4)
+PATHS = NAMES.map(lambda n: f"packages/x/src/{n}.py")
 
 
 @st.composite
@@ -29,7 +30,10 @@ def locks(draw: st.DrawFn) -> Lock:
         f"{n}.patch": LockedPatch(draw(IDS), draw(st.sampled_from(groups)))
         for n in draw(st.lists(NAMES, unique=True, max_size=4))
     }
-    return Lock(draw(NAMES), draw(IDS), patches, draw(BLOBS), {g: draw(BLOBS) for g in groups})
+    paths = draw(st.lists(PATHS, unique=True, max_size=4))
+    before = {p: draw(IDS) for p in paths if draw(st.booleans())}
+    after = {g: {p: draw(IDS) for p in paths} for g in groups}
+    return Lock(draw(NAMES), draw(IDS), patches, before, after)
 
 
 @given(lock=locks())
@@ -55,6 +59,26 @@ def test_a_torn_lock_is_refused(lock: Lock, data: st.DataObject) -> None:
 def test_any_other_json_is_refused(value: object) -> None:
     with pytest.raises(InvalidError):
         parse_lock(json.dumps(value).encode(), "lock")
+
+
+SOUND = Lock(
+    "b", "c", {}, {"packages/x/src/p.py": "0" * 40}, {"portable": {"packages/x/src/p.py": "1" * 40}}
+)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(SOUND, before={"packages/x/src/../../../etc/p": "0" * 40}),
+        replace(SOUND, before={"packages/x/src/q.py": "0" * 40}),
+        replace(SOUND, before={"packages/x/src/p.py": "0" * 39}),
+        replace(SOUND, after={"gemma-quant": {}, "portable": SOUND.after["portable"]}),
+    ],
+)
+def test_a_lock_that_can_not_be_is_refused(broken: Lock) -> None:
+    assert parse_lock(render_lock(SOUND), "lock") == SOUND
+    with pytest.raises(InvalidError, match="is not a lock"):
+        parse_lock(render_lock(broken), "lock")
 
 
 def test_groups_that_do_not_stack_are_refused() -> None:
