@@ -1,15 +1,17 @@
-"""What was proved where upstream's history is at hand, kept for machines where it is not.
+"""What was proved where it can be, kept for machines where it can't: receipts and their check.
 
-A receipt names the base, what ran, when, and the digest of the base's series and the overlay. It is
-stale as soon as one byte of them changes.
+A receipt names the base, what ran, when, on what, and the digest of the base's series and the
+overlay. It is stale as soon as one byte of them changes. `make test-all` writes that of a machine
+with upstream's history; `python -m tests.receipts LOG`, with the log of a pytest run on a GPU, that
+of such a machine.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -17,28 +19,39 @@ from ltx2_patcher.boundaries.store import Store
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests/receipts"
-
-
-def digest(base: str) -> str:
-    """Over the lock, which holds a digest of each patch and the content id of each overlay file."""
-    store = Store(ROOT)
-    store.lock(base)  # refuses a lock that is not of what lies here
-    data = (store.patches / base / "lock.json").read_bytes()
-    data += (store.patches / base / "symbols.toml").read_bytes()
-    return hashlib.sha256(data).hexdigest()
+HISTORY = "make test-all, upstream's git history included, nothing skipped"
+CUDA = "clips on CUDA: flags off byte-equal to upstream, each flag and a prequantized root whole"
 
 
 def write_receipts(passed: int) -> None:
     """A whole run without failure or skip has proved every base."""
     for base in Store(ROOT).bases():
-        receipt = {
-            "base": base.name,
-            "digest": digest(base.name),
-            "proved": "make test-all, upstream's git history included, nothing skipped",
-            "passed": passed,
-            "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-            "python": platform.python_version(),
-            "system": sys.platform,
-        }
-        path = FOLDER / f"{base.name}.json"
-        path.write_text(json.dumps(receipt, indent=1) + "\n", "utf-8")
+        _write(base.name, "history", HISTORY, passed, f"{sys.platform}, no GPU")
+
+
+def write_cuda_receipt(log: str) -> None:
+    """A run of tests/upstream/pipelines where they take the GPU. Raises: ValueError on failures."""
+    import torch
+
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", log)}
+    if set(counts) != {"passed"}:
+        raise ValueError(f"no receipt for {counts}")
+    _write("1.0.0", "cuda", CUDA, counts["passed"], torch.cuda.get_device_name())
+
+
+def _write(base: str, kind: str, proved: str, passed: int, machine: str) -> None:
+    receipt = {
+        "base": base,
+        "digest": Store(ROOT).digest(base),
+        "proved": proved,
+        "passed": passed,
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
+        "machine": machine,
+        "python": platform.python_version(),
+    }
+    path = FOLDER / f"{base}-{kind}.json"
+    path.write_text(json.dumps(receipt, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    write_cuda_receipt(Path(sys.argv[1]).read_text("utf-8"))

@@ -1,6 +1,6 @@
 """Compare the ways to fuse a LoRA into fp8-cast weights, on this machine's GPU.
 
-    PYTHONPATH=<tree>/packages/ltx-core/src python verify/gpu_ampere.py OUT.json
+    PYTHONPATH=<tree>/packages/ltx-core/src python -m verify.gpu_ampere OUT.json
 
 At the shapes of LTX-2.3's Linears, on the same random weights and deltas, it runs the patched
 upstream as this card would, as a card of compute capability 8.6 would (the capability is faked),
@@ -31,6 +31,8 @@ from ltx_core.quantization.fp8_cast import (
 )
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+
+from verify.provenance import provenance
 
 FP8 = torch.float8_e4m3fn
 SHAPES = ((4096, 4096), (16384, 4096), (4096, 16384), (2048, 2048), (8192, 2048), (32, 4096))
@@ -220,10 +222,7 @@ def main(out: Path) -> int:
     capability = torch.cuda.get_device_capability(device)
     reads_fp8 = capability >= FIRST_WITH_FP8
     report: dict[str, object] = {
-        "device": torch.cuda.get_device_name(device),
-        "capability": list(capability),
-        "torch": torch.__version__,
-        "triton": triton.__version__,
+        **provenance("1.0.0"),
         "compile_for_8.6_float16": compile_for(AMPERE, "*fp16"),
         "compile_for_8.6_fp8": compile_for(AMPERE, "*fp8e4nv"),
     }

@@ -214,13 +214,12 @@ def main() -> int:
         str(args.tree / "packages" / name / "src") for name in ("ltx-core", "ltx-pipelines")
     ]
 
-    import bitsandbytes
     import torch
-    import transformers
     from ltx_core.text_encoders.gemma.quantized import Mode
     from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 
     from verify.gemma_files import GemmaSize, full_size, write_random_root
+    from verify.provenance import provenance
 
     if args.cap_gib is not None:
         total = torch.cuda.get_device_properties(0).total_memory
@@ -249,12 +248,8 @@ def main() -> int:
     loads.append(bench.measured("prequantized 4bit", written.output))
     passed = all(equal.values()) and all(load.passed for load in loads)
     result = {
+        **provenance("1.0.0", cap_gib=args.cap_gib),
         "passed": passed,
-        "gpu": torch.cuda.get_device_name(),
-        "capability": torch.cuda.get_device_capability(),
-        "versions": {
-            module.__name__: module.__version__ for module in (torch, transformers, bitsandbytes)
-        },
         "size": asdict(size),
         "equal_to_transformers": equal,
         "loads": [{**asdict(load), "passed": load.passed} for load in loads],
