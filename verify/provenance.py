@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.metadata
 import platform
@@ -31,5 +32,9 @@ def provenance(base: str, *, cap_gib: float | None = None) -> dict[str, object]:
 
 
 def _versions() -> dict[str, str]:
-    installed = {dist.name: dist.version for dist in importlib.metadata.distributions()}
-    return {name: installed[name] for name in _PACKAGES if name in installed}
+    """As Python would import them: the first on its path, where there are several."""
+    found = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
