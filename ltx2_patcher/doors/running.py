@@ -29,12 +29,13 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
         "run",
         help="run a patched script; without a name, list them",
         usage="%(prog)s [-h] [--base BASE] [--python PYTHON] [--gpu N] [--json] "
-        "[NAME [-- ARGS...]]",
+        "[--dry-run] [NAME [-- ARGS...]]",
     )
     run.add_argument("name", nargs="?", metavar="NAME", help="which script, for example distilled")
     _base(run)
     _python(run, "run in this environment (default: the one that install made)")
     _gpu(run)
+    run.add_argument("--dry-run", action="store_true", help="check, and say what would be run")
     add_json(run)
     run.set_defaults(verb=_run, passed_on=())
 
@@ -104,7 +105,12 @@ def _run(args: Namespace) -> int:
         launch = prepare(
             data, base, args.name, args.passed_on, os.environ, python=args.python, gpu=args.gpu
         )
-        become(launch.argv, launch.variables)
+        if not args.dry_run:
+            become(launch.argv, launch.variables)
+        from shlex import join
+
+        show(args, {"argv": launch.argv}, [join(launch.argv)])
+        return 0
     found = list_pipelines(data, base)
     width = max(len(pipeline.name) for pipeline in found)
     listed = [{"name": p.name, "summary": p.summary, "divisor": p.divisor} for p in found]

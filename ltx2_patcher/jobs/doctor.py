@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ltx2_patcher.boundaries import disk, git, machine
+from ltx2_patcher.boundaries import disk, machine, remote
 from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.probe import probe
@@ -81,7 +81,7 @@ def _programs() -> Iterator[Finding]:
 
 def _network(base: Base) -> Finding:
     try:
-        git.reachable(base.url, timeout_s=_NETWORK_S)
+        remote.reachable(base.url, timeout_s=_NETWORK_S)
     except PatcherError as error:
         return Finding("network", Level.WARNING, str(error), error.remedy)
     return Finding("network", Level.OK, f"{base.url} answers")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ltx2_patcher.boundaries import disk, git, wheels
+from ltx2_patcher.boundaries import disk, git, remote, wheels
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
 from ltx2_patcher.values.model import Base
@@ -86,14 +86,14 @@ def _fill(tree: Path, base: Base, source: Source, progress: Progress) -> tuple[S
         _from_wheels(tree, base)
         return "pypi", None
     try:
-        git.reachable(base.url, timeout_s=_GIT_ANSWER_S)
+        remote.reachable(base.url, timeout_s=_GIT_ANSWER_S)
     except OutsideError as error:
         if source == "git" or not base.wheels:
             raise
         _from_wheels(tree, base)
         return "pypi", str(error)
-    repository = git.new_repository(tree)
-    git.fetch(repository, base.url, base.commit, progress)
+    repository = remote.new_repository(tree)
+    remote.fetch(repository, base.url, base.commit, progress)
     repository.check_out(base.commit)
     return "git", None
 
@@ -114,7 +114,7 @@ def _from_wheels(tree: Path, base: Base) -> None:
         date=midnight(base),
         files=dict(sorted(files.items())),
     )
-    repository = git.new_repository(tree)
+    repository = remote.new_repository(tree)
     (made,) = repository.build(None, [commit])
     repository.check_out(made)
 

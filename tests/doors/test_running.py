@@ -73,6 +73,12 @@ def test_run_passes_arguments_variables_and_the_exit_code(root: Path, tmp_path: 
     assert arguments == ["--prompt", "a b", "--", "-x"]
 
 
+def test_a_dry_run_says_what_would_be_run(root: Path) -> None:
+    done = patcher(root, "run", "--dry-run", "distilled", "--", "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("-m ltx_pipelines.distilled --help")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
     child = subprocess.Popen(

@@ -1,0 +1,93 @@
+"""Brings upstream from a git server into a repository of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ltx2_patcher.boundaries.git import Git, sealed_environment
+from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.values.errors import InvalidError, OutsideError
+
+
+def new_repository(tree: Path) -> Git:
+    """An empty repository of our own at `tree`, its settings independent of the user's."""
+    env = sealed_environment()
+    done = call(("git", "init", "-q", "--template=", "-b", "upstream", str(tree)), env=env)
+    if done.code:
+        raise OutsideError(
+            f"git init failed: {done.last_words}", remedy=f"make {tree.parent} writable"
+        )
+    git = Git(tree)
+    for key in ("core.autocrlf", "core.eol", "commit.gpgSign"):
+        git.configure(key, {"core.eol": "lf"}.get(key, "false"))
+    return git
+
+
+def reachable(url: str, *, timeout_s: float) -> None:
+    """Returns where a git server answers at `url` in time.
+
+    Raises: OutsideError otherwise.
+    """
+    done = call(
+        ("git", "ls-remote", "-q", "--heads", url, "main"),
+        env=_network_environment(),
+        timeout_s=timeout_s,
+        own_session=True,  # on a time-out its transport helper goes with it
+    )
+    if done.code:
+        raise OutsideError(
+            f"{url} can't be reached: {done.last_words}",
+            remedy="check the network, or take the published wheels with SOURCE=pypi",
+        )
+
+
+def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None]) -> None:
+    """Bring one commit with all its blobs (3-way needs them) and no history.
+
+    `progress` gets a phase's name and its share done, 0 to 1.
+
+    Raises: OutsideError where the server fails, InvalidError where it has no such commit.
+    """
+    # GitPython reads git's progress lines; its import is slow and only a clone needs it.
+    from git import Repo
+    from git.exc import GitCommandError
+    from git.remote import RemoteProgress
+
+    class Relay(RemoteProgress):
+        def update(
+            self,
+            op_code: int,
+            cur_count: str | float,
+            max_count: str | float | None = None,
+            message: str = "",  # noqa: ARG002 - GitPython's signature
+        ) -> None:
+            phase = _PHASES.get(op_code & RemoteProgress.OP_MASK, "receiving")
+            progress(phase, float(cur_count) / float(max_count or cur_count or 1))
+
+    with Repo(git.tree) as repo:
+        # A server that stalls half-way ends the fetch, not the user's patience.
+        repo.git.update_environment(GIT_HTTP_LOW_SPEED_LIMIT="1000", GIT_HTTP_LOW_SPEED_TIME="20")
+        remote = repo.create_remote("origin", url)
+        try:
+            remote.fetch(commit, progress=Relay(), depth=1, no_tags=True)
+        except GitCommandError as error:
+            words = str(error.stderr).strip().splitlines() or [str(error)]
+            if "not our ref" in str(error.stderr):
+                raise InvalidError(
+                    f"{url} has no commit {commit}",
+                    remedy="correct the pin in vendor/upstream.toml, or take SOURCE=pypi",
+                ) from error
+            raise OutsideError(
+                f"fetching {url} failed: {words[-1]}",
+                remedy="check the network and run again, or take the wheels with SOURCE=pypi",
+            ) from error
+
+
+_PHASES = {4: "counting", 8: "compressing", 16: "sending", 32: "receiving", 64: "resolving"}
+
+
+def _network_environment() -> dict[str, str]:
+    """The user's proxies, mirrors and credentials count; a repository around us does not."""
+    drop = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+    return environment(without=drop, GIT_TERMINAL_PROMPT="0", LC_ALL="C")
