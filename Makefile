@@ -20,7 +20,8 @@ TEST_PACKAGES := pytest==9.2.0 hypothesis==6.170.15 gitpython==3.2.1 unidiff==1.
 patch: $(VENV)/.tool
 	@$(PATCHER) apply --base $(BASE) $(if $(TREE),--tree "$(TREE)",--source $(SOURCE)) \
 	  $(if $(UPTO),--upto $(UPTO))
-	@$(if $(VERIFY),$(MAKE) --no-print-directory verify,:)
+	@# VERIFY is emptied: verify depends on patch.
+	@$(if $(VERIFY),$(MAKE) --no-print-directory verify VERIFY=,:)
 
 install: $(VENV)/.tool
 	@$(PATCHER) install --base $(BASE)
