@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,11 @@ def watch(way: str, root: Path, env: Mapping[str, str]) -> GemmaLoad:
 
 def stream(root: Path, **flags: bool) -> Any:
     """Through the patched ledger, on the CPU."""
-    import torch
-    from ltx_pipelines.utils import ModelLedger
+    from verify.gemma_ledger import ledger_of, write_checkpoint
 
-    ledger = ModelLedger(torch.bfloat16, torch.device("cpu"), "unread", str(root), **flags)
-    return ledger.text_encoder().model
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = write_checkpoint(Path(folder) / "checkpoint.safetensors", root)
+        return ledger_of(root, checkpoint, **flags).text_encoder().model
 
 
 def load_then_quantize(root: Path, bits: str) -> Any:

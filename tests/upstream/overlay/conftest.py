@@ -11,6 +11,7 @@ import torch
 from ltx_pipelines.utils import ModelLedger
 
 from verify.gemma_files import GemmaSize, random_model, write_root
+from verify.gemma_ledger import ledger_of, write_checkpoint
 
 CPU = torch.device("cpu")
 SIZE = GemmaSize()
@@ -25,12 +26,13 @@ def bf16_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_root(folder, random_model(SIZE, dtype=torch.bfloat16), shard_size="200KB")
 
 
-@pytest.fixture
-def make_ledger() -> MakeLedger:
-    """Make a ledger that reads no checkpoint."""
+@pytest.fixture(scope="session")
+def make_ledger(bf16_root: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeLedger:
+    """Make a ledger for a Gemma of that size."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    checkpoint = write_checkpoint(folder / "checkpoint.safetensors", bf16_root)
 
     def make(root: Path, **keywords: Any) -> ModelLedger:
-        keywords = {"dtype": torch.bfloat16, "device": CPU, **keywords}
-        return ModelLedger(checkpoint_path="unread", gemma_root_path=str(root), **keywords)
+        return ledger_of(root, checkpoint, **keywords)
 
     return make
