@@ -8,10 +8,14 @@ from typing import Any
 
 import torch
 from ltx_core.text_encoders import gemma
+from ltx_core.text_encoders.gemma.encoders import base_encoder
 from ltx_pipelines.utils import ModelLedger
 from safetensors.torch import save_file
 
 from verify.synthetic.naming import file_names
+
+GEMMA_KEY_OPS = getattr(gemma, "GEMMA_LLM_KEY_OPS", None) or base_encoder.GEMMA_KEY_OPS
+"""The names of Gemma's tensors: upstream's, or our hook's where upstream has none."""
 
 
 def ledger_of(

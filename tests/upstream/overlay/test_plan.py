@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ltx_core.text_encoders.gemma import GEMMA_LLM_KEY_OPS
 from ltx_core.text_encoders.gemma.quantized import GemmaRootError, Mode
 from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
 from ltx_core.text_encoders.gemma.quantized.plan import Treatment, make_plan, part_names
 
+from verify.gemma_ledger import GEMMA_KEY_OPS
+
 FILE = Path("model.safetensors")
-TO_TARGET = GEMMA_LLM_KEY_OPS.apply_to_key
+TO_TARGET = GEMMA_KEY_OPS.apply_to_key
 LAYER = "language_model.model.layers.0.mlp.up_proj"
 NF4_PARTS = {
     "weight": ("U8", (2048, 1)),
