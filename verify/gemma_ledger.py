@@ -18,19 +18,15 @@ GEMMA_KEY_OPS = getattr(gemma, "GEMMA_LLM_KEY_OPS", None) or base_encoder.GEMMA_
 """The names of Gemma's tensors: upstream's, or our hook's where upstream has none."""
 
 
-def ledger_of(
-    gemma_root: Path,
-    checkpoint: Path,
-    *,
-    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
-    **keywords: Any,
-) -> ModelLedger:
-    """A ledger whose `text_encoder()` loads `gemma_root`, bf16 but for what the keywords say.
+def ledger_of(gemma_root: Path, checkpoint: Path, **keywords: Any) -> ModelLedger:
+    """A ledger whose `text_encoder()` loads `gemma_root`; in bf16 on the CPU, or as `keywords` say.
 
     `checkpoint` is one of `write_checkpoint`, for a Gemma of that size.
     """
     return ModelLedger(
-        torch.bfloat16, device, str(checkpoint), gemma_root_path=str(gemma_root), **keywords
+        **{"dtype": torch.bfloat16, "device": torch.device("cpu"), **keywords},
+        checkpoint_path=str(checkpoint),
+        gemma_root_path=str(gemma_root),
     )
 
 

@@ -188,9 +188,7 @@ def test_similarity_to_bf16_against_another_prompt(
         encoder = make_ledger(bf16_root, **flags).text_encoder()
         pairs = encoder.tokenizer.tokenize_with_weights(prompt)["gemma"]
         tokens, mask = (torch.tensor([column]) for column in zip(*pairs, strict=True))
-        outputs = encoder.model(
-            input_ids=tokens, attention_mask=mask, output_hidden_states=True
-        )
+        outputs = encoder.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True)
         real: torch.Tensor = outputs.hidden_states[-1][mask.bool()].float()
         return real
 
