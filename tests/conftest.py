@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs import upstream
 from ltx2_patcher.jobs.obtain import Source, obtain
 from ltx2_patcher.values.errors import OutsideError
 from ltx2_patcher.values.model import Base
@@ -43,6 +45,18 @@ def cloned(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
     """The base from upstream's git. Copy it, don't change it."""
     try:
         return _obtained(tmp_path_factory, base, "git")
+    except OutsideError as error:
+        pytest.skip(f"upstream's history: {error}")
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Objects:
+    """Upstream's main branch with all its revisions."""
+    folder = tmp_path_factory.mktemp("history")
+    (folder / "vendor").mkdir()
+    shutil.copy(ROOT / "vendor/upstream.toml", folder / "vendor")
+    try:
+        return upstream.history(Store(folder))
     except OutsideError as error:
         pytest.skip(f"upstream's history: {error}")
 

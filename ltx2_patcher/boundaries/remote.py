@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ltx2_patcher.boundaries.git import Git, sealed_environment
+from ltx2_patcher.boundaries.git import Git
+from ltx2_patcher.boundaries.objects import sealed_environment
 from ltx2_patcher.boundaries.proc import call, environment
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
@@ -40,6 +41,26 @@ def reachable(url: str, *, timeout_s: float) -> None:
             f"{url} can't be reached: {done.last_words}",
             remedy="check the network, or take the published wheels with SOURCE=pypi",
         )
+
+
+def fetch_history(directory: Path, url: str) -> None:
+    """Bring the whole history of upstream's main branch into the bare repository `directory`.
+
+    It is made where it is missing. The branch there is moved wherever upstream's is.
+
+    Raises: OutsideError where the server fails.
+    """
+    flags = ("--no-tags", "--no-write-fetch-head", "--no-auto-gc")
+    for step in (
+        ("init", "-q", "--bare", "--template=", "-b", "main", str(directory)),
+        ("-C", str(directory), "fetch", "-q", *flags, url, "+main:main"),
+    ):
+        done = call(("git", *step), env=_network_environment(), own_session=True)
+        if done.code:
+            raise OutsideError(
+                f"upstream's history can't be fetched from {url}: {done.last_words}",
+                remedy="check the network and run again",
+            )
 
 
 def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None]) -> None:
@@ -90,4 +111,6 @@ _PHASES = {4: "counting", 8: "compressing", 16: "sending", 32: "receiving", 64: 
 def _network_environment() -> dict[str, str]:
     """The user's proxies, mirrors and credentials count; a repository around us does not."""
     drop = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
-    return environment(without=drop, GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    # A server that stalls half-way ends the fetch, not the user's patience.
+    stall = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "20"}
+    return environment(without=drop, GIT_TERMINAL_PROMPT="0", LC_ALL="C", **stall)

@@ -5,6 +5,7 @@ A job imports only jobs listed before it.
 
 ORDER = (
     "obtain",
+    "upstream",
     "status",
     "tree",
     "apply",

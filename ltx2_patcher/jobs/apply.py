@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ltx2_patcher.boundaries import disk, git, journal
+from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.obtain import midnight
 from ltx2_patcher.jobs.tree import (
@@ -83,7 +83,7 @@ def apply_tree(
     """
     lock = store.lock(base.name)
     group = group_named(lock, upto)
-    state = git.git_directory(tree) / git.STATE_FOLDER
+    state = git.git_directory(tree) / objects.STATE_FOLDER
     if not journal.pending(state) and not onto_branch and _standing(lock, tree).group == group:
         return Applied(lock.base, "nothing to do", str(tree), group)
     if journal.pending(state) and dry_run:
@@ -106,7 +106,7 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
     Raises: as apply_tree; ConflictError where commits or edits of the user's own would be lost.
     """
     lock = store.lock(base.name)
-    state = git.git_directory(tree) / git.STATE_FOLDER
+    state = git.git_directory(tree) / objects.STATE_FOLDER
     if journal.pending(state) and dry_run:
         return _to_finish(lock, tree, state)
     with disk.locked(state / "lock"):
@@ -146,7 +146,7 @@ def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False)
                 "head": back,
                 "lands": ground.start,
                 "branch": head.ref,
-                "new": git.ABSENT,
+                "new": objects.ABSENT,
                 "old": head.commit,
             }
             journal.write(state, steps, move)
@@ -204,7 +204,7 @@ def _apply(
         branch = f"refs/heads/{onto_branch}"
     else:
         branch = head.ref if ours and head.ref else f"refs/heads/ltx2-patcher/{base.name}"
-    old = refuse_taken_branch(repository, branch, start) or git.ABSENT
+    old = refuse_taken_branch(repository, branch, start) or objects.ABSENT
     report = Applied(
         base=base.name,
         action="applied",
@@ -266,10 +266,10 @@ def _named(branch: str | None) -> str:
     return branch.removeprefix("refs/heads/") if branch else "that branch"
 
 
-def _other_than_base(lock: Lock, entries: dict[str, git.Entry]) -> list[str]:
+def _other_than_base(lock: Lock, entries: dict[str, objects.Entry]) -> list[str]:
     """Where a commit is not the base, as far as the series is concerned."""
-    blobs = {p: entry.blob for p, entry in entries.items() if entry.mode == git.PLAIN}
-    blobs |= {p: "" for p, entry in entries.items() if entry.mode != git.PLAIN}
+    blobs = {p: entry.blob for p, entry in entries.items() if entry.mode == objects.PLAIN}
+    blobs |= {p: "" for p, entry in entries.items() if entry.mode != objects.PLAIN}
     return [path for path in lock.paths if blobs.get(path) != lock.before.get(path)]
 
 
@@ -298,12 +298,12 @@ def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:
     return {path: content for path, content in found.items() if content is not None}
 
 
-def _commits(base: Base, made: Sequence[Stage]) -> list[git.NewCommit]:
+def _commits(base: Base, made: Sequence[Stage]) -> list[objects.NewCommit]:
     commits = []
     for stage in made:
         if (patch := stage.patch) is None:
-            message, author, date = OVERLAY_MESSAGE, git.IDENTITY, midnight(base)
+            message, author, date = OVERLAY_MESSAGE, objects.IDENTITY, midnight(base)
         else:
             message, author, date = f"{patch.subject}\n\n{patch.body}\n", patch.author, patch.date
-        commits.append(git.NewCommit(message.encode(), author, date, stage.files))
+        commits.append(objects.NewCommit(message.encode(), author, date, stage.files))
     return commits

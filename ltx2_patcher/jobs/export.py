@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_patcher.boundaries import disk, git
+from ltx2_patcher.boundaries import disk, git, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import OVERLAY_MESSAGE
 from ltx2_patcher.jobs.obtain import midnight
@@ -68,7 +68,7 @@ def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Ex
 def mailbox(store: Store, base: Base) -> bytes:
     """The whole series of a base, overlay first, as one mailbox for `git am`."""
     series = store.series(base.name)
-    overlay = overlay_mail(OVERLAY_MESSAGE, git.IDENTITY, midnight(base), series.overlay)
+    overlay = overlay_mail(OVERLAY_MESSAGE, objects.IDENTITY, midnight(base), series.overlay)
     return join_mails([overlay, *(patch.data for patch in series.patches)])
 
 
@@ -131,7 +131,7 @@ def _overlay(
     there = repository.entries(start, changed)
     kept = repository.entries(tip, changed)
     for path, entry in kept.items():
-        if not is_source(path) or entry.mode != git.PLAIN:
+        if not is_source(path) or entry.mode != objects.PLAIN:
             raise InvalidError(
                 f"{path} (mode {entry.mode}) can't be in a series: it holds plain files in "
                 "packages/*/src",
@@ -156,7 +156,7 @@ def _without(repository: git.Git, start: str, tip: str, overlay: Mapping[str, by
         if present:
             message, author, date = repository.words(commit)
             files = repository.blobs(commit, present)
-            commits.append(git.NewCommit(message, author, date, files))
+            commits.append(objects.NewCommit(message, author, date, files))
     return repository.build(start, commits)[-1] if commits else start
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ltx2_patcher.boundaries import disk, git, remote, wheels
+from ltx2_patcher.boundaries import disk, objects, remote, wheels
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
 from ltx2_patcher.values.model import Base
@@ -108,9 +108,9 @@ def _from_wheels(tree: Path, base: Base) -> None:
         files = {p: c for w, at in paths.items() for p, c in wheels.contents(w, at).items()}
     # One synthetic commit with a fixed author and date: git's machinery and the full blob ids then
     # work as on a clone, and every machine gets the same commit id.
-    commit = git.NewCommit(
+    commit = objects.NewCommit(
         message=f"LTX-2 {base.name} as published in its wheels\n".encode(),
-        author=git.IDENTITY,
+        author=objects.IDENTITY,
         date=midnight(base),
         files=dict(sorted(files.items())),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_patcher.boundaries import disk, git, journal
+from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.obtain import source_of
 from ltx2_patcher.rules.standing import judge
@@ -29,7 +29,7 @@ def tree_status(store: Store, tree: Path, base: Base | None) -> Status:
 
     Raises: ConflictError where `tree` holds no upstream at all.
     """
-    state = git.git_directory(tree) / git.STATE_FOLDER
+    state = git.git_directory(tree) / objects.STATE_FOLDER
     locks = [store.lock(b.name) for b in ([base] if base else store.bases())]
     judged = [(lock, judge(lock, disk.blob_ids(tree, lock.paths))) for lock in locks]
     lock, judgement = min(judged, key=lambda pair: (_RANK[pair[1].standing], _misses(pair[1])))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ltx2_patcher.boundaries import disk, git, journal
+from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Lock
 
@@ -52,7 +52,7 @@ def touched(repository: git.Git, start: str, tip: str, lock: Lock) -> tuple[str,
 
 
 def refuse_edits(
-    repository: git.Git, paths: Sequence[str], current: Mapping[str, git.Entry]
+    repository: git.Git, paths: Sequence[str], current: Mapping[str, objects.Entry]
 ) -> None:
     """The files and the index must be as in HEAD wherever a file will be replaced.
 
@@ -159,20 +159,20 @@ def publish(repository: git.Git) -> None:
     state, tree = repository.state, repository.tree
     record = journal.read(state)
     move = record.move
-    if move["new"] != git.ABSENT:
+    if move["new"] != objects.ABSENT:
         repository.move_ref(move["branch"], move["new"], expect=move["old"])
     journal.carry_out(record, tree)
     repository.stage({step.path: step.after for step in record.steps})
-    if move["new"] != git.ABSENT and "previous" in move:
+    if move["new"] != objects.ABSENT and "previous" in move:
         note(repository, move["branch"], move["previous"])
     repository.point_head(move["head"])
-    if move["new"] == git.ABSENT:
-        repository.move_ref(move["branch"], git.ABSENT, expect=move["old"])
+    if move["new"] == objects.ABSENT:
+        repository.move_ref(move["branch"], objects.ABSENT, expect=move["old"])
         (state / _NOTE).unlink(missing_ok=True)
     journal.forget(state)
 
 
-def _is_ours(commit: git.PastCommit) -> bool:
+def _is_ours(commit: objects.PastCommit) -> bool:
     return commit.ours and commit.parent is not None
 
 

@@ -1,8 +1,11 @@
 """Applies hunks to bytes: no fuzz, no offset, every line where the hunk says it is."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.lines import split_lines
+from ltx2_patcher.rules.merge import undone
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import FileDiff, Hunk, Patch
 
@@ -36,7 +39,7 @@ def apply_diff(patch: Patch, diff: FileDiff, content: bytes) -> bytes:
     Raises: Misfit where a context or removed line is not exactly there, or where the result is not
     the blob that the patch promises.
     """
-    lines = _lines(content)
+    lines = split_lines(content)
     out: list[bytes] = []
     done = 0
     for hunk in diff.hunks:
@@ -62,6 +65,7 @@ def reverse(diff: FileDiff) -> FileDiff:
     """The diff that takes `diff` out again."""
     shift = 0
     hunks = []
+    edits = iter(undone(diff.edits))
     for hunk in diff.hunks:
         start = hunk.start + shift
         shift += len(hunk.new) - len(hunk.old)
@@ -69,7 +73,8 @@ def reverse(diff: FileDiff) -> FileDiff:
             start += 1
         if not hunk.new:
             start -= 1
-        hunks.append(Hunk(start, hunk.new, hunk.old, hunk.header))
+        own = tuple(islice(edits, len(hunk.edits)))
+        hunks.append(Hunk(start, hunk.new, hunk.old, hunk.header, own))
     return FileDiff(diff.path, diff.after, diff.before, tuple(hunks))
 
 
@@ -79,12 +84,6 @@ def _first_miss(lines: list[bytes], first: int, wanted: tuple[bytes, ...]) -> _M
         if stands != line:
             return _Miss(number + 1, line, stands)
     return None
-
-
-def _lines(content: bytes) -> list[bytes]:
-    """Lines as git sees them: only LF ends one, so a CR stays in its line."""
-    parts = content.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
 
 
 def _shown(line: bytes) -> str:

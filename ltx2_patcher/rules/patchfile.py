@@ -11,7 +11,7 @@ from unidiff.patch import PatchedFile, PatchSet
 
 from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.model import GROUPS, FileDiff, Hunk, Patch
+from ltx2_patcher.values.model import GROUPS, Edit, FileDiff, Hunk, Patch
 
 MAIL_START = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
 """First line of a canonical patch: git's fixed date, and a zeroed commit id."""
@@ -142,7 +142,29 @@ def _hunk(name: str, raw: RawHunk) -> Hunk:
         f"@@ -{raw.source_start},{raw.source_length} +{raw.target_start},{raw.target_length} @@ "
         f"{raw.section_header}"
     )
-    return Hunk(raw.source_start, tuple(old), tuple(new), header)
+    first = raw.source_start - 1 if old else raw.source_start
+    return Hunk(raw.source_start, tuple(old), tuple(new), header, _edits(raw, first, old, new))
+
+
+def _edits(raw: RawHunk, first: int, old: list[bytes], new: list[bytes]) -> tuple[Edit, ...]:
+    """The runs of changed lines; `first` is the index of the hunk's first line in the old text."""
+    edits: list[Edit] = []
+    i = j = from_i = from_j = 0
+
+    def close() -> None:
+        if (i, j) != (from_i, from_j):
+            edits.append(Edit(first + from_i, tuple(old[from_i:i]), tuple(new[from_j:j])))
+
+    for line in raw:
+        if line.line_type == " ":
+            close()
+            i, j = i + 1, j + 1
+            from_i, from_j = i, j
+        else:
+            i += line.line_type == "-"
+            j += line.line_type == "+"
+    close()
+    return tuple(edits)
 
 
 def _invalid(name: str, why: str) -> InvalidError:

@@ -33,7 +33,28 @@ class Base:
     commit: str  # 40 lower-case hex digits
     date: str  # yyyy-mm-dd, upstream's
     wheels: tuple[Wheel, ...]  # empty where upstream published none
+    loads: tuple[str, ...]  # the model families it can run: "LTX-2.3 22B"
     environment: Mapping[str, str]  # distribution -> pinned version
+    accepts: Mapping[str, str]  # distribution -> versions that work too: ">=4.52,<5"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Lines of a text put in the place of others; each line with its end."""
+
+    start: int  # index of the first line in the old text, from 0
+    old: tuple[bytes, ...]
+    new: tuple[bytes, ...]
+
+    @property
+    def end(self) -> int:
+        """Index of the line after the last one taken away."""
+        return self.start + len(self.old)
+
+    @property
+    def growth(self) -> int:
+        """By how many lines the text gets longer."""
+        return len(self.new) - len(self.old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,7 @@ class Hunk:
     old: tuple[bytes, ...]  # context and removed lines, in order
     new: tuple[bytes, ...]  # context and added lines, in order
     header: str  # "@@ -1,3 +1,4 @@ def f():"
+    edits: tuple[Edit, ...]  # the same without the context
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,11 @@ class FileDiff:
     before: str  # git blob id
     after: str  # git blob id
     hunks: tuple[Hunk, ...]
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """Those of all hunks, in order."""
+        return tuple(edit for hunk in self.hunks for edit in hunk.edits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.fit import Misfit, apply_diff, reverse
+from ltx2_patcher.rules.lines import split_lines
+from ltx2_patcher.rules.merge import edited
 from ltx2_patcher.rules.patchfile import MAIL_START, parse_patch
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Patch
@@ -45,6 +47,8 @@ def test_a_diff_gives_the_new_bytes_and_back(old: str, new: str) -> None:
     (diff,) = patch.diffs
     assert apply_diff(patch, diff, before) == after
     assert apply_diff(patch, reverse(diff), after) == before
+    for made, start, end in ((diff, before, after), (reverse(diff), after, before)):
+        assert b"".join(edited(split_lines(start), made.edits)) == end
 
 
 def test_a_line_that_moved_is_a_misfit_that_says_where() -> None:

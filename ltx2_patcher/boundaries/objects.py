@@ -1,0 +1,306 @@
+"""The objects and refs of one repository, with or without a working tree: bytes in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx2_patcher.boundaries.proc import Done, call, environment
+from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
+
+IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
+"""Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
+
+PLAIN = "100644"
+"""Mode of a plain file in git's trees."""
+
+ABSENT = "0" * 40
+"""Stands for a ref that is not there."""
+
+STATE_FOLDER = "ltx2-patcher"
+"""Our folder inside a git directory: lock, journal, and the branch that was left."""
+
+_SEALED = (
+    # Hooks (reference-transaction, post-index-change) and file monitors are the user's programs:
+    # building commits of ours must not start them.
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("safe.directory", "*"),  # the user named this folder; who owns it is theirs to know
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tree or index entry."""
+
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit to make: its message and author, and the files it changes."""
+
+    message: bytes
+    author: str  # "Name <mail>"
+    date: str  # RFC 2822
+    files: Mapping[str, bytes | None]  # None removes
+
+
+@dataclass(frozen=True, slots=True)
+class PastCommit:
+    """A commit that is there."""
+
+    id: str
+    parent: str | None
+    ours: bool
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A commit of upstream."""
+
+    commit: str
+    date: str  # yyyy-mm-dd, the committer's
+    subject: str
+
+
+class Objects:
+    """One repository, asked where its objects and refs are concerned."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place  # the working tree, or a bare repository
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit that `ref` points to, if it exists."""
+        done = self._run("rev-parse", "--verify", "-q", f"{ref}^{{commit}}", ok={0, 1, 128})
+        return done.out.decode().strip() if done.code == 0 else None
+
+    def refs_with(self, commit: str) -> list[str]:
+        """The branches, tags and remote branches from which `commit` can be reached."""
+        asked = ("for-each-ref", "--format=%(refname)", "--contains", commit)
+        return self._run(*asked).out.decode("utf-8", "surrogateescape").split()
+
+    def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
+        """The tree entries of `commit` at `paths`, absent ones left out."""
+        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).out
+        rows = (row.partition(b"\t") for row in found.split(b"\0") if row)
+        return {
+            path.decode("utf-8", "surrogateescape"): Entry(mode.decode(), blob.decode())
+            for info, _, path in rows
+            for mode, _, blob in [info.split()]
+        }
+
+    def revisions(self, wanted: Sequence[str], *, first_parent: bool = True) -> list[Revision]:
+        """What `git log` gives for refs and ranges, newest first.
+
+        Raises: UsageError for one that names no commit.
+        """
+        for name in wanted:
+            if name.startswith("-"):
+                raise UsageError(f"{name!r} is no revision", remedy="name a ref or a range")
+        walk = ("--first-parent",) if first_parent else ()
+        form = ("-z", "--format=%H%n%cs%n%s")
+        done = self._run("log", *form, *walk, *wanted, "--", ok=(0, 128))
+        if done.code:
+            raise UsageError(
+                f"{' '.join(wanted)} names no revision of upstream: {done.last_words}",
+                remedy="name a commit, a branch or a range such as 1.0.0's commit..main",
+            )
+        rows = done.out.decode("utf-8", "replace").split("\0")
+        return [Revision(*row.split("\n", 2)) for row in rows if row]
+
+    def blob_ids(self, commits: Iterable[str], paths: Sequence[str]) -> dict[str, dict[str, str]]:
+        """For each commit, the blob ids at `paths`; where there is no plain file, none."""
+        wanted = list(dict.fromkeys(commits))
+        asked = "".join(f"{commit}:{path}\n" for commit in wanted for path in paths).encode()
+        rows = self._run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).out
+        found: dict[str, dict[str, str]] = {commit: {} for commit in wanted}
+        keys = ((commit, path) for commit in wanted for path in paths)
+        for (commit, path), row in zip(keys, rows.decode().splitlines(), strict=True):
+            blob, _, kind = row.rpartition(" ")
+            if kind == "blob":
+                found[commit][path] = blob
+        return found
+
+    def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        """The content of each blob. Raises: ConflictError where one is missing."""
+        wanted = list(dict.fromkeys(blobs))
+        return dict(zip(wanted, self._batch((blob, blob[:12]) for blob in wanted), strict=True))
+
+    def blobs(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """The contents of files in a commit. Raises: ConflictError where one is missing."""
+        wanted = list(paths)
+        named = ((f"{commit}:{path}", f"{path} at {commit[:12]}") for path in wanted)
+        return dict(zip(wanted, self._batch(named), strict=True))
+
+    def _batch(self, wanted: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+        """The contents of objects, each given by its name for git and its name for people."""
+        asked = list(wanted)
+        names = "".join(f"{name}\n" for name, _ in asked).encode("utf-8", "surrogateescape")
+        out = self._run("cat-file", "--batch", stdin=names).out
+        at = 0
+        for _, shown in asked:
+            end = out.index(b"\n", at)
+            kind, *size = out[at:end].rsplit(b" ", 2)[1:]
+            if kind != b"blob":
+                raise ConflictError(
+                    f"{self.place} lacks the content of {shown}",
+                    remedy="fetch it (a partial or shallow clone may have left it out), "
+                    "or clone afresh",
+                )
+            start, length = end + 1, int(size[0])
+            yield out[start : start + length]
+            at = start + length + 1
+
+    def renames(self, old: str, new: str) -> Mapping[str, str]:
+        """Files of `old` that lie elsewhere in `new`, as git's similarity finds them."""
+        flags = ("-r", "-z", "-M", "--diff-filter=R", "--name-status", "-l0")
+        row = self._run("diff-tree", *flags, old, new).out.decode("utf-8", "surrogateescape")
+        words = row.split("\0")[:-1]
+        return dict(zip(words[1::3], words[2::3], strict=True))
+
+    def changed(self, old: str, new: str) -> list[str]:
+        """The paths at which two commits differ."""
+        out = self._run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new).out
+        return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
+
+    def history(self, tip: str, limit: int = 500) -> list[PastCommit]:
+        """First-parent history from `tip` back, newest first."""
+        found = self._run(
+            "log", "-z", "--first-parent", f"-{limit}", "--format=%H%n%P%n%cn <%ce>%n%s", tip
+        ).out
+        commits = []
+        for row in found.decode("utf-8", "replace").split("\0")[:-1]:
+            identity, parents, committer, subject = row.split("\n", 3)
+            ours = committer == IDENTITY
+            parent = parents.split()[0] if parents else None
+            commits.append(PastCommit(identity, parent, ours, subject))
+        return commits
+
+    def commits_between(self, start: str, tip: str) -> list[str]:
+        """The first-parent commits after `start`, oldest first."""
+        out = self._run("rev-list", "--reverse", "--first-parent", f"{start}..{tip}").out
+        return out.decode().split()
+
+    def words(self, commit: str) -> tuple[bytes, str, str]:
+        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit."""
+        out = self._run("log", "-1", "--format=%an <%ae>%n%aD%n%B", commit).out
+        author, date, message = out.split(b"\n", 2)
+        return message.strip(b"\n") + b"\n", author.decode(), date.decode()
+
+    def build(self, parent: str | None, commits: Sequence[NewCommit]) -> list[str]:
+        """Make `commits` on `parent`, touching no branch, index or file; their ids in order.
+
+        One `git fast-import`: no process a patch, and no hook, filter or signature of the user's.
+        """
+        scratch = f"refs/{STATE_FOLDER}/building"
+        stream = bytearray()
+        for mark, commit in enumerate(commits, start=1):
+            stream += b"commit %s\nmark :%d\n" % (scratch.encode(), mark)
+            stream += f"author {commit.author} {commit.date}\n".encode()
+            stream += f"committer {IDENTITY} {commit.date}\n".encode()
+            stream += b"data %d\n%s\n" % (len(commit.message), commit.message)
+            if mark == 1 and parent is not None:
+                stream += b"from %s\n" % parent.encode()
+            for path, content in commit.files.items():
+                if content is None:
+                    stream += b"D %s\n" % path.encode()
+                else:
+                    stream += b"M 100644 inline %s\ndata %d\n" % (path.encode(), len(content))
+                    stream += content + b"\n"
+            stream += b"\n"
+        for mark in range(1, len(commits) + 1):
+            stream += b"get-mark :%d\n" % mark
+        stream += b"reset %s\nfrom %s\n\ndone\n" % (scratch.encode(), b"0" * 40)
+        flags = ("--quiet", "--done", "--force", "--date-format=rfc2822", "--cat-blob-fd=1")
+        done = self._run("fast-import", *flags, stdin=bytes(stream))
+        return done.out.decode().split()
+
+    def move_ref(self, ref: str, new: str, *, expect: str) -> None:
+        """Compare and swap, where 40 zeros stand for "absent"; done already counts as done.
+
+        Raises: ConflictError where `ref` is at neither.
+        """
+        done = self._run("update-ref", ref, new, expect, ok={0, 128})
+        if done.code == 0 or (now := self.resolve(ref) or ABSENT) == new:
+            return
+        if now != expect:
+            raise ConflictError(f"{ref} moved meanwhile", remedy="run the command again")
+        raise ConflictError(
+            f"the branch {ref.removeprefix('refs/heads/')} can't be made: {done.last_words}",
+            remedy="choose another name with --onto-branch NAME",
+        )
+
+    def format_patches(self, since: str, tip: str) -> bytes:
+        """The commits as canonical mails, one after the other.
+
+        Every option that git's version or the user's configuration could change is pinned: full
+        blob ids (3-way needs them), three lines of context, no signature, stat or rename guess,
+        and the message exactly as committed.
+        """
+        return self._run(
+            *("-c", "diff.algorithm=myers", "-c", "diff.indentHeuristic=true"),
+            *("-c", "diff.suppressBlankEmpty=false", "-c", "diff.orderFile=/dev/null"),
+            *("-c", "core.quotePath=true", "-c", "core.attributesFile=/dev/null"),
+            *("-c", "format.useAutoBase=false", "-c", "format.from=false"),
+            *("-c", "i18n.logOutputEncoding=UTF-8"),
+            *("format-patch", "--stdout", "--no-stat", "--no-signature", "--zero-commit"),
+            *("--full-index", "--no-renames", "--keep-subject", "--no-ext-diff", "--no-textconv"),
+            *("--no-color", "-U3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/"),
+            *("--no-cover-letter", "--no-attach", "--no-signoff"),
+            *("--no-add-header", "--no-to", "--no-cc", "--no-thread", "--no-notes", "--no-base"),
+            *("--no-from", "--encode-email-headers", f"{since}..{tip}"),
+        ).out
+
+    def _run(self, *arguments: str, stdin: bytes = b"", ok: Iterable[int] = (0,)) -> Done:
+        done = call(
+            ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
+            stdin=stdin,
+            cwd=self.place,
+            env=sealed_environment(),
+            own_session=True,  # a git that is killed with us would leave its lock files
+        )
+        if done.code not in ok:
+            raise _failed(self.place, arguments, done)
+        return done
+
+
+def sealed_environment() -> dict[str, str]:
+    """No configuration, identity, editor or repository of the user's reaches our plumbing."""
+    return environment(
+        without=("GIT_",),
+        GIT_CONFIG_GLOBAL="/dev/null",
+        GIT_CONFIG_SYSTEM="/dev/null",
+        GIT_LITERAL_PATHSPECS="1",
+        GIT_NO_LAZY_FETCH="1",
+        GIT_TERMINAL_PROMPT="0",
+        GIT_AUTHOR_NAME="LTX-2 patch toolkit",
+        GIT_AUTHOR_EMAIL="patches@ltx2-patcher.invalid",
+        GIT_COMMITTER_NAME="LTX-2 patch toolkit",
+        GIT_COMMITTER_EMAIL="patches@ltx2-patcher.invalid",
+        LC_ALL="C",
+    )
+
+
+def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | ConflictError:
+    words = done.last_words
+    if (mark := b"dumping crash report to ") in done.err:
+        # Nobody can use it, and it would stay in the user's repository.
+        report = done.err.split(mark, 1)[1].splitlines()[0].decode("utf-8", "surrogateescape")
+        (tree / report).unlink(missing_ok=True)
+    if b"No space left" in done.err or b"Out of diskspace" in done.err:
+        return OutsideError(
+            f"no space left in {tree}", remedy="free some space and run the command again"
+        )
+    if "ermission denied" in words or "Read-only" in words:
+        return OutsideError(
+            f"no permission in {tree}: {words}", remedy="make the repository writable for you"
+        )
+    return ConflictError(
+        f"git {arguments[0]} failed in {tree}: {words}",
+        remedy="check the repository with `git fsck` and `git status`",
+    )
