@@ -118,11 +118,13 @@ def test_config_says_bfloat16_and_how_it_is_quantized(bf16_root: Path, tmp_path:
     config = json.loads((done.output / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
     assert config["quantization_config"]["bnb_4bit_quant_type"] == "nf4"
-    assert config["quantization_config"]["llm_int8_skip_modules"] == [
+    assert set(config["quantization_config"]["llm_int8_skip_modules"]) == {
         "lm_head",
         "vision_tower",
         "multi_modal_projector",
-    ]
+        "model.vision_tower",
+        "model.multi_modal_projector",
+    }
 
 
 # --- refusals, each before anything is written ---
@@ -201,7 +203,7 @@ def test_a_root_that_is_not_what_it_should_be_is_refused(bf16_root: Path, tmp_pa
         quantized: "already quantized to 4bit",
         without_config: "has no config.json",
         without_tokenizer: "no tokenizer.model lies under",
-        without_key: "lacks language_model.model.norm.weight",
+        without_key: "lacks language_model.norm.weight",
         foreign: "describes no image-text model",
         tmp_path / "absent": "no model",
     }.items():

@@ -10,7 +10,7 @@ from ltx_core.text_encoders.gemma.quantized.errors import (
     GemmaQuantizationError,
     GemmaRootError,
 )
-from ltx_core.text_encoders.gemma.quantized.mode import Mode
+from ltx_core.text_encoders.gemma.quantized.mode import Mode, refuse_gemma_flags
 from ltx_core.text_encoders.gemma.quantized.quantization import GemmaQuantization, gemma_quantization
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "GemmaRootError",
     "Mode",
     "gemma_quantization",
+    "refuse_gemma_flags",
 ]
