@@ -11,7 +11,11 @@ from ltx_core.text_encoders.gemma.quantized.errors import (
     GemmaRootError,
 )
 from ltx_core.text_encoders.gemma.quantized.mode import Mode, refuse_gemma_flags
-from ltx_core.text_encoders.gemma.quantized.quantization import GemmaQuantization, gemma_quantization
+from ltx_core.text_encoders.gemma.quantized.quantization import (
+    GemmaQuantization,
+    gemma_quantization,
+    require_unquantized,
+)
 
 __all__ = [
     "BitsAndBytesUnavailable",
@@ -23,4 +27,5 @@ __all__ = [
     "Mode",
     "gemma_quantization",
     "refuse_gemma_flags",
+    "require_unquantized",
 ]

@@ -9,7 +9,7 @@ import torch
 from ltx_core.loader.module_ops import ModuleOps
 from ltx_core.loader.sd_ops import SDOps
 from ltx_core.text_encoders.gemma.quantized.backend import require_bitsandbytes
-from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError
+from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError, GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.loader import QuantizingLoader
 from ltx_core.text_encoders.gemma.quantized.mode import requested_mode
 from ltx_core.text_encoders.gemma.quantized.plan import Plan, make_plan, require_as_stated
@@ -83,3 +83,12 @@ def gemma_quantization(
         _plan=plan,
         _model=model,
     )
+
+
+def require_unquantized(gemma_root: str, reason: str) -> None:
+    """The root is not already quantized, where `reason` says why it must not be. Raises: GemmaRootError."""
+    model = find_model(Path(gemma_root))
+    if model is not None and (stored := prequantized_mode(read_config(model), model)) is not None:
+        raise GemmaRootError(
+            f"{model} is quantized to {stored.value}, which cannot be taken here: {reason}", "give a bf16 Gemma root"
+        )
