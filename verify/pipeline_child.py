@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 from verify import unpatched
@@ -69,13 +70,11 @@ def _as_code(value: object) -> int:
 @contextmanager
 def _help(argv: Sequence[str]) -> Iterator[None]:
     """What unpatched upstream needs on this machine, with the Gemma root that `argv` names."""
-    from transformers import Gemma3Config
-
     with ExitStack() as stack:
         stack.enter_context(unpatched.without_cuda())
         if "--gemma-root" in argv:
-            root = argv[argv.index("--gemma-root") + 1]
-            stack.enter_context(unpatched.gemma_of(Gemma3Config.from_pretrained(root)))
+            root = Path(argv[argv.index("--gemma-root") + 1])
+            stack.enter_context(unpatched.gemma_of(root))
         yield
 
 

@@ -1,28 +1,47 @@
-"""What upstream 1.0.0 needs from outside its source to run without CUDA or with a small Gemma.
+"""What upstream needs from outside its source to run without CUDA or with a small Gemma.
 
-A tree with our group `portable` needs none of it.
+A tree with our group `portable` needs none of it. Each revision is asked for what its modules have.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-# Where upstream 1.0.0 names its constant Gemma 3 12B configuration, and by which name.
-_CONFIGURATOR = "ltx_core.text_encoders.gemma.encoders.encoder_configurator"
+_GEMMA = "ltx_core.text_encoders.gemma"
+# From 2026-03-04 to 2026-08-11 upstream has a constant Gemma 3 12B configuration, by this name.
 _CONSTANT = "GEMMA3_CONFIG_FOR_LTX"
 
 
-@contextmanager
-def gemma_of(config: Any) -> Iterator[None]:
-    """Within it, upstream builds the Gemma of `config`, a transformers `Gemma3Config`.
+def bound_to_root(configurator: Any, gemma_root: Path) -> Any:
+    """`configurator`, told of the root where it reads Gemma's sizes there; else as it is."""
+    if hasattr(configurator, "with_gemma_model_path"):  # upstream since 2026-08-11
+        return configurator.with_gemma_model_path(str(gemma_root))
+    if hasattr(configurator, "gemma_root"):  # with our group `portable`
+        return type(configurator.__name__, (configurator,), {"gemma_root": str(gemma_root)})
+    return configurator
 
-    Upstream reads `to_dict()` and `text_config` of its constant; a `Gemma3Config` has both.
+
+@contextmanager
+def gemma_of(root: Path) -> Iterator[None]:
+    """Within it, upstream builds the Gemma 3 that `root`'s config.json describes.
+
+    Nothing changes where upstream reads its sizes there itself.
     """
-    module = importlib.import_module(_CONFIGURATOR)
-    with _replaced(module, _CONSTANT, config):
+    with ExitStack() as stack:
+        if importlib.util.find_spec(f"{_GEMMA}.encoders.encoder_configurator") is not None:
+            module = importlib.import_module(f"{_GEMMA}.encoders.encoder_configurator")
+            if hasattr(module, _CONSTANT) and not _is_bound(module.EmbeddingsProcessorConfigurator):
+                stack.enter_context(_replaced(module, _CONSTANT, _config_of(root)))
+        else:
+            module = importlib.import_module(f"{_GEMMA}.encoders.av_encoder")
+            if not _is_bound(module.AVGemmaTextEncoderModelConfigurator):
+                stack.enter_context(_sized_text_encoder(module, _config_of(root).text_config))
         yield
 
 
@@ -43,13 +62,73 @@ def without_cuda() -> Iterator[None]:
     with (
         _replaced(torch.cuda, "synchronize", lambda: None),
         _replaced(torch.random, "fork_rng", fork_rng_of_accelerators),
+        _float32_vocoder(),
     ):
         yield
 
 
 @contextmanager
+def _float32_vocoder() -> Iterator[None]:
+    """Within it, the vocoder of LTX-2.3 holds float32 weights where upstream leaves that to
+    autocast, which a CPU has for 16 bits only; the result is the same.
+    """
+    module = importlib.import_module("ltx_core.model.audio_vae.vocoder")
+    vocoder = getattr(module, "VocoderWithBWE", None)
+    if vocoder is None or "autocast" not in vocoder.forward.__code__.co_names:
+        yield
+        return
+    forward = vocoder.forward
+    with _replaced(vocoder, "forward", lambda self, mel: forward(self.float(), mel)):
+        yield
+
+
+@contextmanager
+def _sized_text_encoder(module: Any, text: Any) -> Iterator[None]:
+    """Within it, the text encoder of January and February 2026 has the sizes of `text`, a Gemma 3's
+    text config, and the connectors those of the checkpoint, in place of 3840 * 49 and 30 x 128.
+    """
+    connectors = importlib.import_module(f"{_GEMMA}.embeddings_connector")
+
+    def from_config(cls: Any, config: dict[str, Any]) -> Any:
+        stated = config["transformer"]
+        sized = partial(
+            connectors.Embeddings1DConnector,
+            attention_head_dim=stated["connector_attention_head_dim"],
+            num_attention_heads=stated["connector_num_attention_heads"],
+            num_layers=stated["connector_num_layers"],
+        )
+        extractor = module.GemmaFeaturesExtractorProjLinear()
+        states = text.num_hidden_layers + 1  # the embedding's too
+        extractor.aggregate_embed = torch.nn.Linear(
+            text.hidden_size * states, text.hidden_size, bias=False
+        )
+        with _replaced(connectors, "Embeddings1DConnector", sized):
+            return module.AVGemmaTextEncoderModel(
+                feature_extractor_linear=extractor,
+                embeddings_connector=module.Embeddings1DConnectorConfigurator.from_config(config),
+                audio_embeddings_connector=module.Embeddings1DConnectorConfigurator.from_config(
+                    config
+                ),
+            )
+
+    configurator = module.AVGemmaTextEncoderModelConfigurator
+    with _replaced(configurator, "from_config", classmethod(from_config)):
+        yield
+
+
+def _is_bound(configurator: Any) -> bool:
+    return hasattr(configurator, "gemma_root")
+
+
+def _config_of(root: Path) -> Any:
+    from transformers import Gemma3Config
+
+    return Gemma3Config.from_pretrained(root)
+
+
+@contextmanager
 def _replaced(owner: object, name: str, value: object | Callable[..., object]) -> Iterator[None]:
-    original = getattr(owner, name)
+    original = vars(owner)[name]
     setattr(owner, name, value)
     try:
         yield

@@ -6,5 +6,5 @@ configuration; a `Size` says what of it to make smaller. Tensors get their shape
 own configurators on the meta device and their names from upstream's `SDOps`, inverted, so that
 every key is right by construction; `completeness` then proves it through upstream's own builders.
 
-Run: python -m verify.synthetic OUT --variant 2.0|2.3
+Run: python -m verify.synthetic OUT --variant 2.0|2.3|2.5
 """

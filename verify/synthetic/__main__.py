@@ -1,4 +1,4 @@
-"""The command line: `python -m verify.synthetic OUT --variant 2.0|2.3`."""
+"""The command line: `python -m verify.synthetic OUT --variant 2.0|2.3|2.5`."""
 
 import argparse
 import importlib.util
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.values.errors import OutsideError, PatcherError
-from verify.synthetic.architecture import SIZES, Variant
+from verify.synthetic import abilities
+from verify.synthetic.architecture import SIZES, Gemma, Variant
+from verify.synthetic.files import FileSet, Layout
 from verify.synthetic.staging import require_vacant
 
 
@@ -25,25 +27,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _build(arguments: argparse.Namespace) -> None:
     out = arguments.out.absolute()
     require_vacant(out)
-    for package in ("torch", "ltx_core", "ltx_pipelines"):
-        if importlib.util.find_spec(package) is None:
-            raise OutsideError(
-                f"{package} is not installed in {sys.executable}",
-                remedy="use the Python that `make install` made, or put upstream's packages on "
-                "PYTHONPATH",
-            )
+    for package in ("torch", "ltx_pipelines"):
+        _find(package)
+    variant, layout = Variant(arguments.variant), Layout(arguments.layout)
+    gemma = Gemma(arguments.gemma) if arguments.gemma else variant.gemma
+    abilities.require(_find("ltx_core"), variant, gemma, layout)
     # torch and upstream take seconds to import: not before the arguments are known to be good.
-    from verify.synthetic import build
+    from verify.synthetic import build, gemma_root
 
+    size = SIZES[arguments.size]
     build.build_file_set(
-        out,
-        Variant(arguments.variant),
-        SIZES[arguments.size],
-        build.GemmaStorage(build.GEMMA_DTYPES[arguments.gemma_dtype], arguments.gemma_shards),
+        FileSet(out, layout),
+        variant,
+        size,
+        size.gemma[gemma],
+        gemma_root.GemmaStorage(
+            gemma_root.GEMMA_DTYPES[arguments.gemma_dtype], arguments.gemma_shards
+        ),
         seed=arguments.seed,
     )
     for file in sorted(p for p in out.rglob("*") if p.is_file()):
         print(f"{file.stat().st_size:>12,}  {file}")
+
+
+def _find(package: str) -> Path:
+    """The folder of `package`, which is not imported. Raises: OutsideError (it is not there)."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise OutsideError(
+            f"{package} is not installed in {sys.executable}",
+            remedy="use the Python that `make install` made, or put upstream's packages on "
+            "PYTHONPATH",
+        )
+    return Path(found.origin).parent
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +70,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
     parser.add_argument(
         "--variant", required=True, choices=[v.value for v in Variant], help="2.0 is LTX-2 19B"
+    )
+    parser.add_argument(
+        "--gemma",
+        choices=[g.value for g in Gemma],
+        help="the text encoder (default: the one that the variant was trained with)",
+    )
+    parser.add_argument(
+        "--layout",
+        default=Layout.MONOLITH.value,
+        choices=[layout.value for layout in Layout],
+        help="one checkpoint beside a Gemma root, or a file a component",
     )
     parser.add_argument("--size", default="tiny", choices=list(SIZES))
     parser.add_argument("--gemma-dtype", default="bf16", choices=["bf16", "f16", "f32"])

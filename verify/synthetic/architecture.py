@@ -1,7 +1,7 @@
 """What a file set is made of: the true models' configurations, made smaller by a `Size`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -13,17 +13,31 @@ Replacements = Mapping[str, Any]
 METADATA = Path(__file__).parent / "metadata"
 
 
+class Gemma(Enum):
+    """The families of text encoders, both of 12 billion parameters."""
+
+    GEMMA_3 = "3"
+    GEMMA_4 = "4"  # `gemma4_unified`, as Lightricks tuned it for LTX-2.5
+
+
 class Variant(Enum):
-    """The model families that base 1.0.0 runs; the value is the family's version."""
+    """The model families; the value is the family's version."""
 
     LTX_2 = "2.0"  # LTX-2 19B
     LTX_2_3 = "2.3"  # LTX-2.3 22B
+    LTX_2_5 = "2.5"  # LTX-2.5 22B
+
+    @property
+    def gemma(self) -> Gemma:
+        """The text encoder that the family was trained with."""
+        return Gemma.GEMMA_4 if self is Variant.LTX_2_5 else Gemma.GEMMA_3
 
 
 @dataclass(frozen=True, slots=True)
 class GemmaSize:
-    """What of Gemma 3 12B's configuration to replace; nothing replaced is the true model."""
+    """What of Gemma's configuration to replace; nothing replaced is the true model."""
 
+    family: Gemma = Gemma.GEMMA_3
     replacements: Replacements = field(default_factory=dict)
 
 
@@ -36,9 +50,9 @@ class Size:
     """
 
     name: str
-    gemma: GemmaSize
+    gemma: Mapping[Gemma, GemmaSize]
     checkpoint: Replacements  # by component: transformer, vae, audio_vae, vocoder
-    encoder_block: Replacements  # in the parameters of each block of the video encoder
+    encoder_block: Replacements  # in the parameters of each block of a convolutional video VAE
     decoder_block: Replacements
     spatial_upsampler: Replacements
     lora_rank: int
@@ -47,7 +61,7 @@ class Size:
 # Smaller than this a bitsandbytes kernel of the CPU crashes: each Linear of the language model
 # takes a multiple of 64 features. 256 image tokens and 16 x 16 patches belong together.
 TINY_GEMMA = GemmaSize(
-    {
+    replacements={
         "boi_token_index": 6,
         "eoi_token_index": 7,
         "eos_token_id": [1, 5],
@@ -69,14 +83,40 @@ TINY_GEMMA = GemmaSize(
             "num_attention_heads": 4,
             "num_hidden_layers": 1,
         },
-    }
+    },
 )
 
-# Upstream 1.0.0 fixes 128 latent channels, the encoder's 128 base channels, 8 x 16 audio latents
-# and 128 channels into a vocoder; the rest is free.
+# A layer of each kind of attention; the global one has wider heads, and no values of its own.
+TINY_GEMMA_4 = GemmaSize(
+    family=Gemma.GEMMA_4,
+    replacements={
+        "audio_token_id": 11,
+        "boa_token_id": 9,
+        "boi_token_id": 6,
+        "eoa_token_index": 10,
+        "eoi_token_id": 7,
+        "image_token_id": 8,
+        "text_config": {
+            "global_head_dim": 32,
+            "head_dim": 16,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "num_attention_heads": 4,
+            "num_hidden_layers": 2,
+            "num_key_value_heads": 2,
+            "vocab_size": 512,
+        },
+        "video_token_id": 12,
+        "vision_config": {"mm_embed_dim": 64, "mm_posemb_size": 64, "output_proj_dims": 64},
+    },
+)
+
+# Upstream fixes 128 latent channels, the encoder's 128 base channels, 8 x 16 audio latents and 128
+# channels into a vocoder, before 2026-03-04 the decoder's 128 base channels too; the rest is free.
 TINY = Size(
     name="tiny",
-    gemma=TINY_GEMMA,
+    gemma={size.family: size for size in (TINY_GEMMA, TINY_GEMMA_4)},
     checkpoint={
         "transformer": {
             "attention_head_dim": 32,
@@ -93,7 +133,18 @@ TINY = Size(
             "num_attention_heads": 2,
             "num_layers": 2,
         },
-        "vae": {"decoder_base_channels": 8},
+        "vae": {
+            "decoder_base_channels": 8,
+            "decoder": {
+                "head_dim": 16,
+                "stage_channels": [64, 32, 16, 16, 16],
+                "stage_depths": [1, 1, 1, 1, 1],
+                "stage_kernels": [[3, 3, 3]] * 5,
+                "upsamples": [[[1, 2, 2], 2], [[2, 1, 1], 2], [[2, 2, 2], 1], [[2, 2, 2], 1]],
+                "stage5_kernel": [3, 3, 3],
+                "t_emb_dim": 64,
+            },
+        },
         "audio_vae": {
             "model": {"params": {"ddconfig": {"ch_mult": [1, 1, 1], "num_res_blocks": 1}}}
         },
@@ -104,37 +155,49 @@ TINY = Size(
         },
     },
     encoder_block={"num_layers": 1, "multiplier": 1},
-    decoder_block={"num_layers": 1},
+    decoder_block={"num_layers": 1, "multiplier": 1},
     spatial_upsampler={"mid_channels": 32, "num_blocks_per_stage": 1},
     lora_rank=2,
 )
 
+_GEMMA_FILES = {Gemma.GEMMA_3: "gemma3_12b", Gemma.GEMMA_4: "gemma4_12b"}
+
 SIZES: Mapping[str, Size] = {size.name: size for size in (TINY,)}
 
 
-def checkpoint_metadata(variant: Variant, size: Size) -> dict[str, str]:
-    """The safetensors metadata of the checkpoint: `config` as JSON, and `model_version`."""
+def checkpoint_metadata(variant: Variant, size: Size, gemma: Gemma) -> Config:
+    """The safetensors metadata of the checkpoint; what is no text in it is written as JSON.
+
+    `gemma_source_checkpoint` is there for Gemma 4 alone: by its absence, upstream wants Gemma 3.
+    """
     true = _load(variant.value)["checkpoint"]
     config = replaced(true["config"], size.checkpoint)
-    for blocks, replacements in (
-        ("encoder_blocks", size.encoder_block),
-        ("decoder_blocks", size.decoder_block),
-    ):
-        config["vae"][blocks] = [
-            [kind, replaced(parameters, replacements)] for kind, parameters in config["vae"][blocks]
-        ]
-    return {"config": json.dumps(config), "model_version": true["model_version"]}
+    vae = config["vae"]
+    encoder, blocks = (vae["encoder"], "blocks") if "encoder" in vae else (vae, "encoder_blocks")
+    encoder = {**encoder, blocks: _smaller(encoder[blocks], size.encoder_block)}
+    if "encoder" in vae:
+        config["vae"] = {**vae, "encoder": encoder}
+    else:
+        decoder_blocks = _smaller(vae["decoder_blocks"], size.decoder_block)
+        config["vae"] = {**encoder, "decoder_blocks": decoder_blocks}
+    metadata = {"config": config, "model_version": true["model_version"]}
+    if gemma is Gemma.GEMMA_4:
+        metadata["gemma_source_checkpoint"] = {
+            "ltx_version": true["model_version"],
+            "gemma_version": _load(_GEMMA_FILES[gemma])["gemma_version"],
+        }
+    return metadata
 
 
-def upsampler_metadata(variant: Variant, size: Size) -> dict[str, str]:
+def upsampler_metadata(variant: Variant, size: Size) -> Config:
     """The safetensors metadata of the spatial upsampler."""
     true = _load(variant.value)["spatial_upsampler"]
-    return {"config": json.dumps(replaced(true["config"], size.spatial_upsampler))}
+    return {"config": replaced(true["config"], size.spatial_upsampler)}
 
 
 def gemma_config(size: GemmaSize) -> Config:
     """The Gemma root's `config.json`."""
-    return replaced(_load("gemma3_12b"), size.replacements)
+    return replaced(_load(_GEMMA_FILES[size.family]), size.replacements)
 
 
 def replaced(config: Config, replacements: Replacements) -> Config:
@@ -144,6 +207,10 @@ def replaced(config: Config, replacements: Replacements) -> Config:
         new = replacements[key]
         result[key] = replaced(config[key], new) if isinstance(new, Mapping) else new
     return result
+
+
+def _smaller(blocks: Sequence[Any], replacements: Replacements) -> list[Any]:
+    return [[kind, replaced(parameters, replacements)] for kind, parameters in blocks]
 
 
 def _load(name: str) -> Config:

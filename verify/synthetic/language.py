@@ -1,24 +1,38 @@
 """The tokenizer and processor files of a small Gemma root."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-# In the order of their ids; Gemma's own ids of the first four, the others as `TINY_GEMMA` says.
-SPECIAL_TOKENS = (
-    "<pad>",
-    "<eos>",
-    "<bos>",
-    "<unk>",
-    "<start_of_turn>",
-    "<end_of_turn>",
-    "<start_of_image>",
-    "<end_of_image>",
-    "<image_soft_token>",
-)
+from verify.synthetic.architecture import Gemma
+
+# In the order of their ids: Gemma's own ids of the first four, then as the tiny sizes say.
+_FIRST_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>")
+SPECIAL_TOKENS = {
+    Gemma.GEMMA_3: (
+        *_FIRST_TOKENS,
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "<start_of_image>",
+        "<end_of_image>",
+        "<image_soft_token>",
+    ),
+    Gemma.GEMMA_4: (
+        *_FIRST_TOKENS,
+        "<|turn>",
+        "<turn|>",
+        "<|image>",
+        "<image|>",
+        "<|image|>",
+        "<|audio>",
+        "<audio|>",
+        "<|audio|>",
+        "<|video|>",
+    ),
+}
 
 SENTENCES = (
     "A red fox runs over fresh snow while the camera follows it slowly.",
@@ -28,7 +42,7 @@ SENTENCES = (
     "Describe the scene, the motion, the sound and the style in one paragraph.",
 )
 
-# One turn after another, an image where a part of the content says so; as Gemma's own, shorter.
+# One turn after another, an image where a part of the content says so; as Gemma 3's own, shorter.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<start_of_turn>{{ message.role }}\n"
     "{% if message.content is string %}{{ message.content }}{% else %}"
@@ -38,12 +52,27 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 
+# By the names that processors of transformers ask a tokenizer for.
+_IMAGE_TOKENS = {
+    Gemma.GEMMA_3: ("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
+    Gemma.GEMMA_4: ("<|image>", "<image|>", "<|image|>"),
+}
 
-def write_language_files(root: Path, config: Mapping[str, Any]) -> None:
-    """Leave a tokenizer of the vocabulary of `config`, and its processor, in `root`."""
-    _write_tokenizer(root / "tokenizer.json", config["text_config"]["vocab_size"])
+
+def write_language_files(root: Path, family: Gemma, config: Mapping[str, Any]) -> None:
+    """Leave a tokenizer of the vocabulary of `config`, and a processor, in `root`.
+
+    Gemma 4 has Gemma 3's processor, for its own needs torchvision, which upstream's pipelines do
+    not; and no chat template: with LTX-2.5 it only encodes.
+    """
+    vocabulary = config["text_config"]["vocab_size"]
+    _write_tokenizer(root / "tokenizer.json", vocabulary, SPECIAL_TOKENS[family])
     # Upstream looks the folder up by this name; transformers reads tokenizer.json beside it.
     (root / "tokenizer.model").write_text("see tokenizer.json\n", encoding="utf-8")
+    boi, eoi, image = _IMAGE_TOKENS[family]
+    side = config["vision_config"].get("image_size", 224)
+    tokens = config.get("mm_tokens_per_image", 256)
+    chat = {"chat_template": CHAT_TEMPLATE} if family is Gemma.GEMMA_3 else {}
     files: dict[str, dict[str, Any]] = {
         "tokenizer_config.json": {
             "tokenizer_class": "GemmaTokenizer",
@@ -53,12 +82,8 @@ def write_language_files(root: Path, config: Mapping[str, Any]) -> None:
             "eos_token": "<eos>",
             "pad_token": "<pad>",
             "unk_token": "<unk>",
-            "extra_special_tokens": {
-                "boi_token": "<start_of_image>",
-                "eoi_token": "<end_of_image>",
-                "image_token": "<image_soft_token>",
-            },
-            "chat_template": CHAT_TEMPLATE,
+            "extra_special_tokens": {"boi_token": boi, "eoi_token": eoi, "image_token": image},
+            **chat,
             "clean_up_tokenization_spaces": False,
             "model_max_length": 1024,
         },
@@ -72,30 +97,27 @@ def write_language_files(root: Path, config: Mapping[str, Any]) -> None:
             "do_resize": True,
             "image_mean": [0.5, 0.5, 0.5],
             "image_std": [0.5, 0.5, 0.5],
-            "image_seq_length": config["mm_tokens_per_image"],
+            "image_seq_length": tokens,
             "resample": 2,
             "rescale_factor": 1 / 255,
-            "size": {
-                "height": config["vision_config"]["image_size"],
-                "width": config["vision_config"]["image_size"],
-            },
+            "size": {"height": side, "width": side},
         },
         "processor_config.json": {
             "processor_class": "Gemma3Processor",
-            "image_seq_length": config["mm_tokens_per_image"],
+            "image_seq_length": tokens,
         },
     }
     for name, content in files.items():
         (root / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_tokenizer(path: Path, vocabulary: int) -> None:
+def _write_tokenizer(path: Path, vocabulary: int, special_tokens: Sequence[str]) -> None:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=list(SPECIAL_TOKENS),
+        special_tokens=list(special_tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

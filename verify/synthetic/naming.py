@@ -1,5 +1,6 @@
 """Names of tensors in a file, from their names in a model: upstream's `SDOps`, inverted."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,17 @@ import torch
 if TYPE_CHECKING:
     from ltx_core.loader.sd_ops import SDOps
 
+# What upstream's loader adds when it cuts a fused projection of a diffusion VAE in three.
+_FUSED = re.compile(r"(?<=\.qkv\.)to_[qkv]\.")
+
 
 def file_names(ops: "SDOps | None", model_keys: Iterable[str]) -> dict[str, str]:
     """The name in the file of each of `model_keys`, from which `ops` leads back to it.
 
     A key that `ops` makes beside another one, as the tied `lm_head` beside the embedding, has no
-    name of its own and is left out. `None` stands for names that are the same on both sides.
+    name of its own and is left out. Keys that `ops` makes by cutting one tensor, as the queries,
+    keys and values of a fused projection, share its name. `None` stands for names that are the same
+    on both sides.
     """
     keys = list(model_keys)
     if ops is None:
@@ -47,13 +53,18 @@ def _candidates(ops: "SDOps", key: str) -> Iterator[str]:
     """
     # Told by their fields: the classes are upstream's, and importing them costs its imports.
     replacements = [op for op in ops.mapping if hasattr(op, "replacement")]
+    inner = _FUSED.sub("", key)
     for op in replacements:
-        if op.replacement and key.startswith(op.replacement):
-            yield op.content + key.removeprefix(op.replacement)
-    for op in replacements:
-        if not op.replacement:
-            yield op.content + key
-    for op in ops.mapping:
-        if hasattr(op, "kv_operation"):
-            yield op.key_matcher.prefix + key
-    yield key
+        if op.replacement and op.replacement in inner and not inner.startswith(op.replacement):
+            inner = inner.replace(op.replacement, op.content)
+    for body in (inner, key) if inner != key else (key,):
+        for op in replacements:
+            if op.replacement and body.startswith(op.replacement):
+                yield op.content + body.removeprefix(op.replacement)
+        for op in replacements:
+            if not op.replacement:
+                yield op.content + body
+        for op in ops.mapping:
+            if hasattr(op, "kv_operation"):
+                yield op.key_matcher.prefix + body
+        yield body

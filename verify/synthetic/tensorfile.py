@@ -14,45 +14,56 @@ import torch
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]  # by name in the file
 
+Kinds = Mapping[str, torch.Tensor]  # by name in the file; only shape and dtype count
+
 DTYPES: Mapping[torch.dtype, str] = {
     torch.bfloat16: "BF16",
     torch.float16: "F16",
     torch.float32: "F32",
+    torch.uint8: "U8",
 }
+
+
+def of_dtype(shapes: Shapes, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The kinds of tensors of `shapes`, all of one dtype."""
+    return {
+        name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in shapes.items()
+    }
 
 
 def write_tensors(
     path: Path,
-    shapes: Shapes,
-    dtype: torch.dtype,
+    kinds: Kinds,
     metadata: Mapping[str, str],
-    draw: Callable[[str, Shape], torch.Tensor],
+    draw: Callable[[str], torch.Tensor],
 ) -> None:
-    """`path` holds each tensor of `shapes`, as `draw` gives it; one is in memory at a time.
+    """`path` holds a tensor of each of `kinds`, as `draw` gives it; one is drawn at a time.
 
     Raises: OSError.
     """
-    header = json.dumps(_header(shapes, dtype, metadata), separators=(",", ":")).encode()
+    header = json.dumps(_header(kinds, metadata), separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     with path.open("xb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
-        for name, shape in shapes.items():
-            tensor = draw(name, shape)
-            assert (tuple(tensor.shape), tensor.dtype) == (shape, dtype), name
+        for name, kind in kinds.items():
+            tensor = draw(name)
+            assert (tensor.shape, tensor.dtype) == (kind.shape, kind.dtype), name
             file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
-def bytes_of(shapes: Shapes, dtype: torch.dtype) -> int:
+def bytes_of(kinds: Kinds) -> int:
     """What the tensors take, without the header."""
-    return sum(torch.Size(shape).numel() for shape in shapes.values()) * dtype.itemsize
+    return sum(kind.nbytes for kind in kinds.values())
 
 
-def _header(
-    shapes: Shapes, dtype: torch.dtype, metadata: Mapping[str, str]
-) -> dict[str, Mapping[str, object]]:
+def _header(kinds: Kinds, metadata: Mapping[str, str]) -> dict[str, Mapping[str, object]]:
     header: dict[str, Mapping[str, object]] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
-    for name, shape in shapes.items():
-        start, end = end, end + bytes_of({name: shape}, dtype)
-        header[name] = {"dtype": DTYPES[dtype], "shape": shape, "data_offsets": [start, end]}
+    for name, kind in kinds.items():
+        start, end = end, end + kind.nbytes
+        header[name] = {
+            "dtype": DTYPES[kind.dtype],
+            "shape": list(kind.shape),
+            "data_offsets": [start, end],
+        }
     return header

@@ -2,16 +2,48 @@
 
 import hashlib
 import math
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+
+from ltx2_patcher.values.errors import OutsideError
+from verify.synthetic.tensorfile import Shapes, bytes_of, of_dtype, write_tensors
+
+# Norms, by any of their names, and what Gemma 4 multiplies the result of a layer by.
+_SCALE = re.compile(r"(norm.*|_ln\d)\.weight$|\.layer_scalar$")
+
+
+def write_weights(
+    path: Path, shapes: Shapes, dtype: torch.dtype, metadata: Mapping[str, str], seed: int
+) -> None:
+    """A new file `path` holds a `weight` of each of `shapes`; one is in memory at a time.
+
+    Raises: OutsideError (space), OSError.
+    """
+    kinds = of_dtype(shapes, dtype)
+    needed, free = bytes_of(kinds), shutil.disk_usage(path.parent).free
+    if needed >= free:
+        raise OutsideError(
+            f"{path.parent} has {free >> 20} MiB free and {path.name} takes "
+            f"{(needed >> 20) + 1} MiB",
+            remedy="free some space, or name a folder on another disk",
+        )
+
+    def draw(name: str) -> torch.Tensor:
+        return weight(name, shapes[name], dtype=dtype, seed=seed)
+
+    write_tensors(path, kinds, metadata, draw)
 
 
 def weight(name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int) -> torch.Tensor:
     """The tensor `name` of a file set: shape `shape`, on the CPU, told by `name` and `seed` alone.
 
-    Linear and convolution weights are scaled by their fan-in, norms lie around 1, biases and the
-    logarithmic `alpha` and `beta` of snake activations around 0, filters are averages, and the
-    statistics of latents change nothing.
+    Linear and convolution weights are scaled by their fan-in, norms and scales lie around 1, biases
+    and the logarithmic `alpha` and `beta` of snake activations around 0, filters are averages, and
+    the statistics of latents change nothing.
     """
     if name.endswith("mean-of-means"):
         return torch.zeros(shape, dtype=dtype)
@@ -22,7 +54,7 @@ def weight(name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int) 
     noise = _noise(shape, f"{seed}:{name}")
     if len(shape) > 1:
         return noise.div_(math.sqrt(math.prod(shape[1:]))).to(dtype)
-    center = 1.0 if "norm" in name and name.endswith(".weight") else 0.0
+    center = 1.0 if _SCALE.search(name) else 0.0
     return noise.mul_(0.05).add_(center).to(dtype)
 
 
