@@ -1,21 +1,20 @@
-"""What the tests of the overlay stand on: a ledger of the patched tree, and small random Gemmas."""
+"""What the tests of the overlay stand on: the patched tree's encoders, and small random Gemmas."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from ltx_pipelines.utils import ModelLedger
 
+from verify.gemma_encoder import TextEncoders, text_encoders
 from verify.gemma_files import GemmaSize, random_model, write_root
 
 CPU = torch.device("cpu")
 SIZE = GemmaSize()
 
-MakeLedger = Callable[..., ModelLedger]
+MakeEncoders = Callable[..., TextEncoders]
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +25,6 @@ def bf16_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_ledger() -> MakeLedger:
-    """Make a ledger that reads no checkpoint."""
-
-    def make(root: Path, **keywords: Any) -> ModelLedger:
-        keywords = {"dtype": torch.bfloat16, "device": CPU, **keywords}
-        return ModelLedger(checkpoint_path="unread", gemma_root_path=str(root), **keywords)
-
-    return make
+def make_encoders() -> MakeEncoders:
+    """What builds the text encoders of a root; it reads no checkpoint."""
+    return text_encoders
