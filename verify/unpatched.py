@@ -5,6 +5,7 @@ A tree with our group `portable` needs none of it. Each revision is asked for wh
 
 import importlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ import torch
 _GEMMA = "ltx_core.text_encoders.gemma"
 # From 2026-03-04 to 2026-08-11 upstream has a constant Gemma 3 12B configuration, by this name.
 _CONSTANT = "GEMMA3_CONFIG_FOR_LTX"
+_CARD_BYTES = 24 << 30
 
 
 def bound_to_root(configurator: Any, gemma_root: Path) -> Any:
@@ -63,6 +65,7 @@ def without_cuda() -> Iterator[None]:
         _replaced(torch.cuda, "synchronize", lambda: None),
         _replaced(torch.random, "fork_rng", fork_rng_of_accelerators),
         _float32_vocoder(),
+        _memory_to_decode_in(),
     ):
         yield
 
@@ -79,6 +82,24 @@ def _float32_vocoder() -> Iterator[None]:
         return
     forward = vocoder.forward
     with _replaced(vocoder, "forward", lambda self, mel: forward(self.float(), mel)):
+        yield
+
+
+@contextmanager
+def _memory_to_decode_in() -> Iterator[None]:
+    """Within it, the diffusion VAE of LTX-2.5 is tiled as on a card of 24 GB: upstream counts a
+    machine's memory as none where there is no CUDA. Only whether tiles fit depends on it.
+    """
+    module = importlib.import_module("ltx_pipelines.utils.helpers")
+    tiling = getattr(module, "tiling_config_for_vae", None)
+    if tiling is None or "free_bytes" not in inspect.signature(tiling).parameters:
+        yield
+        return
+
+    def tiled(*args: Any, free_bytes: int | None = None, **rest: Any) -> Any:
+        return tiling(*args, free_bytes=_CARD_BYTES if free_bytes is None else free_bytes, **rest)
+
+    with _replaced(module, "tiling_config_for_vae", tiled):
         yield
 
 

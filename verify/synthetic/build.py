@@ -32,6 +32,7 @@ _SPLIT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "audio_vae": (("audio_vae.", "vocoder."), ("audio_vae", "vocoder")),
     "duration_head": (("duration_head.",), ("transformer",)),
 }
+_BARE = {"video_vae": "vae."}  # a prefix that a monolith has and a file of its own has not
 _TEXT_PROJECTION = "text_embedding_projection."  # Gemma's file holds it in a split set
 
 
@@ -68,17 +69,18 @@ def build_file_set(
 
 
 def _write_split(files: FileSet, shapes: Shapes, metadata: Config, seed: int) -> None:
-    """Each component in its file, and the Gemma root packed into one."""
+    """Each component lies in its file, with the weights of the monolith, and Gemma, packed, too."""
     for name, (prefixes, stated) in _SPLIT.items():
+        bare = _BARE.get(name, "")
         held = {
-            # A video VAE alone in its file has no prefix.
-            key.removeprefix("vae."): shape
+            key.removeprefix(bare): shape
             for key, shape in shapes.items()
             if key.startswith(prefixes)
         }
         config = {key: metadata["config"][key] for key in stated}
         if held:
-            _save(getattr(files, name), held, {**metadata, "config": config}, seed)
+            path = getattr(files, name)
+            _save(path, held, {**metadata, "config": config}, seed, drawn_as=bare)
     projection = {
         key: weight(key, shape, dtype=torch.bfloat16, seed=seed)
         for key, shape in shapes.items()
@@ -88,9 +90,11 @@ def _write_split(files: FileSet, shapes: Shapes, metadata: Config, seed: int) ->
     shutil.rmtree(files.gemma_root)
 
 
-def _save(path: Path, shapes: Shapes, metadata: Config, seed: int) -> None:
+def _save(
+    path: Path, shapes: Shapes, metadata: Config, seed: int, *, drawn_as: str = ""
+) -> None:
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
-    write_weights(path, shapes, torch.bfloat16, texts, seed)
+    write_weights(path, shapes, torch.bfloat16, texts, seed, drawn_as=drawn_as)
 
 
 def _prove(files: FileSet) -> None:

@@ -17,10 +17,17 @@ _SCALE = re.compile(r"(norm.*|_ln\d)\.weight$|\.layer_scalar$")
 
 
 def write_weights(
-    path: Path, shapes: Shapes, dtype: torch.dtype, metadata: Mapping[str, str], seed: int
+    path: Path,
+    shapes: Shapes,
+    dtype: torch.dtype,
+    metadata: Mapping[str, str],
+    seed: int,
+    *,
+    drawn_as: str = "",
 ) -> None:
     """A new file `path` holds a `weight` of each of `shapes`; one is in memory at a time.
 
+    `drawn_as` stands before the names that tell the weights, and not in the file.
     Raises: OutsideError (space), OSError.
     """
     kinds = of_dtype(shapes, dtype)
@@ -33,7 +40,7 @@ def write_weights(
         )
 
     def draw(name: str) -> torch.Tensor:
-        return weight(name, shapes[name], dtype=dtype, seed=seed)
+        return weight(drawn_as + name, shapes[name], dtype=dtype, seed=seed)
 
     write_tensors(path, kinds, metadata, draw)
 
