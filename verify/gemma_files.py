@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Gemma3Config,
@@ -118,7 +118,7 @@ def write_random_root(
     root: Path, size: GemmaSize, device: torch.device, *, shard_bytes: int = 4 * 1024**3
 ) -> Path:
     """A bf16 root of any size, made in the memory of one tensor, of `random_model`'s kind."""
-    from ltx_core.text_encoders.gemma.quantized.plan import older_spelling
+    from ltx_core.text_encoders.gemma.quantized.spelling import older_spelling
     from ltx_core.text_encoders.gemma.quantized.shard_writer import ShardWriter
 
     with torch.device("meta"):
@@ -179,8 +179,22 @@ def write_root(
 ) -> Path:
     """The root as transformers writes it, tokenizer and processor beside the weights."""
     model.save_pretrained(root, max_shard_size=shard_size)
+    _spell_as_the_hub(root)
     write_tokenizer(root)
     return root
+
+
+def _spell_as_the_hub(root: Path) -> None:
+    """Undo what transformers 5 does to the names of Gemma 3's vision tower; older ones do not."""
+    from ltx_core.text_encoders.gemma.quantized.spelling import hub_spelling
+
+    for shard in root.glob("*.safetensors"):
+        tensors = {hub_spelling(name): tensor for name, tensor in load_file(shard).items()}
+        save_file(tensors, shard, metadata={"format": "pt"})
+    for index in root.glob("*.safetensors.index.json"):
+        stated = json.loads(index.read_text())
+        weight_map = {hub_spelling(name): file for name, file in stated["weight_map"].items()}
+        index.write_text(json.dumps({**stated, "weight_map": weight_map}))
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -211,6 +225,8 @@ def write_tokenizer(folder: Path) -> None:
     ).save_pretrained(folder)
     (folder / "tokenizer.model").write_bytes(b"")
     Gemma3ImageProcessor(size={"height": 224, "width": 224}).save_pretrained(folder)
+    processor = {"processor_class": "Gemma3Processor", "image_seq_length": 256}
+    (folder / "processor_config.json").write_text(json.dumps(processor))
 
 
 def rewrite_shards(root: Path, tensors: dict[str, torch.Tensor], shards: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +44,10 @@ def watch(way: str, root: Path, env: Mapping[str, str]) -> GemmaLoad:
 
 
 def stream(root: Path, **flags: bool) -> Any:
-    """Through the patched ledger, on the CPU."""
-    from verify.gemma_ledger import ledger_of, write_checkpoint
+    """Through the patched upstream, on the CPU."""
+    from verify.gemma_encoder import text_encoders
 
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = write_checkpoint(Path(folder) / "checkpoint.safetensors", root)
-        return ledger_of(root, checkpoint, **flags).text_encoder().model
+    return text_encoders(root, **flags).text_encoder().model
 
 
 def load_then_quantize(root: Path, bits: str) -> Any:
@@ -124,7 +121,7 @@ def load(way: str, root: Path) -> Any:
 def _warm_up() -> None:
     """Bring in what every way imports, so that no way's first import counts as its memory."""
     import bitsandbytes  # noqa: F401
-    import ltx_pipelines.utils  # noqa: F401
+    import ltx_pipelines.distilled  # noqa: F401
     import transformers.models.gemma3  # noqa: F401
 
     import verify.gemma_reference  # noqa: F401

@@ -21,7 +21,7 @@ from ltx_core.text_encoders.gemma.quantized import (
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from safetensors.torch import load_file
 
-from tests.upstream.overlay.conftest import CPU, SIZE, MakeLedger
+from tests.upstream.overlay.conftest import CPU, SIZE, MakeEncoders
 from verify.gemma_files import random_model, rewrite_shards, write_root
 from verify.gemma_reference import (
     assert_equal,
@@ -64,14 +64,14 @@ def quantize(
 @modes
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 def test_the_output_opens_here_and_in_transformers(
-    tmp_path: Path, make_ledger: MakeLedger, mode: Mode, dtype: torch.dtype
+    tmp_path: Path, make_encoders: MakeEncoders, mode: Mode, dtype: torch.dtype
 ) -> None:
     root = write_root(tmp_path / "in", random_model(SIZE, dtype=dtype), shard_size="200KB")
     before = contents(root)
     done = convert_root(root, tmp_path / "out", mode, CPU)
     expected = from_pretrained(root, settings_for(mode))
     assert_equal(from_pretrained(done.output), expected)
-    assert_equal(make_ledger(done.output).text_encoder().model, expected)
+    assert_equal(make_encoders(done.output).text_encoder().model, expected)
     assert done.bytes_after < done.bytes_before
     assert contents(root) == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in", "out"]
@@ -118,11 +118,13 @@ def test_config_says_bfloat16_and_how_it_is_quantized(bf16_root: Path, tmp_path:
     config = json.loads((done.output / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
     assert config["quantization_config"]["bnb_4bit_quant_type"] == "nf4"
-    assert config["quantization_config"]["llm_int8_skip_modules"] == [
+    assert set(config["quantization_config"]["llm_int8_skip_modules"]) == {
         "lm_head",
         "vision_tower",
         "multi_modal_projector",
-    ]
+        "model.vision_tower",
+        "model.multi_modal_projector",
+    }
 
 
 # --- refusals, each before anything is written ---
@@ -201,7 +203,7 @@ def test_a_root_that_is_not_what_it_should_be_is_refused(bf16_root: Path, tmp_pa
         quantized: "already quantized to 4bit",
         without_config: "has no config.json",
         without_tokenizer: "no tokenizer.model lies under",
-        without_key: "lacks language_model.model.norm.weight",
+        without_key: "lacks language_model.norm.weight",
         foreign: "describes no image-text model",
         tmp_path / "absent": "no model",
     }.items():
@@ -275,13 +277,13 @@ def test_two_runs_do_not_share_an_output(bf16_root: Path, tmp_path: Path) -> Non
 
 
 def test_the_script_converts_and_says_what_it_did(
-    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders
 ) -> None:
     done = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit")
     assert done.returncode == 0
     assert "out: 1 shard(s)" in done.stdout
     theirs = from_pretrained(bf16_root, settings_for(Mode.INT8))
-    assert_equal(make_ledger(tmp_path / "out").text_encoder().model, theirs)
+    assert_equal(make_encoders(tmp_path / "out").text_encoder().model, theirs)
     again = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit")
     assert (again.returncode, "Traceback" in again.stderr) == (5, False)
     said = "out exists already; remove it, or give another output"

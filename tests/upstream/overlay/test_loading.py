@@ -1,4 +1,4 @@
-"""Gemma through the patched ledger, against transformers' own loading of the same files."""
+"""Gemma through the patched upstream, against transformers' own loading of the same files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-from ltx_core.loader.registry import StateDictRegistry
 from ltx_core.text_encoders.gemma.quantized import (
     BitsAndBytesUnavailable,
     GemmaFlagsError,
@@ -24,12 +23,14 @@ from ltx_core.text_encoders.gemma.quantized import (
     quantize,
 )
 from safetensors.torch import load_file
-from transformers import Gemma3ForConditionalGeneration
+from transformers import PreTrainedModel
 
 from tests.upstream.conftest import BASE
-from tests.upstream.overlay.conftest import SIZE, MakeLedger
+from tests.upstream.overlay.conftest import SIZE, MakeEncoders
+from verify.gemma_encoder import HAS_LEDGER, encode
 from verify.gemma_files import random_model, rewrite_shards, write_root
 from verify.gemma_reference import (
+    LANGUAGE_MODEL_ONLY,
     TOKENS,
     assert_equal,
     from_pretrained,
@@ -49,7 +50,7 @@ def tensors_of(root: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def bnb_layers(model: Gemma3ForConditionalGeneration) -> set[str]:
+def bnb_layers(model: PreTrainedModel) -> set[str]:
     return {
         name
         for name, module in model.named_modules()
@@ -59,10 +60,10 @@ def bnb_layers(model: Gemma3ForConditionalGeneration) -> set[str]:
 
 @modes
 def test_hidden_states_equal_transformers_and_generation_runs(
-    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
     theirs = from_pretrained(bf16_root, settings_for(mode))
-    ours = make_ledger(bf16_root, **FLAGS[mode]).text_encoder().model
+    ours = make_encoders(bf16_root, **FLAGS[mode]).text_encoder().model
     assert len(bnb_layers(ours)) == 7 * SIZE.layers
     assert all(".language_model.layers." in name for name in bnb_layers(ours))
     assert_equal(ours, theirs)
@@ -78,20 +79,20 @@ def test_hidden_states_equal_transformers_and_generation_runs(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shard_size", ["5GB", "200KB"])
 def test_any_float_in_any_number_of_files_is_quantized(
-    tmp_path: Path, make_ledger: MakeLedger, mode: Mode, dtype: torch.dtype, shard_size: str
+    tmp_path: Path, make_encoders: MakeEncoders, mode: Mode, dtype: torch.dtype, shard_size: str
 ) -> None:
     root = write_root(tmp_path / "gemma", random_model(SIZE, dtype=dtype), shard_size=shard_size)
-    ours = make_ledger(root, **FLAGS[mode]).text_encoder().model
+    ours = make_encoders(root, **FLAGS[mode]).text_encoder().model
     assert_equal(ours, from_pretrained(root, settings_for(mode)))
 
 
 @modes
 def test_both_key_layouts_give_the_same_model(
-    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger, mode: Mode
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
     root = shutil.copytree(bf16_root, tmp_path / "newer")
     rewrite_shards(root, in_newer_layout(tensors_of(root)), shards=2)
-    ours = make_ledger(root, **FLAGS[mode]).text_encoder().model
+    ours = make_encoders(root, **FLAGS[mode]).text_encoder().model
     assert_equal(ours, from_pretrained(bf16_root, settings_for(mode)))
 
 
@@ -104,11 +105,9 @@ def in_newer_layout(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 
 MIXED = [
-    "lm_head",
-    "vision_tower",
-    "multi_modal_projector",
-    "layers.1.mlp",
-    "layers.0.self_attn.q_proj",
+    *LANGUAGE_MODEL_ONLY,
+    "model.language_model.layers.1.mlp",
+    "model.language_model.layers.0.self_attn.q_proj",
 ]
 KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
     "nf4": (Mode.NF4, {}),
@@ -130,7 +129,7 @@ KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layout", ["older, one file", "newer, sharded"])
 def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
-    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger, kind: str, layout: str
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, kind: str, layout: str
 ) -> None:
     mode, changes = KINDS[kind]
     root = shutil.copytree(bf16_root, tmp_path / "root")
@@ -141,7 +140,7 @@ def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
         rewrite_shards(root, in_newer_layout(tensors_of(root)), shards=3)
     theirs = from_pretrained(root)
     for flags in ({}, FLAGS[mode]):
-        ours = make_ledger(root, **flags).text_encoder().model
+        ours = make_encoders(root, **flags).text_encoder().model
         assert_equal(ours, theirs)
         assert bool([name for name in bnb_layers(ours) if "vision_tower" in name]) == (
             "vision" in kind
@@ -151,12 +150,12 @@ def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
     with pytest.raises(
         GemmaFlagsError, match=f"already quantized to {mode.value}; leave the flag out"
     ):
-        make_ledger(root, **FLAGS[other])
+        make_encoders(root, **FLAGS[other])
 
 
 @modes
 def test_a_quantized_lm_head_is_left_out_for_the_tied_one(
-    bf16_root: Path, tmp_path: Path, make_ledger: MakeLedger, mode: Mode
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
     root = shutil.copytree(bf16_root, tmp_path / "root")
     for file in root.glob("model*"):
@@ -170,13 +169,13 @@ def test_a_quantized_lm_head_is_left_out_for_the_tied_one(
         if n.startswith(layer)
     }
     rewrite_shards(root, tensors, shards=1)
-    ours = make_ledger(root).text_encoder().model
+    ours = make_encoders(root).text_encoder().model
     assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
     assert type(ours.lm_head) is torch.nn.Linear
 
 
 def test_similarity_to_bf16_against_another_prompt(
-    bf16_root: Path, make_ledger: MakeLedger
+    bf16_root: Path, make_encoders: MakeEncoders
 ) -> None:
     prompts = [
         "a red fox runs over fresh snow at dawn",
@@ -185,11 +184,8 @@ def test_similarity_to_bf16_against_another_prompt(
 
     @torch.inference_mode()
     def last_states(flags: dict[str, bool], prompt: str) -> torch.Tensor:
-        encoder = make_ledger(bf16_root, **flags).text_encoder()
-        pairs = encoder.tokenizer.tokenize_with_weights(prompt)["gemma"]
-        tokens, mask = (torch.tensor([column]) for column in zip(*pairs, strict=True))
-        outputs = encoder.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True)
-        real: torch.Tensor = outputs.hidden_states[-1][mask.bool()].float()
+        states, mask = encode(make_encoders(bf16_root, **flags).text_encoder(), prompt)
+        real: torch.Tensor = states[-1][mask.bool()].float()
         return real
 
     def similarity(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -208,40 +204,54 @@ def test_similarity_to_bf16_against_another_prompt(
 
 @modes
 def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
-    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
-    """On 2026-01-08 that is the checkpoint's alone: Gemma never goes through the registry."""
-    registry = StateDictRegistry()
-    dense = hidden_states(make_ledger(bf16_root, registry=registry).text_encoder().model)
+    registry = weights_registry()
+    dense = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     theirs = from_pretrained(bf16_root, settings_for(mode))
     for _ in range(2):
-        ours = make_ledger(bf16_root, registry=registry, **FLAGS[mode]).text_encoder().model
+        ours = make_encoders(bf16_root, registry=registry, **FLAGS[mode]).text_encoder().model
         assert_equal(ours, theirs)
         assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
-    again = hidden_states(make_ledger(bf16_root, registry=registry).text_encoder().model)
+    again = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     assert all(torch.equal(*pair) for pair in zip(dense, again, strict=True))
+    # In January 2026 Gemma never goes through the registry: it holds the checkpoint's part alone.
     assert len(registry._state_dicts) == (1 if BASE == "2026-01-08" else 2)
 
 
+def weights_registry() -> Any:
+    """Upstream's registry that keeps weights, and no more."""
+    from ltx_core.loader import registry
+
+    if HAS_LEDGER:
+        return registry.StateDictRegistry()
+    return registry.ModelRegistry(cache_weights=True, cache_models=False)
+
+
 @modes
-def test_a_dropped_model_is_freed(bf16_root: Path, make_ledger: MakeLedger, mode: Mode) -> None:
-    ledger = make_ledger(bf16_root, **FLAGS[mode])
+def test_a_model_that_is_let_go_is_freed(
+    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
+) -> None:
+    ledger = make_encoders(bf16_root, **FLAGS[mode])
     for _ in range(2):
         encoder = ledger.text_encoder()
         hidden_states(encoder.model)
         weights = [weakref.ref(parameter) for parameter in encoder.parameters()]
+        if not HAS_LEDGER:  # the PromptEncoder keeps the shell
+            encoder.dispose()
         del encoder
         gc.collect()
         assert not any(weight() is not None for weight in weights)
 
 
+@pytest.mark.bases("2026-01-08", "1.0.0")
 @modes
 def test_variants_of_a_ledger_keep_the_flags(
-    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
-    ledger = make_ledger(bf16_root, **FLAGS[mode])
+    ledger: Any = make_encoders(bf16_root, **FLAGS[mode])
     variants = [ledger.with_loras(())]
-    if hasattr(ledger, "with_additional_loras"):
+    if BASE == "1.0.0":
         variants.append(ledger.with_additional_loras(()))
     for variant in variants:
         assert (variant.gemma_4bit, variant.gemma_8bit) == (ledger.gemma_4bit, ledger.gemma_8bit)
@@ -250,12 +260,12 @@ def test_variants_of_a_ledger_keep_the_flags(
         assert loads[0].endswith(mode.value)
 
 
-def test_both_flags_are_refused(bf16_root: Path, make_ledger: MakeLedger) -> None:
+def test_both_flags_are_refused(bf16_root: Path, make_encoders: MakeEncoders) -> None:
     with pytest.raises(GemmaFlagsError, match="--gemma-4bit and --gemma-8bit exclude each other"):
-        make_ledger(bf16_root, gemma_4bit=True, gemma_8bit=True)
+        make_encoders(bf16_root, gemma_4bit=True, gemma_8bit=True)
 
 
-# --- roots that are not what they should be: refused when the ledger is made, before any work ---
+# --- roots that are not what they should be: refused before any work ---
 
 
 @pytest.fixture
@@ -265,7 +275,7 @@ def damaged(bf16_root: Path, tmp_path: Path) -> Path:
 
 @modes
 def test_a_missing_key_is_an_error_before_any_work(
-    damaged: Path, make_ledger: MakeLedger, mode: Mode
+    damaged: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
     tensors = tensors_of(damaged)
     del tensors["language_model.model.layers.1.mlp.up_proj.weight"]
@@ -273,11 +283,11 @@ def test_a_missing_key_is_an_error_before_any_work(
     with pytest.raises(
         GemmaRootError, match=r"lacks model.model.language_model.layers.1.mlp.up_proj.weight; "
     ):
-        make_ledger(damaged, **FLAGS[mode])
+        make_encoders(damaged, **FLAGS[mode])
 
 
 def test_a_missing_key_of_a_prequantized_root_is_an_error_too(
-    damaged: Path, make_ledger: MakeLedger
+    damaged: Path, make_encoders: MakeEncoders
 ) -> None:
     for file in damaged.glob("model*"):
         file.unlink()
@@ -294,27 +304,27 @@ def test_a_missing_key_of_a_prequantized_root_is_an_error_too(
             damaged, {name: tensor for name, tensor in tensors.items() if name != lost}, shards=1
         )
         with pytest.raises(GemmaRootError, match=said):
-            make_ledger(damaged)
+            make_encoders(damaged)
 
 
-def test_a_truncated_shard_is_refused(damaged: Path, make_ledger: MakeLedger) -> None:
+def test_a_truncated_shard_is_refused(damaged: Path, make_encoders: MakeEncoders) -> None:
     shard = damaged / "model-00002-of-00003.safetensors"
     shard.write_bytes(shard.read_bytes()[:-1000])
     with pytest.raises(GemmaRootError, match="bytes where its header says"):
-        make_ledger(damaged, gemma_4bit=True)
+        make_encoders(damaged, gemma_4bit=True)
 
 
-def test_a_renamed_shard_is_refused(damaged: Path, make_ledger: MakeLedger) -> None:
+def test_a_renamed_shard_is_refused(damaged: Path, make_encoders: MakeEncoders) -> None:
     (damaged / "model-00002-of-00003.safetensors").rename(damaged / "second.safetensors")
     with pytest.raises(GemmaRootError, match=r"lacks model-00002-of-00003.safetensors"):
-        make_ledger(damaged, gemma_4bit=True)
+        make_encoders(damaged, gemma_4bit=True)
 
 
-def test_a_root_without_shards_is_refused(tmp_path: Path, make_ledger: MakeLedger) -> None:
+def test_a_root_without_shards_is_refused(tmp_path: Path, make_encoders: MakeEncoders) -> None:
     with pytest.raises(
         GemmaRootError, match="give the folder that the Gemma repository was downloaded to"
     ):
-        make_ledger(tmp_path, gemma_8bit=True)
+        make_encoders(tmp_path, gemma_8bit=True)
 
 
 @pytest.mark.parametrize(
@@ -328,18 +338,18 @@ def test_a_root_without_shards_is_refused(tmp_path: Path, make_ledger: MakeLedge
     ],
 )
 def test_shards_of_another_size_than_config_json_says_are_refused(
-    damaged: Path, make_ledger: MakeLedger, size: dict[str, object], said: str
+    damaged: Path, make_encoders: MakeEncoders, size: dict[str, object], said: str
 ) -> None:
     config = json.loads((damaged / "config.json").read_text())
     config["text_config"] |= size
     (damaged / "config.json").write_text(json.dumps(config))
     with pytest.raises(GemmaRootError, match=said):
-        make_ledger(damaged, gemma_4bit=True)
+        make_encoders(damaged, gemma_4bit=True)
 
 
 @pytest.mark.parametrize("forgotten", [True, False])
 def test_config_and_shards_must_agree(
-    damaged: Path, make_ledger: MakeLedger, forgotten: bool
+    damaged: Path, make_encoders: MakeEncoders, forgotten: bool
 ) -> None:
     config = json.loads((damaged / "config.json").read_text())
     if forgotten:
@@ -351,20 +361,22 @@ def test_config_and_shards_must_agree(
         config["quantization_config"] = settings_for(Mode.NF4).to_dict()
     (damaged / "config.json").write_text(json.dumps(config))
     with pytest.raises(GemmaRootError, match=r"not quantized as its config.json says"):
-        make_ledger(damaged, gemma_4bit=True)
+        make_encoders(damaged, gemma_4bit=True)
 
 
-def test_fp8_shards_are_refused(damaged: Path, make_ledger: MakeLedger) -> None:
+def test_fp8_shards_are_refused(damaged: Path, make_encoders: MakeEncoders) -> None:
     tensors = tensors_of(damaged)
     name = "language_model.model.layers.0.mlp.up_proj.weight"
     rewrite_shards(damaged, {**tensors, name: tensors[name].to(torch.float8_e4m3fn)}, shards=1)
     with pytest.raises(GemmaRootError, match="F8_E4M3 without the scales"):
-        make_ledger(damaged, gemma_4bit=True)
+        make_encoders(damaged, gemma_4bit=True)
 
 
-def test_every_error_is_one_sentence_with_a_remedy(tmp_path: Path, make_ledger: MakeLedger) -> None:
+def test_every_error_is_one_sentence_with_a_remedy(
+    tmp_path: Path, make_encoders: MakeEncoders
+) -> None:
     with pytest.raises(GemmaQuantizationError) as caught:
-        make_ledger(tmp_path, gemma_4bit=True)
+        make_encoders(tmp_path, gemma_4bit=True)
     error = caught.value
     assert str(error) == f"{error.fact}; {error.remedy}"
     assert "\n" not in str(error)
@@ -376,27 +388,27 @@ def test_every_error_is_one_sentence_with_a_remedy(tmp_path: Path, make_ledger: 
 
 @modes
 def test_a_missing_bitsandbytes_is_told_at_once(
-    bf16_root: Path, make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, monkeypatch: pytest.MonkeyPatch, mode: Mode
 ) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(BitsAndBytesUnavailable, match=r"cannot be imported .*; run: pip install"):
-        make_ledger(bf16_root, **FLAGS[mode])
+        make_encoders(bf16_root, **FLAGS[mode])
 
 
 @modes
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a device that bitsandbytes cannot use")
 def test_a_device_without_a_working_backend_is_told_at_once(
-    bf16_root: Path, make_ledger: MakeLedger, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
     with pytest.raises(
         BitsAndBytesUnavailable, match=r"does not work on cuda .*; run: pip install"
     ):
-        make_ledger(bf16_root, device=torch.device("cuda"), **FLAGS[mode])
+        make_encoders(bf16_root, device=torch.device("cuda"), **FLAGS[mode])
 
 
 @modes
 def test_kernels_that_compute_nonsense_are_found_out(
-    bf16_root: Path, make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, monkeypatch: pytest.MonkeyPatch, mode: Mode
 ) -> None:
     right = quantize.quantized_parts
 
@@ -406,26 +418,18 @@ def test_kernels_that_compute_nonsense_are_found_out(
 
     monkeypatch.setattr(quantize, "quantized_parts", wrong)
     with pytest.raises(BitsAndBytesUnavailable, match="multiplies wrongly on cpu"):
-        make_ledger(bf16_root, **FLAGS[mode])
-
-
-BUILDER_PARTS = {
-    "2026-01-08": ["AV_GEMMA_TEXT_ENCODER_KEY_OPS", "GemmaLoad", "TokenizerLoad"],
-    "1.0.0": ["GEMMA_LLM_KEY_OPS", "GemmaModel", "TokenizerLoad", "ProcessorLoad"],
-}
-"""Upstream's own sd_ops and module ops of the text encoder."""
+        make_encoders(bf16_root, **FLAGS[mode])
 
 
 def test_without_a_flag_bitsandbytes_is_never_touched(bf16_root: Path) -> None:
     script = """
 import sys, torch
+from pathlib import Path
 sys.modules["bitsandbytes"] = None
-from ltx_pipelines.utils import ModelLedger
-ledger = ModelLedger(torch.bfloat16, torch.device("cpu"), "unread", sys.argv[1])
-plain = ledger.text_encoder_builder
-assert ledger.gemma_quantization is None
-assert type(plain.model_loader).__name__ == "SafetensorsModelStateDictLoader"
-assert [plain.model_sd_ops.name, *(op.name for op in plain.module_ops)] == sys.argv[2:]
+from verify.gemma_encoder import text_encoders
+model = text_encoders(Path(sys.argv[1])).text_encoder().model
+assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+assert type(model.model.language_model.layers[0].mlp.up_proj) is torch.nn.Linear
+assert not [name for name in sys.modules if name.endswith("gemma.quantized.layers")]
 """
-    command = [sys.executable, "-c", script, str(bf16_root), *BUILDER_PARTS[BASE]]
-    subprocess.run(command, env=dict(os.environ), check=True)
+    subprocess.run([sys.executable, "-c", script, str(bf16_root)], env=dict(os.environ), check=True)

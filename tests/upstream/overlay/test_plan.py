@@ -10,10 +10,7 @@ from ltx_core.text_encoders.gemma.quantized import GemmaRootError, Mode
 from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
 from ltx_core.text_encoders.gemma.quantized.plan import Treatment, make_plan, part_names
 
-from verify.gemma_ledger import GEMMA_KEY_OPS
-
 FILE = Path("model.safetensors")
-TO_TARGET = GEMMA_KEY_OPS.apply_to_key
 LAYER = "language_model.model.layers.0.mlp.up_proj"
 NF4_PARTS = {
     "weight": ("U8", (2048, 1)),
@@ -26,6 +23,14 @@ NF4_PARTS = {
 INT8_PARTS = {"weight": ("I8", (64, 64)), "SCB": ("F32", (64,)), "weight_format": ("U8", ())}
 DENSE = {"weight": ("BF16", (64, 64))}
 BYTES = {"F32": 4, "BF16": 2, "F16": 2, "U8": 1, "I8": 1}
+
+
+def to_target(name: str) -> str | None:
+    """Where a Gemma 3 tensor goes in upstream's encoder, as the key ops of every base say."""
+    for prefix in ("language_model.model.", "vision_tower.", "multi_modal_projector."):
+        if name.startswith(prefix):
+            return "model.model." + name.replace("language_model.model.", "language_model.")
+    return None
 
 
 def stored(layer: str, parts: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[StoredTensor]:
@@ -70,13 +75,14 @@ def test_a_plan_names_every_tensor_exactly_once(
     root: dict[str, Mapping[str, tuple[str, tuple[int, ...]]]], mode: Mode | None
 ) -> None:
     tensors = [tensor for layer, parts in root.items() for tensor in stored(layer, parts)]
-    plan = make_plan(tensors, mode, TO_TARGET)
+    plan = make_plan(tensors, mode, to_target)
     assert [planned.stored for planned in plan.tensors] == tensors
     weights = {planned.target for planned in plan.tensors if planned.target}
     assert all(f"{layer.target}.weight" in weights for layer in plan.layers)
     for planned in plan.tensors:
         if planned.treatment in (Treatment.NF4, Treatment.INT8):
-            assert ".language_model.layers." in planned.target
+            assert ".language_model." in planned.target
+            assert "embed_tokens" not in planned.target
             assert len(set(part_names(planned))) == len(part_names(planned))
 
 
@@ -94,7 +100,7 @@ def test_both_key_layouts_lead_to_one_plan(
             for n, parts in enumerate(layers)
             for t in stored(f"{prefix}layers.{n}.mlp.up_proj", parts)
         ]
-        plan = make_plan(tensors, mode, TO_TARGET)
+        plan = make_plan(tensors, mode, to_target)
         plans.append(
             (plan.layers, [(planned.target, planned.treatment) for planned in plan.tensors])
         )
@@ -110,7 +116,7 @@ def test_only_the_language_models_linears_are_quantized(mode: Mode) -> None:
         "multi_modal_projector.mm_input_projection": Treatment.KEEP,
         "lm_head": Treatment.UNUSED,
     }
-    plan = make_plan([t for name in names for t in stored(name, DENSE)], mode, TO_TARGET)
+    plan = make_plan([t for name in names for t in stored(name, DENSE)], mode, to_target)
     assert [planned.treatment for planned in plan.tensors] == list(names.values())
     assert [layer.target for layer in plan.layers] == [
         "model.model.language_model.layers.0.mlp.up_proj"
@@ -123,7 +129,7 @@ def test_quantized_layers_stay_as_they_are_wherever_they_are(
     mode: Mode | None, parts: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> None:
     tensors = stored(LAYER, parts) + stored("vision_tower.encoder.fc1", parts)
-    plan = make_plan(tensors, mode, TO_TARGET)
+    plan = make_plan(tensors, mode, to_target)
     assert {planned.treatment for planned in plan.tensors} == {Treatment.VERBATIM}
     assert len(plan.layers) == 2
 
@@ -132,16 +138,16 @@ def test_quantized_layers_stay_as_they_are_wherever_they_are(
 def test_a_4bit_layer_that_lacks_a_part_is_refused(lost: str) -> None:
     parts = {part: content for part, content in NF4_PARTS.items() if part != lost}
     with pytest.raises(GemmaRootError, match=f"lacks {LAYER}.{lost}"):
-        make_plan(stored(LAYER, parts), None, TO_TARGET)
+        make_plan(stored(LAYER, parts), None, to_target)
 
 
 def test_a_4bit_weight_without_any_scale_and_an_8bit_one_without_weight_are_refused() -> None:
     with pytest.raises(GemmaRootError, match="without the scales"):
-        make_plan(stored(LAYER, {"weight": NF4_PARTS["weight"]}), None, TO_TARGET)
+        make_plan(stored(LAYER, {"weight": NF4_PARTS["weight"]}), None, to_target)
     with pytest.raises(GemmaRootError, match=f"lacks {LAYER}.weight"):
-        make_plan(stored(LAYER, {"SCB": INT8_PARTS["SCB"]}), None, TO_TARGET)
+        make_plan(stored(LAYER, {"SCB": INT8_PARTS["SCB"]}), None, to_target)
     with pytest.raises(GemmaRootError, match="8-bit scales but is BF16"):
-        make_plan(stored(LAYER, {**INT8_PARTS, **DENSE}), None, TO_TARGET)
+        make_plan(stored(LAYER, {**INT8_PARTS, **DENSE}), None, to_target)
 
 
 def test_fp4_and_single_quantization_are_told_from_the_names() -> None:
@@ -151,5 +157,5 @@ def test_fp4_and_single_quantization_are_told_from_the_names() -> None:
         "weight.quant_map": ("F32", (16,)),
         "weight.quant_state.bitsandbytes__fp4": ("U8", (80,)),
     }
-    (layer,) = make_plan(stored(LAYER, parts), None, TO_TARGET).layers
+    (layer,) = make_plan(stored(LAYER, parts), None, to_target).layers
     assert (layer.mode, layer.quant_type, layer.nbytes) == (Mode.NF4, "fp4", 2048)

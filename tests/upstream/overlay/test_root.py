@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from ltx_core.text_encoders.gemma.quantized import GemmaRootError, Mode
 from ltx_core.text_encoders.gemma.quantized.root import (
-    find_model_folder,
+    find_model,
     prequantized_mode,
     read_config,
     read_shards,
-    require_model_folder,
+    require_model,
 )
 
 
@@ -57,18 +57,18 @@ def test_a_damaged_index_is_refused(root: Path) -> None:
 
 
 def test_the_model_is_found_below_the_root(root: Path) -> None:
-    assert require_model_folder(root.parent) == find_model_folder(root.parent) == root
+    assert require_model(root.parent) == find_model(root.parent) == root
 
 
 def test_a_root_without_shards_or_with_two_models_is_refused(root: Path, tmp_path: Path) -> None:
     (empty := tmp_path / "empty").mkdir()
     with pytest.raises(GemmaRootError, match=r"no model\*.safetensors lies under"):
-        require_model_folder(empty)
+        require_model(empty)
     with pytest.raises(GemmaRootError, match="no model"):
-        require_model_folder(tmp_path / "absent")
+        require_model(tmp_path / "absent")
     shutil.copytree(root, tmp_path / "second")
     with pytest.raises(GemmaRootError, match="several models"):
-        require_model_folder(tmp_path)
+        require_model(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import argparse
 import sys
 from types import TracebackType
 
-from ltx_core.text_encoders.gemma.quantized import GemmaQuantizationError
+from ltx_core.text_encoders.gemma.quantized import GemmaQuantizationError, refuse_gemma_flags, require_unquantized
 
 
 def add_gemma_flags(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,17 @@ def add_gemma_flags(parser: argparse.ArgumentParser) -> None:
         ),
     )
     report_in_one_sentence(parser)
+
+
+def refuse_quantized_gemma(args: argparse.Namespace, reason: str) -> None:
+    """A script that can run no quantized Gemma, for `reason`, was given neither a flag nor a quantized root.
+
+    `args` is what upstream 1.2.0 parses. Raises: GemmaFlagsError, GemmaRootError.
+    """
+    refuse_gemma_flags(args.gemma_4bit, args.gemma_8bit, reason)
+    for root in (args.model_paths.text_encoder(), args.prompt_enhancer_gemma_root):
+        if root is not None:
+            require_unquantized(root, reason)
 
 
 def report_in_one_sentence(parser: argparse.ArgumentParser) -> None:

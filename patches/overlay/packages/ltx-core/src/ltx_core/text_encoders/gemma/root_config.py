@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ltx_core.text_encoders.gemma.quantized import GemmaRootError
-from ltx_core.text_encoders.gemma.quantized.root import find_model_folder, read_config
+from ltx_core.text_encoders.gemma.quantized.root import find_model, read_config
 
 ConfiguratorType = TypeVar("ConfiguratorType", bound=type)
 
@@ -25,12 +25,12 @@ def stated_config(gemma_root: str | None) -> dict[str, Any] | None:
     Raises:
         GemmaRootError: config.json is not JSON, or describes no multi-modal Gemma 3, the only kind LTX-2 encodes with.
     """
-    folder = None if gemma_root is None else find_model_folder(Path(gemma_root))
-    if folder is None or not (stated := read_config(folder)):
+    model = None if gemma_root is None else find_model(Path(gemma_root))
+    if model is None or not (stated := read_config(model)):
         return None
     if stated.get("model_type") != "gemma3" or not {"text_config", "vision_config"} <= stated.keys():
         raise GemmaRootError(
-            f"{folder} holds a model of type {stated.get('model_type')}, not a Gemma 3 with its vision tower",
+            f"{model} holds a model of type {stated.get('model_type')}, not a Gemma 3 with its vision tower",
             "give a root such as google/gemma-3-12b-it-qat-q4_0-unquantized",
         )
     return as_upstream_runs_it(stated)

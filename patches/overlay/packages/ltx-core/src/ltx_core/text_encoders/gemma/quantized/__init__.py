@@ -10,8 +10,12 @@ from ltx_core.text_encoders.gemma.quantized.errors import (
     GemmaQuantizationError,
     GemmaRootError,
 )
-from ltx_core.text_encoders.gemma.quantized.mode import Mode
-from ltx_core.text_encoders.gemma.quantized.quantization import GemmaQuantization, gemma_quantization
+from ltx_core.text_encoders.gemma.quantized.mode import Mode, refuse_gemma_flags
+from ltx_core.text_encoders.gemma.quantized.quantization import (
+    GemmaQuantization,
+    gemma_quantization,
+    require_unquantized,
+)
 
 __all__ = [
     "BitsAndBytesUnavailable",
@@ -22,4 +26,6 @@ __all__ = [
     "GemmaRootError",
     "Mode",
     "gemma_quantization",
+    "refuse_gemma_flags",
+    "require_unquantized",
 ]

@@ -5,9 +5,9 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +15,41 @@ import torch
 
 from ltx_core.text_encoders.gemma.quantized.backend import require_bitsandbytes
 from ltx_core.text_encoders.gemma.quantized.errors import GemmaOutputError, GemmaRootError
-from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
+from ltx_core.text_encoders.gemma.quantized.header import read_header
 from ltx_core.text_encoders.gemma.quantized.mode import Mode
 from ltx_core.text_encoders.gemma.quantized.plan import (
     Plan,
     PlannedTensor,
     Treatment,
     make_plan,
-    older_spelling,
     part_names,
     require_as_stated,
 )
 from ltx_core.text_encoders.gemma.quantized.root import (
     CONFIG_NAME,
     INDEX_NAME,
+    PACKED_CONFIG,
+    GemmaShards,
     prequantized_mode,
     read_config,
     read_shards,
-    require_model_folder,
+    require_model,
 )
-from ltx_core.text_encoders.gemma.quantized.shard_writer import ShardWriter
+from ltx_core.text_encoders.gemma.quantized.shard_writer import DEFAULT_METADATA, ShardWriter
 from ltx_core.text_encoders.gemma.quantized.shell import Blank, require_weights
+from ltx_core.text_encoders.gemma.quantized.spelling import plain_name
 from ltx_core.text_encoders.gemma.quantized.stream import stream
 
 logger: logging.Logger = logging.getLogger(__name__)
 
 _SHARD_BYTES = 2 * 1024**3  # a reader maps one shard at a time, so this bounds its file pages
 _PARTIAL = ".partial"  # keeps an unfinished shard from matching upstream's model*.safetensors
-_NOT_QUANTIZED = ["lm_head", "vision_tower", "multi_modal_projector"]  # by transformers' llm_int8_skip_modules
-_TOKENIZER, _PROCESSOR = "tokenizer.model", "preprocessor_config.json"  # upstream finds both by these names
+_PACKED_SUFFIX = ".safetensors"  # upstream takes a file for a packed one by it
+_LANGUAGE_MODEL = "language_model"
+# Beside which files the tokenizer and the processor lie, by model type: upstream finds Gemma 3's by these names, and
+# Gemma 4 comes without them.
+_LANDMARKS = {"gemma3": ("tokenizer.model", "preprocessor_config.json")}
+_OTHER_LANDMARKS = ("tokenizer.json", "processor_config.json")
 _COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".model", ".txt", ".md", ""})  # "" is LICENSE, NOTICE
 
 
@@ -58,34 +64,43 @@ class Conversion:
 
 
 def convert_root(gemma_root: Path, output: Path, mode: Mode, device: torch.device) -> Conversion:
-    """Write the root quantized to `mode` as the new folder `output`, which appears complete or not at all.
+    """Write the root quantized to `mode` as the new `output`, which appears complete or not at all.
 
-    Weights are quantized on `device`, one tensor in memory at a time. Everything is checked before work begins.
+    A folder becomes a folder, a packed file a packed file. Weights are quantized on `device`, one tensor in memory at a
+    time. Everything is checked before work begins.
     Raises: GemmaRootError, GemmaOutputError, BitsAndBytesUnavailable.
     """
     output = output.absolute()
-    _require_apart(gemma_root, output)
-    folder = require_model_folder(gemma_root)
-    config = read_config(folder)
-    if (stored := prequantized_mode(config, folder)) is not None:
-        raise GemmaRootError(f"{folder} is already quantized to {stored.value}", "use it as it is")
-    shards = read_shards(folder)
-    require_as_stated(None, shards.tensors, str(folder))
-    plan = make_plan(shards.tensors, mode, _stored_name)
-    _require_model(folder, config, shards.tensors, mode)
-    companions = _companions(gemma_root, folder)
+    model = require_model(gemma_root)
+    _require_place(gemma_root, output)
+    config = read_config(model)
+    if (stored := prequantized_mode(config, model)) is not None:
+        raise GemmaRootError(f"{model} is already quantized to {stored.value}", "use it as it is")
+    shards = read_shards(model)
+    require_as_stated(None, shards.tensors, str(model))
+    shell = _shell(model, config)
+    plan = _plan(model, shards, shell, mode)
+    companions = {} if model.is_file() else _companions(gemma_root, model, config)
     require_bitsandbytes(mode, device)
+    quantized_config = _quantized_config(config, mode, shell)
     needed = sum(map(_planned_bytes, plan.tensors)) + sum(file.stat().st_size for file in companions.values())
     with _staging(output, needed) as staging:
-        names = _write_shards(plan, staging, device)
-        for name, file in companions.items():
-            shutil.copyfile(file, staging / name)
-        _publish(staging, output, names, _quantized_config(config, mode))
+        if model.is_file():
+            metadata = {**read_header(model).metadata, PACKED_CONFIG: json.dumps(quantized_config)}
+            _write_shard(staging / output.name, plan.tensors, device, metadata)
+            (staging / output.name).rename(output)
+            written = [output]
+        else:
+            names = _write_shards(plan, staging, device)
+            for name, file in companions.items():
+                shutil.copyfile(file, staging / name)
+            _publish(staging, output, names, quantized_config)
+            written = [output / shard for shard in set(names.values())]
     return Conversion(
         output=output,
-        shards=len(set(names.values())),
+        shards=len(written),
         bytes_before=sum(tensor.nbytes for tensor in shards.tensors),
-        bytes_after=sum((output / shard).stat().st_size for shard in set(names.values())),
+        bytes_after=sum(file.stat().st_size for file in written),
     )
 
 
@@ -94,35 +109,57 @@ def _stored_name(name: str) -> str | None:
     return None if name.endswith("lm_head.weight") else name
 
 
-def _require_apart(gemma_root: Path, output: Path) -> None:
+def _require_place(gemma_root: Path, output: Path) -> None:
     # Upstream looks for shards and tokenizer recursively: a model inside a model would be mixed into it.
     if output.resolve().is_relative_to(gemma_root.resolve()):
         raise GemmaOutputError(f"{output} lies inside {gemma_root}", "give an output outside the Gemma root")
     if os.path.lexists(output):
         raise GemmaOutputError(f"{output} exists already", "remove it, or give another output")
+    if gemma_root.is_file() and output.suffix != _PACKED_SUFFIX:
+        raise GemmaOutputError(
+            f"{output} is no name for a packed file", f"give an output that ends with {_PACKED_SUFFIX}"
+        )
 
 
-def _require_model(folder: Path, config: dict[str, Any], tensors: tuple[StoredTensor, ...], mode: Mode) -> None:
-    """The shards are those of the model that config.json describes. Raises: GemmaRootError."""
-    from transformers import AutoConfig, AutoModelForImageTextToText  # noqa: PLC0415 - slow, a refusal does without
+def _shell(model: Path, config: dict[str, Any]) -> torch.nn.Module:
+    """The model that the config describes, without weights. Raises: GemmaRootError."""
+    from transformers import CONFIG_MAPPING, AutoModelForImageTextToText  # noqa: PLC0415 - slow, a refusal does without
 
     if not config:
-        raise GemmaRootError(f"{folder} has no {CONFIG_NAME}", "download it from the Gemma repository")
+        raise GemmaRootError(f"{model} has no {CONFIG_NAME}", "download it from the Gemma repository")
     try:
         with torch.device("meta"):
-            shell = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
+            return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(config))
     except Exception as error:  # transformers fails with whatever a foreign config leads to
         raise GemmaRootError(
-            f"{folder / CONFIG_NAME} describes no image-text model that this transformers knows",
+            f"the config of {model} describes no image-text model that this transformers knows",
             "use the Gemma that LTX-2 is made for",
         ) from error
-    require_weights(Blank.of(shell, older_spelling), make_plan(tensors, mode, older_spelling), str(folder))
 
 
-def _companions(gemma_root: Path, model_folder: Path) -> dict[str, Path]:
+def _plan(model: Path, shards: GemmaShards, shell: torch.nn.Module, mode: Mode) -> Plan:
+    """What becomes of each tensor; what is not the model's, as a packed file holds it, stays as it is.
+
+    Raises: GemmaRootError if the shards are not those of the model.
+    """
+    blank = Blank.of(shell, plain_name)
+    require_weights(blank, make_plan(shards.tensors, mode, plain_name), str(model))
+    plan = make_plan(shards.tensors, mode, _stored_name)
+    return replace(
+        plan,
+        tensors=tuple(
+            replace(planned, treatment=Treatment.VERBATIM)
+            if planned.treatment is Treatment.KEEP and plain_name(planned.stored.name) not in blank.tensors
+            else planned
+            for planned in plan.tensors
+        ),
+    )
+
+
+def _companions(gemma_root: Path, model_folder: Path, config: dict[str, Any]) -> dict[str, Path]:
     """What lies beside the weights, by name: the tokenizer's folder first, then the processor's, then the model's."""
     folders = []
-    for name in (_TOKENIZER, _PROCESSOR):
+    for name in _LANDMARKS.get(config["model_type"], _OTHER_LANDMARKS):
         found = next(gemma_root.rglob(name), None)
         if found is None:
             raise GemmaRootError(f"no {name} lies under {gemma_root}", "download it from the Gemma repository")
@@ -156,14 +193,23 @@ def _write_shards(plan: Plan, staging: Path, device: torch.device) -> dict[str, 
     names: dict[str, str] = {}
     for number, group in enumerate(groups, 1):
         shard = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
-        logger.info("Writing %s", shard)
-        announced = [name for planned in group for name in part_names(planned)]
-        with ShardWriter(staging / (shard + _PARTIAL), announced) as writer:
-            for planned, parts in stream(Plan(tuple(group), ()), torch.device("cpu"), device):
-                layer = planned.stored.name.rpartition(".")[0]
-                for name, part in parts.items():
-                    writer.add(f"{layer}.{name}", part)
-        names.update(dict.fromkeys(announced, shard))
+        written = _write_shard(staging / (shard + _PARTIAL), group, device, DEFAULT_METADATA)
+        names.update(dict.fromkeys(written, shard))
+    return names
+
+
+def _write_shard(
+    file: Path, tensors: Sequence[PlannedTensor], device: torch.device, metadata: dict[str, str]
+) -> list[str]:
+    """Write one file of quantized tensors; their names."""
+    logger.info("Writing %s", file.name.removesuffix(_PARTIAL))
+    used = tuple(planned for planned in tensors if planned.treatment is not Treatment.UNUSED)
+    names = [name for planned in used for name in part_names(planned)]
+    with ShardWriter(file, names, metadata) as writer:
+        for planned, parts in stream(Plan(used, ()), torch.device("cpu"), device):
+            layer = planned.stored.name[: planned.stored.name.rfind(".") + 1]
+            for name, part in parts.items():
+                writer.add(layer + name, part)
     return names
 
 
@@ -181,19 +227,22 @@ def _grouped(tensors: tuple[PlannedTensor, ...]) -> Iterator[list[PlannedTensor]
     yield group
 
 
-def _quantized_config(config: dict[str, Any], mode: Mode) -> dict[str, Any]:
+def _quantized_config(config: dict[str, Any], mode: Mode, shell: torch.nn.Module) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig  # noqa: PLC0415
 
+    # transformers 5 compares them with the start of a module's full name, older releases with any part of it.
+    parts = [name for name, _ in shell.model.named_children() if name != _LANGUAGE_MODEL]
+    not_quantized = ["lm_head", *parts, *(f"model.{part}" for part in parts)]
     if mode is Mode.NF4:
         settings = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
-            llm_int8_skip_modules=_NOT_QUANTIZED,
+            llm_int8_skip_modules=not_quantized,
         )
     else:
-        settings = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=_NOT_QUANTIZED)
+        settings = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=not_quantized)
     stated = {key: "bfloat16" for key in ("dtype", "torch_dtype") if key in config}
     return {**config, **stated, "quantization_config": settings.to_dict()}
 

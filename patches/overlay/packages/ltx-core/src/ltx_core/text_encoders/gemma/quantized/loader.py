@@ -27,7 +27,7 @@ class QuantizingLoader(StateDictLoader):
     compute_device: torch.device
 
     def metadata(self, path: str) -> dict:
-        """The model config in the file's metadata, {} where there is none, as upstream's loader gives it."""
+        """The LTX config in the metadata, {} where there is none: a Gemma is told by its root, not by this."""
         return json.loads(read_header(Path(path)).metadata.get("config", "{}"))
 
     def load(self, path: str | list[str], sd_ops: SDOps | None = None, device: torch.device | None = None) -> StateDict:

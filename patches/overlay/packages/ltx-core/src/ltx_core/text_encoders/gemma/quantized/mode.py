@@ -26,3 +26,9 @@ def requested_mode(gemma_4bit: bool, gemma_8bit: bool) -> Mode | None:
     if gemma_4bit:
         return Mode.NF4
     return Mode.INT8 if gemma_8bit else None
+
+
+def refuse_gemma_flags(gemma_4bit: bool, gemma_8bit: bool, reason: str) -> None:
+    """Neither flag is given where `reason` says that none can be taken. Raises: GemmaFlagsError."""
+    if (mode := requested_mode(gemma_4bit, gemma_8bit)) is not None:
+        raise GemmaFlagsError(f"{mode.flag} cannot be taken here: {reason}", "leave the flag out")

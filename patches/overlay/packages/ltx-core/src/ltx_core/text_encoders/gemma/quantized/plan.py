@@ -18,14 +18,8 @@ from ltx_core.text_encoders.gemma.quantized.errors import GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
 from ltx_core.text_encoders.gemma.quantized.mode import Mode
 from ltx_core.text_encoders.gemma.quantized.root import CONFIG_NAME
+from ltx_core.text_encoders.gemma.quantized.spelling import hub_spelling, is_language_linear_weight, older_spelling
 
-# Since 4.52 transformers nests the parts under `model.`; upstream's key ops know the older spelling.
-_OLDER_PREFIXES = {
-    "model.language_model.": "language_model.model.",
-    "model.vision_tower.": "vision_tower.",
-    "model.multi_modal_projector.": "multi_modal_projector.",
-}
-_LANGUAGE_LAYERS = "language_model.model.layers."
 _WEIGHT = "weight"
 _QUANT_STATES = {f".quant_state.bitsandbytes__{quant_type}": quant_type for quant_type in ("nf4", "fp4")}
 _ALWAYS_4BIT = (".absmax", ".quant_map")
@@ -126,17 +120,10 @@ def part_names(planned: PlannedTensor) -> list[str]:
 
 
 def target_of(name: str, to_target: Callable[[str], str | None]) -> str | None:
-    """The model's name of a stored tensor in either key layout, None if the model has no place for it."""
-    target = to_target(name)
-    return to_target(older_spelling(name)) if target is None else target
-
-
-def older_spelling(name: str) -> str:
-    """The name in the key layout of transformers before 4.52, which upstream's key ops expect."""
-    for newer, older in _OLDER_PREFIXES.items():
-        if name.startswith(newer):
-            return older + name.removeprefix(newer)
-    return name
+    """The model's name of a stored tensor, however it is spelled; None if the model has no place for it."""
+    hub = hub_spelling(name)
+    target = to_target(hub)
+    return to_target(older_spelling(hub)) if target is None else target
 
 
 def _treatment(tensor: StoredTensor, mode: Mode | None, *, is_part: bool) -> Treatment:
@@ -149,14 +136,9 @@ def _treatment(tensor: StoredTensor, mode: Mode | None, *, is_part: bool) -> Tre
                 "use a float32, float16 or bfloat16 Gemma root, or one quantized with bitsandbytes",
             )
         return Treatment.VERBATIM
-    if mode is not None and _is_language_linear(tensor):
+    if mode is not None and is_language_linear_weight(tensor.name, tensor.shape):
         return Treatment.NF4 if mode is Mode.NF4 else Treatment.INT8
     return Treatment.KEEP
-
-
-def _is_language_linear(tensor: StoredTensor) -> bool:
-    name = older_spelling(tensor.name)
-    return name.startswith(_LANGUAGE_LAYERS) and name.endswith("." + _WEIGHT) and len(tensor.shape) == 2
 
 
 def _packed_layers(by_name: Mapping[str, StoredTensor]) -> dict[str, tuple[str, ...]]:

@@ -9,16 +9,16 @@ import torch
 from ltx_core.loader.module_ops import ModuleOps
 from ltx_core.loader.sd_ops import SDOps
 from ltx_core.text_encoders.gemma.quantized.backend import require_bitsandbytes
-from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError
+from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError, GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.loader import QuantizingLoader
 from ltx_core.text_encoders.gemma.quantized.mode import requested_mode
 from ltx_core.text_encoders.gemma.quantized.plan import Plan, make_plan, require_as_stated
 from ltx_core.text_encoders.gemma.quantized.root import (
-    find_model_folder,
+    find_model,
     prequantized_mode,
     read_config,
     read_shards,
-    require_model_folder,
+    require_model,
 )
 from ltx_core.text_encoders.gemma.quantized.shell import Blank, require_weights, swap_layers
 
@@ -37,10 +37,11 @@ class GemmaQuantization:
     model_loader: QuantizingLoader
     module_ops: tuple[ModuleOps, ...]  # to be added to the base's
     _plan: Plan = field(repr=False)
+    _model: Path = field(repr=False)  # the folder of the shards, or the packed file
 
     def check(self, shell: torch.nn.Module) -> None:
         """The shards fill `shell`, the model on the meta device before the module ops. Raises: GemmaRootError."""
-        require_weights(Blank.of(shell), self._plan, str(Path(self.model_path[0]).parent))
+        require_weights(Blank.of(shell), self._plan, str(self._model))
 
     def applied_to(self, builder: BuilderT) -> BuilderT:
         """The builder with this load in place of its own, checked against its model. Raises: GemmaRootError."""
@@ -60,17 +61,17 @@ def gemma_quantization(
     """
     asked = requested_mode(gemma_4bit, gemma_8bit)
     root = Path(gemma_root)
-    folder = find_model_folder(root) if asked is None else require_model_folder(root)
-    stored = None if folder is None else prequantized_mode(read_config(folder), folder)
-    if folder is None or (mode := stored or asked) is None:
+    model = find_model(root) if asked is None else require_model(root)
+    stored = None if model is None else prequantized_mode(read_config(model), model)
+    if model is None or (mode := stored or asked) is None:
         return None
     if asked not in (None, mode):
         raise GemmaFlagsError(
-            f"{asked.flag} was given, but {folder} is already quantized to {mode.value}",
+            f"{asked.flag} was given, but {model} is already quantized to {mode.value}",
             f"leave the flag out, or give a bf16 Gemma root to {asked.flag}",
         )
-    shards = read_shards(folder)
-    require_as_stated(stored, shards.tensors, str(folder))
+    shards = read_shards(model)
+    require_as_stated(stored, shards.tensors, str(model))
     quantize_to = mode if stored is None else None
     plan = make_plan(shards.tensors, quantize_to, sd_ops.apply_to_key)
     require_bitsandbytes(mode, device)
@@ -80,4 +81,14 @@ def gemma_quantization(
         model_loader=QuantizingLoader(quantize_to, device),
         module_ops=(swap_layers(plan.layers),),
         _plan=plan,
+        _model=model,
     )
+
+
+def require_unquantized(gemma_root: str, reason: str) -> None:
+    """The root is not already quantized, where `reason` says why it must not be. Raises: GemmaRootError."""
+    model = find_model(Path(gemma_root))
+    if model is not None and (stored := prequantized_mode(read_config(model), model)) is not None:
+        raise GemmaRootError(
+            f"{model} is quantized to {stored.value}, which cannot be taken here: {reason}", "give a bf16 Gemma root"
+        )

@@ -1,4 +1,7 @@
-"""The files under a Gemma root: where the model lies, its config, its complete set of shards."""
+"""The files of a Gemma root: where the model lies, its config, its complete set of shards.
+
+A root is a folder, or from upstream 1.2.0 on also one packed file.
+"""
 
 import json
 import re
@@ -13,6 +16,7 @@ from ltx_core.text_encoders.gemma.quantized.mode import Mode
 SHARD_PATTERN = "model*.safetensors"  # upstream looks for the model by this pattern
 INDEX_NAME = "model.safetensors.index.json"
 CONFIG_NAME = "config.json"
+PACKED_CONFIG = "gemma_config"  # the metadata of a packed file that holds it (gemma_assets.py of upstream 1.2.0)
 _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 _AGAIN = "download it again, or give it back its name"
 
@@ -25,14 +29,21 @@ class GemmaShards:
     tensors: tuple[StoredTensor, ...]
 
 
-def find_model_folder(gemma_root: Path) -> Path | None:
-    """The folder that upstream takes the model from: that of the first match under the root, None if none matches."""
+def find_model(gemma_root: Path) -> Path | None:
+    """The folder that upstream takes the model from: that of the first match under the root, None if none matches.
+
+    A root that is a file is the model itself: weights, config and tokenizer packed into one.
+    """
+    if gemma_root.is_file():
+        return gemma_root
     first = next(gemma_root.rglob(SHARD_PATTERN), None)
     return None if first is None else first.parent
 
 
-def require_model_folder(gemma_root: Path) -> Path:
-    """The one folder under the root that holds a model. Raises: GemmaRootError."""
+def require_model(gemma_root: Path) -> Path:
+    """The one folder under the root that holds a model, or the packed file. Raises: GemmaRootError."""
+    if gemma_root.is_file():
+        return gemma_root
     folders = sorted({match.parent for match in gemma_root.rglob(SHARD_PATTERN)})
     if not folders:
         raise GemmaRootError(
@@ -46,22 +57,35 @@ def require_model_folder(gemma_root: Path) -> Path:
     return folders[0]
 
 
-def read_config(model_folder: Path) -> dict[str, Any]:
-    """The model's config.json, {} where there is none. Raises: GemmaRootError."""
-    file = model_folder / CONFIG_NAME
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+def read_config(model: Path) -> dict[str, Any]:
+    """The config of the model's folder or packed file, {} where there is none. Raises: GemmaRootError."""
+    if model.is_file():
+        source, text = f"{PACKED_CONFIG} of {model}", read_header(model).metadata.get(PACKED_CONFIG)
+    else:
+        source, text = str(model / CONFIG_NAME), _text(model / CONFIG_NAME)
+    if text is None:
         return {}
-    except (OSError, ValueError) as error:
-        raise GemmaRootError(f"{file} cannot be read as JSON", "download it again") from error
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise GemmaRootError(f"{source} cannot be read as JSON", "download it again") from error
     if not isinstance(config, dict):
-        raise GemmaRootError(f"{file} is not a JSON object", "download it again")
+        raise GemmaRootError(f"{source} is not a JSON object", "download it again")
     return config
 
 
-def prequantized_mode(config: dict[str, Any], model_folder: Path) -> Mode | None:
-    """How config.json says that the shards are quantized, None if it says nothing. Raises: GemmaRootError.
+def _text(file: Path) -> str | None:
+    """What the file says, None if there is none. Raises: GemmaRootError."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise GemmaRootError(f"{file} cannot be read as JSON", "download it again") from error
+
+
+def prequantized_mode(config: dict[str, Any], model: Path) -> Mode | None:
+    """How the config says that the weights are quantized, None if it says nothing. Raises: GemmaRootError.
 
     `quantization_config` is what transformers writes; older releases left `quant_method` out for bitsandbytes.
     """
@@ -73,20 +97,20 @@ def prequantized_mode(config: dict[str, Any], model_folder: Path) -> Mode | None
         if method == "bitsandbytes" and settings.get(f"load_in_{mode.value}"):
             return mode
     raise GemmaRootError(
-        f"{model_folder} is quantized with {method}, which is not supported here",
+        f"{model} is quantized with {method}, which is not supported here",
         "use a bf16 Gemma root, or one quantized with bitsandbytes",
     )
 
 
-def read_shards(model_folder: Path) -> GemmaShards:
+def read_shards(model: Path) -> GemmaShards:
     """The complete shards of the model, every name once. Raises: GemmaRootError."""
-    files = _listed_files(model_folder)
+    files = (model,) if model.is_file() else _listed_files(model)
     home: dict[str, StoredTensor] = {}
     for file in files:
         for tensor in read_header(file).tensors:
             if (other := home.get(tensor.name)) is not None:
                 raise GemmaRootError(
-                    f"{tensor.name} is in both {other.file.name} and {file.name} of {model_folder}",
+                    f"{tensor.name} is in both {other.file.name} and {file.name} of {model}",
                     "remove the shards that do not belong to the model",
                 )
             home[tensor.name] = tensor

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +21,7 @@ _DTYPES = {
     torch.bool: "BOOL",
 }
 _ALIGNMENT = 8  # bytes: of the widest dtype; safetensors allows no holes, so order alone can align
+DEFAULT_METADATA = {"format": "pt"}  # without which transformers refuses a file
 _ENTRY_BYTES = 192  # room for an entry beside its name: dtype, a shape of 5 dimensions, two offsets
 
 
@@ -30,10 +32,11 @@ class ShardWriter:
     is complete and on the disk once the context ends without an exception.
     """
 
-    def __init__(self, file: Path, names: list[str]) -> None:
+    def __init__(self, file: Path, names: list[str], metadata: Mapping[str, str] = DEFAULT_METADATA) -> None:
         """Open `file` for tensors of these names. Raises: OSError."""
+        self._metadata = dict(metadata)
         entries = sum(len(json.dumps(name)) + _ENTRY_BYTES for name in names)
-        room = _ENTRY_BYTES + entries
+        room = _ENTRY_BYTES + len(json.dumps(self._metadata)) + entries
         self._room = room + -(room + 8) % _ALIGNMENT
         self._stream = file.open("wb")
         self._stream.seek(8 + self._room)
@@ -61,7 +64,7 @@ class ShardWriter:
     def _finish(self) -> None:
         for name, tensor in sorted(self._last, key=lambda named: -named[1].element_size()):
             self._write(name, tensor)
-        header = json.dumps({"__metadata__": {"format": "pt"}, **self._entries}, separators=(",", ":")).encode()
+        header = json.dumps({"__metadata__": self._metadata, **self._entries}, separators=(",", ":")).encode()
         assert len(header) <= self._room, "a tensor that was not announced"
         self._stream.seek(0)
         self._stream.write(self._room.to_bytes(8, "little") + header.ljust(self._room))

@@ -1,7 +1,7 @@
 """The model without weights: what it expects of the shards, and its quantized layers in place."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,29 +26,29 @@ _OTHER_GEMMA = "use the Gemma that this version of LTX-2 is made for, with all o
 
 @dataclass(frozen=True)
 class Blank:
-    """What a model without weights wants filled: its parameters, a tied `lm_head` not named twice, and its Linears."""
+    """What a model without weights wants filled, and its Linears."""
 
-    parameters: Mapping[str, torch.Size]
+    tensors: Mapping[str, torch.Size]  # parameters, a tied `lm_head` not named twice, and persistent buffers
     linears: frozenset[str]
 
     @classmethod
     def of(cls, shell: torch.nn.Module, spelling: Callable[[str], str] = str) -> "Blank":
         return cls(
-            {spelling(name): parameter.shape for name, parameter in shell.named_parameters()},
+            {spelling(name): tensor.shape for name, tensor in _to_fill(shell)},
             frozenset(spelling(name) for name, module in shell.named_modules() if isinstance(module, torch.nn.Linear)),
         )
 
 
 def require_weights(blank: Blank, plan: Plan, root: str) -> None:
-    """Each parameter has its tensor in the plan, in its shape, and only Linears are quantized.
+    """Each parameter and persistent buffer has its tensor in the plan, in its shape, and only Linears are quantized.
 
     Raises: GemmaRootError.
     """
     layers = {layer.target: layer for layer in plan.layers}
     planned = {tensor.target: tensor for tensor in plan.tensors if tensor.treatment is not Treatment.UNUSED}
-    if missing := [name for name in blank.parameters if name not in planned]:
+    if missing := [name for name in blank.tensors if name not in planned]:
         raise GemmaRootError(f"{root} lacks {_some(missing)}", _OTHER_GEMMA)
-    for name, shape in blank.parameters.items():
+    for name, shape in blank.tensors.items():
         layer = layers.get(name.rpartition(".")[0]) if name.endswith(".weight") else None
         stored = planned[name].stored
         if layer is None:
@@ -104,8 +104,15 @@ def _quantized(linear: torch.nn.Linear, layer: QuantizedLayer) -> torch.nn.Modul
 def _finish(shell: torch.nn.Module, incompatible_keys: Any) -> None:  # noqa: ANN401, ARG001
     language_model = shell.model
     language_model.get_output_embeddings().weight = language_model.get_input_embeddings().weight
-    if empty := [name for name, parameter in shell.named_parameters() if parameter.is_meta]:
+    if empty := [name for name, tensor in _to_fill(shell) if tensor.is_meta]:
         raise GemmaRootError(f"no weights were loaded for {_some(empty)}", _OTHER_GEMMA)
+
+
+def _to_fill(shell: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The parameters, each once, and the buffers that a state dict holds (Gemma 4's `layer_scalar`)."""
+    yield from shell.named_parameters()
+    persistent = shell.state_dict().keys()
+    yield from ((name, buffer) for name, buffer in shell.named_buffers() if name in persistent)
 
 
 def _some(names: list[str]) -> str:
