@@ -69,7 +69,10 @@ def gemma_shapes(family: Gemma, config: Mapping[str, Any]) -> dict[str, Shape]:
         model = AutoModelForImageTextToText.from_config(typed)
     ops = _gemma_ops(family)
     if ops is not None:
-        return _named_shapes(torch.nn.ModuleDict({"model": model}), ops)
+        shapes = _named_shapes(torch.nn.ModuleDict({"model": model}), ops)
+        # Key ops for Gemma 4 take whatever is below `model.`, a tied `lm_head` too: no file has it.
+        tied = {f"model.{key}" for key in _tied_weights_of(model)}
+        return {name: shape for name, shape in shapes.items() if name not in tied}
     # Until 2026-03-04 upstream leaves Gemma to transformers, 4.x, which renames by prefix.
     prefixes = {new: old.removeprefix("^") for old, new in _prefixes_of(model).items()}
     return {

@@ -351,11 +351,14 @@ def alone(tmp_path: Path) -> Iterator[None]:
 @modes
 def test_a_replica_a_card_may_be_quantized(roots: Roots, mode: Mode) -> None:
     from ltx_core.loader.registry import ModelRegistry
+    import torch.distributed as dist
     from ltx_pipelines.multigpu.bp_gemma_builder import BatchParallelGemmaBuilder
 
     root, _ = roots("4")
     flags = {f"gemma_{mode.value}": True}
-    builder = BatchParallelGemmaBuilder(str(root), None, ModelRegistry(), src_rank=0, **flags)
+    builder = BatchParallelGemmaBuilder(
+        str(root), dist.group.WORLD, ModelRegistry(), src_rank=0, **flags
+    )
     with torch.inference_mode():
         states, _ = encode(builder.build(device=CPU), PROMPT)
         expected, _ = encode(prompt_encoder(root, mode)._build_text_encoder(), PROMPT)
