@@ -17,7 +17,8 @@ from pathlib import Path
 from ltx2_patcher.values.errors import InvalidError, PatcherError
 from verify.cases import FPS, FRAMES, HEIGHT, SCRIPTS, WIDTH, Case, Gemma, Mode, command_line
 from verify.clips import faults, read_clip
-from verify.pipelines import Pipelines
+from verify.pipelines import Pipelines, core_of
+from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
 
 
@@ -37,16 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prove(pipelines: Pipelines, folder: Path) -> None:
-    files = FileSet(folder / "files")
-    arguments = [str(files.root), "--variant", "2.3"]
+    core = core_of(pipelines.tree)
+    variant, layout = variants(core)[-1].value, layouts(core)[-1]  # the newest
+    files = FileSet(folder / "files", layout)
+    arguments = [str(files.root), "--variant", variant, "--layout", layout.value]
     _must(pipelines, "verify.synthetic.__main__", arguments)
     for script, gemma in zip(
         SCRIPTS, (Gemma.FLAG_4BIT, Gemma.FLAG_8BIT, Gemma.FLAG_4BIT), strict=True
     ):
-        case = Case(script, Mode.T2V, gemma, "2.3")
+        case = Case(script, Mode.T2V, gemma, variant, layout=layout)
         out = folder / f"{script}.mp4"
         start = time.monotonic()
-        _must(pipelines, case.module, command_line(case, files, files.gemma_root, None, out))
+        argv = command_line(case, files, files.text_encoder, None, out, tree=pipelines.tree)
+        _must(pipelines, case.module, argv)
         clip = read_clip(out)
         if wrong := faults(clip, frames=FRAMES, width=WIDTH, height=HEIGHT, fps=FPS):
             raise InvalidError(f"{script} wrote a clip with {', '.join(wrong)}", remedy=_REMEDY)

@@ -21,6 +21,11 @@ OURS = Path(__file__).parents[1]  # the folder that holds the package `verify`
 PACKAGES = ("ltx-core", "ltx-pipelines")
 
 
+def core_of(tree: Path) -> Path:
+    """Where upstream's package `ltx_core` lies in `tree`."""
+    return tree / "packages" / "ltx-core" / "src" / "ltx_core"
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a script ended."""
@@ -41,7 +46,7 @@ class Pipelines:
     def __init__(
         self, tree: Path, *, helped: bool = False, python: Path = Path(sys.executable)
     ) -> None:
-        self._tree = tree
+        self.tree = tree
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         sources = [tree / "packages" / name / "src" for name in PACKAGES]
         # What else lies on the path stays behind the tree, which must win.
@@ -56,10 +61,10 @@ class Pipelines:
 
     def __enter__(self) -> Self:
         found = self._reply(timeout_s=120)["ltx_core"]
-        if found is None or not Path(found).is_relative_to(self._tree):
+        if found is None or not Path(found).is_relative_to(self.tree):
             self._close()
             raise InvalidError(
-                f"the scripts would use {found}, not {self._tree}",
+                f"the scripts would use {found}, not {self.tree}",
                 remedy="name a tree that holds packages/ltx-core/src/ltx_core",
             )
         return self
@@ -92,7 +97,7 @@ class Pipelines:
             if not ready.select(timeout_s):
                 self._close()
                 raise OutsideError(
-                    f"no answer from the scripts of {self._tree} in {timeout_s:.0f} s",
+                    f"no answer from the scripts of {self.tree} in {timeout_s:.0f} s",
                     remedy="run it again on an idle machine",
                 )
         line = stdout.readline()
@@ -106,7 +111,7 @@ class Pipelines:
         self._err.seek(0)
         said = self._err.read().decode("utf-8", "replace").strip().splitlines()[-1:]
         return OutsideError(
-            f"the process for the scripts of {self._tree} ended with {code}: {' '.join(said)}",
+            f"the process for the scripts of {self.tree} ended with {code}: {' '.join(said)}",
             remedy="see that its Python has torch and upstream's requirements",
         )
 

@@ -110,7 +110,7 @@ def _sized_text_encoder(module: Any, text: Any) -> Iterator[None]:
     """
     connectors = importlib.import_module(f"{_GEMMA}.embeddings_connector")
 
-    def from_config(cls: Any, config: dict[str, Any]) -> Any:
+    def from_config(_cls: Any, config: dict[str, Any]) -> Any:
         stated = config["transformer"]
         sized = partial(
             connectors.Embeddings1DConnector,

@@ -4,14 +4,15 @@ These tests run once for each base, in its environment; LTX2_BASE names it.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from verify.pipelines import Pipelines
-from verify.synthetic.files import FileSet
+from verify.synthetic.files import FileSet, Layout
 
 BASE = os.environ["LTX2_BASE"]
 
@@ -50,17 +51,28 @@ def patched(patched_tree: Path) -> Iterator[Pipelines]:
         yield pipelines
 
 
+class FileSets(Protocol):
+    """Makes the tiny file set of a variant; the Gemma is the variant's own where none is named."""
+
+    def __call__(
+        self, variant: str, layout: Layout = Layout.MONOLITH, gemma: str | None = None
+    ) -> FileSet: ...
+
+
 @pytest.fixture(scope="session")
-def fileset(
-    upstream: Pipelines, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], FileSet]:
-    """The tiny file set of a variant."""
+def fileset(upstream: Pipelines, tmp_path_factory: pytest.TempPathFactory) -> FileSets:
+    """Each file set once."""
 
     @cache
-    def made(variant: str) -> FileSet:
+    def made(variant: str, layout: Layout, gemma: str | None) -> FileSet:
         out = tmp_path_factory.mktemp("filesets") / variant
-        done = upstream.run("verify.synthetic.__main__", [str(out), "--variant", variant])
+        options = ["--variant", variant, "--layout", layout.value]
+        options += ["--gemma", gemma] if gemma else []
+        done = upstream.run("verify.synthetic.__main__", [str(out), *options])
         assert done.code == 0, done.err
-        return FileSet(out)
+        return FileSet(out, layout)
 
-    return made
+    def given(variant: str, layout: Layout = Layout.MONOLITH, gemma: str | None = None) -> FileSet:
+        return made(variant, layout, gemma)
+
+    return given

@@ -90,9 +90,7 @@ def _write_split(files: FileSet, shapes: Shapes, metadata: Config, seed: int) ->
     shutil.rmtree(files.gemma_root)
 
 
-def _save(
-    path: Path, shapes: Shapes, metadata: Config, seed: int, *, drawn_as: str = ""
-) -> None:
+def _save(path: Path, shapes: Shapes, metadata: Config, seed: int, *, drawn_as: str = "") -> None:
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     write_weights(path, shapes, torch.bfloat16, texts, seed, drawn_as=drawn_as)
 

@@ -11,7 +11,7 @@ import torch
 from verify.synthetic.architecture import GemmaSize, gemma_config
 from verify.synthetic.language import write_language_files
 from verify.synthetic.parts import gemma_shapes
-from verify.synthetic.tensorfile import Kinds, Shapes, bytes_of, of_dtype, write_tensors
+from verify.synthetic.tensorfile import Kinds, bytes_of, of_dtype, write_tensors
 from verify.synthetic.weights import write_weights
 
 GEMMA_DTYPES = {"bf16": torch.bfloat16, "f16": torch.float16, "f32": torch.float32}

@@ -29,9 +29,15 @@ def file_names(ops: "SDOps | None", model_keys: Iterable[str]) -> dict[str, str]
         for key in keys
         if (name := next((c for c in _candidates(ops, key) if key in model_names(ops, c)), None))
     }
-    beside = {made for name in names.values() for made in model_names(ops, name)}
-    assert beside >= set(keys), f"{ops.name} leads to none of {sorted(set(keys) - beside)}"
-    return names
+    made = {key: name for name in names.values() for key in model_names(ops, name)}
+    assert made.keys() >= set(keys), f"{ops.name} leads to none of {set(keys) - made.keys()}"
+    beside = {
+        key
+        for named, name in names.items()
+        for key in model_names(ops, name)
+        if key != named and names.get(key) != name
+    }
+    return {key: name for key, name in names.items() if key not in beside}
 
 
 def model_names(ops: "SDOps | None", name: str) -> tuple[str, ...]:
@@ -55,7 +61,8 @@ def _candidates(ops: "SDOps", key: str) -> Iterator[str]:
     replacements = [op for op in ops.mapping if hasattr(op, "replacement")]
     inner = _FUSED.sub("", key)
     for op in replacements:
-        if op.replacement and op.replacement in inner and not inner.startswith(op.replacement):
+        # What names no tensor by itself renames a part within a name.
+        if op.replacement and ops.apply_to_key(op.content) is None:
             inner = inner.replace(op.replacement, op.content)
     for body in (inner, key) if inner != key else (key,):
         for op in replacements:

@@ -71,15 +71,9 @@ def gemma_shapes(family: Gemma, config: Mapping[str, Any]) -> dict[str, Shape]:
     if ops is not None:
         shapes = _named_shapes(torch.nn.ModuleDict({"model": model}), ops)
         # Key ops for Gemma 4 take whatever is below `model.`, a tied `lm_head` too: no file has it.
-        tied = {f"model.{key}" for key in _tied_weights_of(model)}
+        tied = {f"model.{key}" for key in model._tied_weights_keys}
         return {name: shape for name, shape in shapes.items() if name not in tied}
-    # Until 2026-03-04 upstream leaves Gemma to transformers, 4.x, which renames by prefix.
-    prefixes = {new: old.removeprefix("^") for old, new in _prefixes_of(model).items()}
-    return {
-        _with_prefix(key, prefixes): tuple(value.shape)
-        for key, value in model.state_dict().items()
-        if key not in _tied_weights_of(model)
-    }
+    return _named_by_transformers(model)
 
 
 def _parts(variant: Variant, gemma_root: Path) -> list[Part]:
@@ -109,7 +103,10 @@ def _text_projection(gemma_root: Path) -> Part:
     """The feature extractor and the connectors; until 2026-03-04 a text encoder owns them."""
     gemma = importlib.import_module("ltx_core.text_encoders.gemma")
     if hasattr(gemma, "EmbeddingsProcessorConfigurator"):
-        configurator, ops = gemma.EmbeddingsProcessorConfigurator, gemma.EMBEDDINGS_PROCESSOR_KEY_OPS
+        configurator, ops = (
+            gemma.EmbeddingsProcessorConfigurator,
+            gemma.EMBEDDINGS_PROCESSOR_KEY_OPS,
+        )
     else:
         configurator = gemma.AVGemmaTextEncoderModelConfigurator
         ops = gemma.AV_GEMMA_TEXT_ENCODER_KEY_OPS
@@ -123,10 +120,10 @@ def _gemma_ops(family: Gemma) -> Any:
     module = importlib.import_module(_ENCODERS)
     if hasattr(module, "GEMMA_LLM_KEY_OPS"):
         return module.GEMMA_LLM_KEY_OPS
-    # Its `get_gemma_ops` wants a root that has its weights already.
+    # Its public `get_gemma_ops` wants a root that has its weights already.
     if family is Gemma.GEMMA_4:
-        return module._build_gemma4_unified_llm_key_ops(comfy_flat=False)
-    return module._build_gemma3_llm_key_ops()
+        return module._build_gemma4_unified_llm_key_ops(comfy_flat=False)  # noqa: SLF001
+    return module._build_gemma3_llm_key_ops()  # noqa: SLF001
 
 
 def _meta(configurator: Any, metadata: Mapping[str, Any]) -> torch.nn.Module:
@@ -152,17 +149,18 @@ def _named_shapes(model: torch.nn.Module, ops: Any) -> dict[str, Shape]:
     return shapes
 
 
-def _prefixes_of(model: Any) -> Mapping[str, str]:
-    prefixes: Mapping[str, str] = model._checkpoint_conversion_mapping
-    return prefixes
+def _named_by_transformers(model: Any) -> dict[str, Shape]:
+    """As `_named_shapes`, where upstream leaves Gemma to transformers 4.x, which renames prefixes.
 
-
-def _tied_weights_of(model: Any) -> frozenset[str]:
-    return frozenset(model._tied_weights_keys)
-
-
-def _with_prefix(key: str, prefixes: Mapping[str, str]) -> str:
-    for new, old in prefixes.items():
-        if key.startswith(new):
-            return old + key.removeprefix(new)
-    return key
+    transformers has no public name for either table.
+    """
+    stored_as = {
+        inner: stored.removeprefix("^")
+        for stored, inner in model._checkpoint_conversion_mapping.items()  # noqa: SLF001
+    }
+    shapes = {}
+    for key, value in model.state_dict().items():
+        if key not in model._tied_weights_keys:  # noqa: SLF001
+            inner = next((prefix for prefix in stored_as if key.startswith(prefix)), "")
+            shapes[stored_as.get(inner, "") + key.removeprefix(inner)] = tuple(value.shape)
+    return shapes

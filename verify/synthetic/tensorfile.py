@@ -26,9 +26,7 @@ DTYPES: Mapping[torch.dtype, str] = {
 
 def of_dtype(shapes: Shapes, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """The kinds of tensors of `shapes`, all of one dtype."""
-    return {
-        name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in shapes.items()
-    }
+    return {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in shapes.items()}
 
 
 def write_tensors(

@@ -1,33 +1,27 @@
 """The runs to make: script x mode x Gemma x variant, in pairs or all of them."""
 
+import os
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
-from verify.cases import SCRIPTS, VARIANTS, Case, Gemma, Mode
+from verify.cases import SCRIPTS, Case, Gemma, Mode
+from verify.pipelines import core_of
+from verify.synthetic.abilities import variants
+from verify.synthetic.architecture import Gemma as Family
 
-_D, _T, _K = SCRIPTS
-# Each pair of values of two columns stands together in some row; a test says so.
+_VARIANTS = variants(core_of(Path(os.environ["LTX2_UPSTREAM_TREE"])))
+VARIANTS = tuple(variant.value for variant in _VARIANTS)
+WITH_GEMMA_3 = [v.value for v in _VARIANTS if v.gemma is Family.GEMMA_3][-1]
+MODES, GEMMAS = tuple(Mode), tuple(Gemma)
+# Each pair of values of two columns stands together in some row; a test says so. The modes go by
+# twos over the Gemmas, so that they part from two variants, which alternate.
 PAIRWISE = tuple(
-    Case(*row)
-    for row in (
-        (_D, Mode.T2V, Gemma.PLAIN, "2.0"),
-        (_D, Mode.I2V, Gemma.FLAG_4BIT, "2.0"),
-        (_D, Mode.T2V, Gemma.FLAG_8BIT, "2.3"),
-        (_D, Mode.I2V, Gemma.PREQUANTIZED_4BIT, "2.3"),
-        (_D, Mode.T2V, Gemma.PREQUANTIZED_8BIT, "2.0"),
-        (_T, Mode.I2V, Gemma.PLAIN, "2.3"),
-        (_T, Mode.T2V, Gemma.FLAG_4BIT, "2.3"),
-        (_T, Mode.I2V, Gemma.FLAG_8BIT, "2.0"),
-        (_T, Mode.T2V, Gemma.PREQUANTIZED_4BIT, "2.0"),
-        (_T, Mode.I2V, Gemma.PREQUANTIZED_8BIT, "2.3"),
-        (_K, Mode.T2V, Gemma.PLAIN, "2.0"),
-        (_K, Mode.I2V, Gemma.FLAG_4BIT, "2.0"),
-        (_K, Mode.T2V, Gemma.FLAG_8BIT, "2.3"),
-        (_K, Mode.I2V, Gemma.PREQUANTIZED_4BIT, "2.3"),
-        (_K, Mode.T2V, Gemma.PREQUANTIZED_8BIT, "2.0"),
-    )
+    Case(script, MODES[(i + j // 2) % len(MODES)], gemma, VARIANTS[(i + j) % len(VARIANTS)])
+    for i, script in enumerate(SCRIPTS)
+    for j, gemma in enumerate(GEMMAS)
 )
-ALL = tuple(Case(*row) for row in product(SCRIPTS, Mode, Gemma, VARIANTS))
+ALL = tuple(Case(*row) for row in product(SCRIPTS, MODES, GEMMAS, VARIANTS))
 
 
 def plain(case: Case) -> Case:

@@ -4,16 +4,24 @@ from collections.abc import Callable
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.upstream.conftest import FileSets
 from verify.cases import Case, Gemma, Mode, command_line
 from verify.pipelines import Pipelines
-from verify.synthetic.files import FileSet
+from verify.synthetic.files import Layout
 
 Clips = Callable[[Case], Path]
+
+
+class GemmaRoots(Protocol):
+    """Gives the text encoder of a variant, quantized where its weights are to be."""
+
+    def __call__(self, variant: str, gemma: Gemma, layout: Layout = Layout.MONOLITH) -> Path: ...
 
 
 @pytest.fixture(scope="session")
@@ -28,15 +36,15 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def gemma_root(
-    fileset: Callable[[str], FileSet],
+    fileset: FileSets,
     patched: Pipelines,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str, Gemma], Path]:
-    """The Gemma root of a variant; for a prequantized one, made by the overlay's own script."""
+) -> GemmaRoots:
+    """For a prequantized one, made by the overlay's own script."""
 
     @cache
-    def root(variant: str, gemma: Gemma) -> Path:
-        plain = fileset(variant).gemma_root
+    def root(variant: str, gemma: Gemma, layout: Layout) -> Path:
+        plain = fileset(variant, layout).text_encoder
         bits = {Gemma.PREQUANTIZED_4BIT: "--4bit", Gemma.PREQUANTIZED_8BIT: "--8bit"}.get(gemma)
         if bits is None:
             return plain
@@ -48,13 +56,16 @@ def gemma_root(
         assert done.code == 0, done.err
         return out
 
-    return root
+    def given(variant: str, gemma: Gemma, layout: Layout = Layout.MONOLITH) -> Path:
+        return root(variant, gemma, layout)
+
+    return given
 
 
 def _clips(
     pipelines: Pipelines,
-    fileset: Callable[[str], FileSet],
-    gemma_root: Callable[[str, Gemma], Path],
+    fileset: FileSets,
+    gemma_root: GemmaRoots,
     image: Path,
     folder: Path,
 ) -> Clips:
@@ -65,10 +76,11 @@ def _clips(
         out = folder / f"{next(number)}.mp4"
         argv = command_line(
             case,
-            fileset(case.variant),
-            gemma_root(case.variant, case.gemma),
+            fileset(case.variant, case.layout),
+            gemma_root(case.variant, case.gemma, case.layout),
             image if case.mode is Mode.I2V else None,
             out,
+            tree=pipelines.tree,
         )
         done = pipelines.run(case.module, argv)
         assert done.code == 0, done.err
@@ -80,8 +92,8 @@ def _clips(
 @pytest.fixture(scope="session")
 def patched_clip(
     patched: Pipelines,
-    fileset: Callable[[str], FileSet],
-    gemma_root: Callable[[str, Gemma], Path],
+    fileset: FileSets,
+    gemma_root: GemmaRoots,
     image: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Clips:
@@ -93,8 +105,8 @@ def patched_clip(
 @pytest.fixture(scope="session")
 def upstream_clip(
     upstream: Pipelines,
-    fileset: Callable[[str], FileSet],
-    gemma_root: Callable[[str, Gemma], Path],
+    fileset: FileSets,
+    gemma_root: GemmaRoots,
     image: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Clips:

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.upstream.pipelines.cases import ALL, PAIRWISE, plain
+from tests.upstream.pipelines.cases import ALL, PAIRWISE, VARIANTS, WITH_GEMMA_3, plain
 from tests.upstream.pipelines.conftest import Clips
 from verify.cases import (
     FPS,
     FRAMES,
     HEIGHT,
     SCRIPTS,
-    VARIANTS,
     WIDTH,
     Case,
     Gemma,
@@ -28,10 +27,11 @@ from verify.clips import faults, read_clip
 from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet
 
+OLDEST, NEWEST = VARIANTS[0], VARIANTS[-1]
 FLAGS_OFF = (
-    Case("distilled", Mode.I2V, Gemma.PLAIN, "2.3"),
-    Case("ti2vid_two_stages", Mode.T2V, Gemma.PLAIN, "2.0"),
-    Case("keyframe_interpolation", Mode.I2V, Gemma.PLAIN, "2.3"),
+    Case("distilled", Mode.I2V, Gemma.PLAIN, NEWEST),
+    Case("ti2vid_two_stages", Mode.T2V, Gemma.PLAIN, OLDEST),
+    Case("keyframe_interpolation", Mode.I2V, Gemma.PLAIN, NEWEST),
 )
 
 
@@ -94,7 +94,7 @@ def test_a_prequantized_root_gives_the_clip_of_its_flag(
     flag: Gemma, root: Gemma, patched_clip: Clips
 ) -> None:
     """Quantizing once and quantizing at each start are the same."""
-    case = Case("distilled", Mode.T2V, flag, "2.3")
+    case = Case("distilled", Mode.T2V, flag, NEWEST)
     assert patched_clip(case).read_bytes() == patched_clip(replace(case, gemma=root)).read_bytes()
 
 
@@ -124,7 +124,7 @@ def test_a_root_that_transformers_saved_gives_the_clip_of_the_flag(
     """As people publish them; without a flag."""
     from transformers import AutoProcessor, BitsAndBytesConfig, Gemma3ForConditionalGeneration
 
-    case = Case("distilled", Mode.T2V, flag, "2.3")
+    case = Case("distilled", Mode.T2V, flag, WITH_GEMMA_3)
     files, root, out = fileset(case.variant), tmp_path / "saved", tmp_path / "clip.mp4"
     config = BitsAndBytesConfig(**options)
     Gemma3ForConditionalGeneration.from_pretrained(
@@ -132,7 +132,8 @@ def test_a_root_that_transformers_saved_gives_the_clip_of_the_flag(
     ).save_pretrained(root)
     AutoProcessor.from_pretrained(files.gemma_root).save_pretrained(root)
     shutil.copy(files.gemma_root / "tokenizer.model", root)
-    done = patched.run(case.module, command_line(plain(case), files, root, None, out))
+    argv = command_line(plain(case), files, root, None, out, tree=patched.tree)
+    done = patched.run(case.module, argv)
     assert done.code == 0, done.err
     assert out.read_bytes() == patched_clip(case).read_bytes()
 
@@ -145,9 +146,9 @@ def test_enhance_prompt_works_with_a_quantized_gemma(
     tmp_path: Path,
 ) -> None:
     """The script generates a prompt of its own, and makes another clip of it."""
-    case = Case("ti2vid_two_stages", Mode.T2V, Gemma.FLAG_4BIT, "2.3")
+    case = Case("ti2vid_two_stages", Mode.T2V, Gemma.FLAG_4BIT, WITH_GEMMA_3)
     files, out = fileset(case.variant), tmp_path / "enhanced.mp4"
-    argv = command_line(case, files, files.gemma_root, None, out)
+    argv = command_line(case, files, files.gemma_root, None, out, tree=patched.tree)
     done = patched.run(case.module, [*argv, "--enhance-prompt"], timeout_s=300)
     assert done.code == 0, done.err
     assert read_clip(out).frames == FRAMES

@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,29 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from verify.pipelines import Pipelines
+from tests.upstream.conftest import FileSets
+from verify.pipelines import Pipelines, core_of
+from verify.synthetic.abilities import gemmas, layouts, variants
 from verify.synthetic.architecture import (
     METADATA,
     TINY,
+    Gemma,
     Variant,
     checkpoint_metadata,
     gemma_config,
     replaced,
 )
 from verify.synthetic.completeness import Loaded, faults
-from verify.synthetic.files import FileSet
+from verify.synthetic.files import FileSet, Layout, file_set
 from verify.synthetic.weights import weight
 
 ROOT = Path(__file__).parents[3]
 MAIN = "verify.synthetic.__main__"
-FileSets = Callable[[str], FileSet]
+CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
+VARIANTS = [variant.value for variant in variants(CORE)]
+NEWEST = VARIANTS[-1]
+LAYOUTS = layouts(CORE)
+TRUE_GEMMAS = {Gemma.GEMMA_3: "gemma3_12b", Gemma.GEMMA_4: "gemma4_12b"}
 
 
 def names(file: Path) -> set[str]:
@@ -62,7 +70,7 @@ def command(*arguments: str | Path, tree: Path | None = None) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("variant", [v.value for v in Variant])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_tensors_have_the_names_of_the_true_models(variant: str, fileset: FileSets) -> None:
     """Of each component one, and of two spellings that upstream reads the published one."""
     files = fileset(variant)
@@ -71,37 +79,109 @@ def test_tensors_have_the_names_of_the_true_models(variant: str, fileset: FileSe
         "model.diffusion_model.transformer_blocks.0.attn1.to_q.weight",
         "model.diffusion_model.video_embeddings_connector.learnable_registers",
         "vae.encoder.conv_in.conv.weight",
-        "vae.decoder.conv_in.conv.weight",
         "vae.per_channel_statistics.mean-of-means",
         "audio_vae.per_channel_statistics.mean-of-means",
     } <= checkpoint
     assert not {name for name in checkpoint if "coder.per_channel_statistics" in name}
-    if variant == "2.0":
-        assert "vocoder.conv_pre.weight" in checkpoint
-        assert "text_embedding_projection.aggregate_embed.weight" in checkpoint
-    else:
-        assert "vocoder.bwe_generator.conv_pre.weight" in checkpoint
-        assert "text_embedding_projection.video_aggregate_embed.weight" in checkpoint
+    told = {
+        "2.0": {
+            "text_embedding_projection.aggregate_embed.weight",
+            "vae.decoder.conv_in.conv.weight",
+            "vocoder.conv_pre.weight",
+        },
+        "2.3": {
+            "text_embedding_projection.video_aggregate_embed.weight",
+            "vae.decoder.conv_in.conv.weight",
+            "vocoder.bwe_generator.conv_pre.weight",
+        },
+        "2.5": {
+            "duration_head.attention_pooler.cross_attn.in_proj_weight",
+            "text_embedding_projection.video_aggregate_embed.weight",
+            "vae.decoder.det_stages.0.0.attn.qkv.weight",
+            "vae.decoder.t_embedder.mlp.0.weight",
+            "vocoder.bwe_generator.conv_pre.weight",
+        },
+    }
+    assert told[variant] <= checkpoint
     lora = names(files.distilled_lora)
     assert "diffusion_model.transformer_blocks.0.attn1.to_q.lora_A.weight" in lora
 
 
-def test_the_gemma_root_is_one_that_transformers_opens(fileset: FileSets) -> None:
-    """Without a key missing or too many, and with a tied head that is in no shard."""
-    from transformers import AutoProcessor, Gemma3ForConditionalGeneration
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.bases("1.2.0")  # older ones know monoliths only
+def test_a_split_set_holds_what_the_monolith_does(variant: str, fileset: FileSets) -> None:
+    """The same tensors under the published names, with each file's own part of the metadata."""
+    whole, split = fileset(variant), fileset(variant, Layout.SPLIT)
+    tensors = load_file(whole.checkpoint)
+    for shard in whole.gemma_root.glob("*.safetensors"):
+        tensors |= {as_packed(name): tensor for name, tensor in load_file(shard).items()}
+    heads = [split.duration_head] if split.duration_head.exists() else []
+    parts = [split.transformer, split.text_encoder, split.video_vae, split.audio_vae, *heads]
+    held = {
+        ("vae." if part == split.video_vae else "") + name: tensor
+        for part in parts
+        for name, tensor in load_file(part).items()
+    }
+    assets = {name for name in held if name.startswith(("tokenizer_json", "hf_asset__"))}
+    assert "hf_asset__processor_config.json" in assets
+    assert held.keys() - assets == tensors.keys()
+    assert all(torch.equal(held[name], tensor) for name, tensor in tensors.items())
+    sections = [sorted(json.loads(metadata(part)["config"])) for part in (parts[0], *parts[2:])]
+    true = [["scheduler", "transformer"], ["vae"], ["audio_vae", "vocoder"], ["transformer"]]
+    assert sections == true[: len(sections)]
 
-    root = fileset("2.0").gemma_root
+
+def as_packed(name: str) -> str:
+    """The name of a Gemma root's tensor in a packed file; Gemma 3's are the same."""
+    return (
+        name.replace("model.language_model.", "model.", 1)
+        .replace("model.vision_embedder.", "vision_model.")
+        .replace("model.embed_vision.", "multi_modal_projector.")
+        .replace("model.embed_audio.", "audio_projector.")
+        if name.startswith("model.")
+        else name
+    )
+
+
+def metadata(file: Path) -> dict[str, str]:
+    """What a safetensors file states of itself."""
+    with safe_open(file, framework="pt") as opened:
+        stated: dict[str, str] = opened.metadata()
+    return stated
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_gemma_root_is_one_that_transformers_opens(variant: str, fileset: FileSets) -> None:
+    """Without a key missing or too many, and with a tied head that is in no shard."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    root = fileset(variant).gemma_root
     index = json.loads((root / "model.safetensors.index.json").read_text("utf-8"))
-    assert "language_model.model.embed_tokens.weight" in index["weight_map"]
     assert not [name for name in index["weight_map"] if "lm_head" in name]
-    model, told = Gemma3ForConditionalGeneration.from_pretrained(root, output_loading_info=True)
+    model, told = AutoModelForImageTextToText.from_pretrained(root, output_loading_info=True)
     assert not any(told.values()), told
     assert model.lm_head.weight is model.model.language_model.embed_tokens.weight
     processor = AutoProcessor.from_pretrained(root)
-    ids = processor.tokenizer("A red fox")["input_ids"]
-    assert ids[0] == processor.tokenizer.bos_token_id
-    assert max(ids) < model.config.text_config.vocab_size
+    assert max(processor.tokenizer("A red fox")["input_ids"]) < model.config.text_config.vocab_size
     assert processor.tokenizer.image_token_id == model.config.image_token_id
+
+
+@pytest.mark.parametrize(
+    ("variant", "layout", "gemma"),
+    list(product(VARIANTS, LAYOUTS, [g.value for g in gemmas(CORE)])),
+)
+def test_any_gemma_goes_with_any_variant(
+    variant: str, layout: Layout, gemma: str, fileset: FileSets
+) -> None:
+    """In each layout; making one proves that upstream's builders take it whole."""
+    files = fileset(variant, layout, gemma)
+    assert file_set(files.root) == files
+    true = json.loads((METADATA / f"{TRUE_GEMMAS[Gemma(gemma)]}.json").read_text("utf-8"))
+    if layout is Layout.SPLIT:
+        config = json.loads(metadata(files.text_encoder)["gemma_config"])
+    else:
+        config = json.loads((files.text_encoder / "config.json").read_text("utf-8"))
+    assert config["model_type"] == true["model_type"]
 
 
 def test_same_arguments_same_bytes(
@@ -126,7 +206,7 @@ def test_a_gemma_root_is_stored_as_asked(
 ) -> None:
     """In its dtype, and as one file where one is asked for."""
     out = tmp_path / "set"
-    options = ["--variant", "2.3", "--gemma-dtype", name, "--gemma-shards", "1"]
+    options = ["--variant", NEWEST, "--gemma-dtype", name, "--gemma-shards", "1"]
     done = upstream.run(MAIN, [str(out), *options])
     assert done.code == 0, done.err
     assert [p.name for p in out.rglob("model*")] == ["model.safetensors"]
@@ -153,28 +233,25 @@ def test_builders_want_each_tensor_and_no_other(
     tree: str, fileset: FileSets, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """What is taken from a file set, and what is put beside, upstream's builders both tell."""
-    good = fileset("2.3")
+    good = fileset("2.0")
     broken = FileSet(tmp_path / "broken")
     broken.root.mkdir()
     for file in good.root.iterdir():
         (broken.root / file.name).symlink_to(file)
-    with safe_open(good.checkpoint, framework="pt") as opened:
-        metadata = opened.metadata()
     tensors = load_file(good.checkpoint)
-    del tensors["vae.encoder.conv_in.conv.bias"]
-    tensors |= {"vae.decoder.surplus": torch.zeros(1), "elsewhere": torch.zeros(1)}
+    del tensors["audio_vae.encoder.conv_in.conv.bias"]
+    tensors |= {"audio_vae.encoder.surplus": torch.zeros(1), "elsewhere": torch.zeros(1)}
     broken.checkpoint.unlink()
-    save_file(tensors, broken.checkpoint, metadata)
+    save_file(tensors, broken.checkpoint, metadata(good.checkpoint))
     code = """
 import sys
 from pathlib import Path
-from transformers import Gemma3Config
 from verify import unpatched
 from verify.synthetic.completeness import faults, load_all, tensor_names
 from verify.synthetic.files import FileSet
 for root in sys.argv[1:]:
     files = FileSet(Path(root))
-    with unpatched.gemma_of(Gemma3Config.from_pretrained(files.gemma_root)):
+    with unpatched.gemma_of(files.gemma_root):
         loads = load_all(files)
     print(faults(loads, tensor_names(files.root.glob("*.safetensors"))))
 """
@@ -193,9 +270,9 @@ for root in sys.argv[1:]:
         "[]",
         str(
             [
+                "audio_encoder: no place for checkpoint.safetensors:audio_vae.encoder.surplus",
+                "audio_encoder: no tensor for conv_in.conv.bias",
                 "no component takes checkpoint.safetensors:elsewhere",
-                "vae_decoder: no place for checkpoint.safetensors:vae.decoder.surplus",
-                "vae_encoder: no tensor for conv_in.conv.bias",
             ]
         ),
     ]
@@ -213,7 +290,7 @@ def test_a_tensor_that_one_component_leaves_and_another_takes_is_fine() -> None:
 def test_a_size_that_replaces_nothing_is_the_true_model(variant: Variant) -> None:
     """And the tiny one has no field that the true one lacks."""
     true = json.loads((METADATA / f"{variant.value}.json").read_text("utf-8"))["checkpoint"]
-    tiny = json.loads(checkpoint_metadata(variant, TINY)["config"])
+    tiny = checkpoint_metadata(variant, TINY, variant.gemma)["config"]
 
     def fields(config: Any) -> Any:
         return {k: fields(v) for k, v in config.items()} if isinstance(config, dict) else None
@@ -241,23 +318,22 @@ def test_each_replacement_counts_in_some_variant() -> None:
         return found
 
     assert unknown(TINY.checkpoint, true) == []
-    assert (
-        unknown(
-            TINY.gemma.replacements, [json.loads((METADATA / "gemma3_12b.json").read_text("utf-8"))]
-        )
-        == []
-    )
+    for family, size in TINY.gemma.items():
+        config = json.loads((METADATA / f"{TRUE_GEMMAS[family]}.json").read_text("utf-8"))
+        assert unknown(size.replacements, [config]) == []
 
 
-def test_tiny_gemma_fits_bitsandbytes() -> None:
+@pytest.mark.parametrize("family", Gemma)
+def test_tiny_gemma_fits_bitsandbytes(family: Gemma) -> None:
     """Its CPU kernels crash on Linears that do not take a multiple of 64 features."""
-    text = gemma_config(TINY.gemma)["text_config"]
-    taken = (
-        text["hidden_size"],
-        text["intermediate_size"],
-        text["head_dim"] * text["num_attention_heads"],
-    )
-    assert [features % 64 for features in taken] == [0, 0, 0]
+    text = gemma_config(TINY.gemma[family])["text_config"]
+    taken = [text["hidden_size"], text["intermediate_size"]]
+    taken += [
+        text[key] * text["num_attention_heads"]
+        for key in ("head_dim", "global_head_dim")
+        if key in text
+    ]
+    assert not any(features % 64 for features in taken), taken
 
 
 def test_weights_travel_between_machines() -> None:
@@ -283,10 +359,31 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 
 def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
     """With those that there are."""
-    refused = command(tmp_path / "out", "--variant", "2.5")
+    refused = command(tmp_path / "out", "--variant", "2.6")
     assert refused.returncode == 2
-    assert "invalid choice: '2.5'" in refused.stderr
+    assert "invalid choice: '2.6'" in refused.stderr
     assert "2.3" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.bases("2026-01-08", "1.0.0")  # the newest loads everything
+@pytest.mark.parametrize(
+    ("option", "newest", "offered"),
+    [
+        ("--variant", Variant.LTX_2_5.value, VARIANTS),
+        ("--gemma", Gemma.GEMMA_4.value, [g.value for g in gemmas(CORE)]),
+        ("--layout", Layout.SPLIT.value, [layout.value for layout in LAYOUTS]),
+    ],
+)
+def test_what_the_upstream_does_not_load_is_refused(
+    option: str, newest: str, offered: list[str], tmp_path: Path, upstream_tree: Path
+) -> None:
+    """With what it does, before anything is made."""
+    options = {"--variant": "2.0", option: newest}
+    arguments = [text for pair in options.items() for text in pair]
+    refused = command(tmp_path / "out", *arguments, tree=upstream_tree)
+    assert refused.returncode == 2
+    assert f"does not load {option} {newest}; ask for {' or '.join(offered)}" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 
