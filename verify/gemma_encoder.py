@@ -1,13 +1,20 @@
 """The patched upstream's text encoder of a Gemma root, made by what its pipelines make it with.
 
-That is a ModelLedger until March 2026, then a PromptEncoder. No checkpoint is read.
+That is a ModelLedger until March 2026, then a PromptEncoder.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any, Protocol
+
+import torch
+from ltx_core.text_encoders import gemma
+from safetensors.torch import save_file
+
+from verify.synthetic.naming import file_names
 
 HAS_LEDGER = importlib.util.find_spec("ltx_pipelines.utils.model_ledger") is not None
 
@@ -18,35 +25,56 @@ class TextEncoders(Protocol):
     def text_encoder(self) -> Any: ...
 
 
-def text_encoders(root: Path, **keywords: Any) -> TextEncoders:
-    """On the CPU unless `device` says otherwise; the flags and `registry` are upstream's keywords.
+def text_encoders(root: Path, checkpoint: Path, **keywords: Any) -> TextEncoders:
+    """Of `root`, in bf16 on the CPU unless `keywords` say otherwise: they are upstream's own.
 
+    `checkpoint` is one of `write_checkpoint`, for a Gemma of that size.
     Raises: GemmaQuantizationError.
     """
-    import torch
-
     keywords = {"dtype": torch.bfloat16, "device": torch.device("cpu"), **keywords}
     if HAS_LEDGER:
         from ltx_pipelines.utils import ModelLedger
 
         ledger: TextEncoders = ModelLedger(
-            checkpoint_path="unread", gemma_root_path=str(root), **keywords
+            checkpoint_path=str(checkpoint), gemma_root_path=str(root), **keywords
         )
         return ledger
     from ltx_pipelines.utils.blocks import PromptEncoder
     from ltx_pipelines.utils.model_paths import ModelPaths
 
-    paths = ModelPaths.from_monolith("unread", gemma_root=str(root))
+    paths = ModelPaths.from_monolith(str(checkpoint), gemma_root=str(root))
     return _OfPromptEncoder(PromptEncoder(paths, **keywords))
 
 
-def encode(encoder: Any, prompt: str) -> tuple[tuple[Any, ...], Any]:
-    """The hidden states of a prompt, (1, 1024, hidden) each, and the mask of its tokens."""
-    if HAS_LEDGER:
-        states, mask = encoder.encode(prompt)
-        return states, mask
-    ((states, mask),) = encoder.encode([prompt])
-    return states, mask
+def write_checkpoint(path: Path, gemma_root: Path) -> Path:
+    """What a text encoder takes from a checkpoint lies at `path`; an empty one where it takes none.
+
+    Before 2026-03-04 upstream's encoder holds the projection of Gemma's states and the connectors;
+    these have no layers here, so the file is small.
+    """
+    configurator = getattr(gemma, "AVGemmaTextEncoderModelConfigurator", None)
+    if configurator is None:
+        save_file({}, path)
+        return path
+    from ltx_core.text_encoders.gemma.root_config import bound_to_root, stated_config
+
+    hidden: int = stated_config(str(gemma_root))["text_config"]["hidden_size"]
+    transformer = {
+        "connector_num_layers": 0,
+        "connector_num_attention_heads": 1,
+        "connector_attention_head_dim": hidden,
+    }
+    config = {"transformer": transformer}
+    with torch.device("meta"):
+        shell = bound_to_root(configurator, str(gemma_root)).from_config(config)
+    generator = torch.Generator().manual_seed(0)
+    state = shell.state_dict()
+    tensors = {
+        name: (torch.randn(state[key].shape, generator=generator) * 0.02).to(torch.bfloat16)
+        for key, name in file_names(gemma.AV_GEMMA_TEXT_ENCODER_KEY_OPS, state).items()
+    }
+    save_file(tensors, path, metadata={"config": json.dumps(config)})
+    return path
 
 
 class _OfPromptEncoder:
@@ -54,4 +82,4 @@ class _OfPromptEncoder:
         self.prompt_encoder = prompt_encoder
 
     def text_encoder(self) -> Any:
-        return self.prompt_encoder._build_text_encoder()
+        return self.prompt_encoder._build_text_encoder()  # what its calls use and free

@@ -69,19 +69,19 @@ def misfit_of_gemma(gemma: GemmaRoot, flag: GemmaFlag | None, origin: str) -> Pa
 
 
 def misfit_of_scales(
-    checkpoint: Checkpoint, quantization: str | None, group: str | None
+    checkpoint: Checkpoint, quantization: str | None, group: str | None, fp8_option: str
 ) -> PatcherError | None:
     """Why the scales of a prequantized checkpoint would be ignored; None where they are not.
 
-    `group` is the last one of the series that is in. Upstream itself renders noise then (LTX-2
-    issue 193).
+    `group` is the last one of the series that is in, `fp8_option` the pipeline's. Upstream itself
+    renders noise then (LTX-2 issue 193).
     """
     if checkpoint.precision != "fp8 with scales":
         return None
     if quantization is None:
         return UsageError(
-            "the checkpoint's fp8 weights have scales, which count only with --quantization",
-            remedy="add --quantization fp8-cast",
+            f"the checkpoint's fp8 weights have scales, which count only with {fp8_option}",
+            remedy=f"add {fp8_option}",
         )
     if group == "gemma-quant" and quantization == "fp8-cast":
         return ConflictError(

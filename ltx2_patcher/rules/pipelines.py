@@ -19,6 +19,11 @@ class Pipeline:
     divisor: int | None  # width and height must be divisible by it; None where it takes no size
     options: frozenset[str]  # every long option that it or the shared parsers define
 
+    @property
+    def fp8_option(self) -> str:
+        """How it is asked to keep the transformer in fp8: upstream's first way was a switch."""
+        return "--enable-fp8" if "--enable-fp8" in self.options else "--quantization fp8-cast"
+
 
 def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeline, ...]:
     """The scripts among `sources` (module name -> source), by name.

@@ -37,7 +37,7 @@ class Request:
     checkpoint: str | None
     gemma_root: str | None
     gemma_flag: GemmaFlag | None
-    quantization: str | None  # of the transformer
+    quantization: str | None  # of the transformer, as --quantization has it
     files: tuple[tuple[str, str], ...]  # (option, path) of everything else that must exist
     output: str | None
     asks_help: bool
@@ -60,6 +60,8 @@ def parse_request(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
     files = [(option, v[0]) for option, v in given if option in _FIRST_IS_FILE and v]
     files += [(option, path) for option, v in given if option in _ALL_ARE_FILES for path in v]
     last = {option: values[0] for option, values in given if values}
+    if any(option == "--enable-fp8" for option, _ in given):
+        last["--quantization"] = "fp8-cast"
     return Request(
         checkpoint=next((last[option] for option in _CHECKPOINT if option in last), None),
         gemma_root=last.get("--gemma-root"),

@@ -25,6 +25,7 @@ BASES = [
         ("1.2.0", ("LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B")),
     )
 ]
+CAST = "--quantization fp8-cast"
 GEMMA = GemmaRoot("12B", 3840, 48, None, "bf16", False, 5, 0, (), (), (), 1)
 
 
@@ -76,13 +77,13 @@ def test_a_plain_root_in_the_newer_layout_needs_a_flag() -> None:
 
 def test_scales_are_never_ignored_in_silence() -> None:
     scaled = replace(CHECKPOINT, precision="fp8 with scales")
-    assert misfit_of_scales(CHECKPOINT, None, "gemma-quant") is None
-    assert misfit_of_scales(scaled, "fp8-cast", "ampere") is None
-    assert misfit_of_scales(scaled, "fp8-scaled-mm", "gemma-quant") is None
-    missing = misfit_of_scales(scaled, None, "ampere")
+    assert misfit_of_scales(CHECKPOINT, None, "gemma-quant", CAST) is None
+    assert misfit_of_scales(scaled, "fp8-cast", "ampere", CAST) is None
+    assert misfit_of_scales(scaled, "fp8-scaled-mm", "gemma-quant", CAST) is None
+    missing = misfit_of_scales(scaled, None, "ampere", CAST)
     assert missing is not None
-    assert missing.remedy == "add --quantization fp8-cast"
-    early = misfit_of_scales(scaled, "fp8-cast", "gemma-quant")
+    assert missing.remedy == f"add {CAST}"
+    early = misfit_of_scales(scaled, "fp8-cast", "gemma-quant", CAST)
     assert early is not None
     assert "UPTO" in early.remedy
 

@@ -133,3 +133,14 @@ def test_any_arguments_are_answered_or_refused(arguments: list[str]) -> None:
         parse_request(TWO_STAGE, arguments)
     except UsageError as error:
         assert error.remedy
+
+
+def test_fp8_is_one_thing_in_either_of_upstreams_spellings() -> None:
+    with_switch = SHARED + b'    p.add_argument("--enable-fp8", action="store_true")\n'
+    switched = pick(parse_pipelines(SOURCES, with_switch), "two")
+    assert (switched.fp8_option, TWO_STAGE.fp8_option) == (
+        "--enable-fp8",
+        "--quantization fp8-cast",
+    )
+    assert parse_request(switched, ["--enable-fp8"]).quantization == "fp8-cast"
+    assert parse_request(switched, []).quantization is None
