@@ -22,7 +22,8 @@ HAS_LEDGER = importlib.util.find_spec("ltx_pipelines.utils.model_ledger") is not
 class TextEncoders(Protocol):
     """What builds a text encoder each time it is asked for one."""
 
-    def text_encoder(self) -> Any: ...
+    def text_encoder(self) -> Any:
+        """One more, its weights loaded."""
 
 
 def text_encoders(root: Path, checkpoint: Path, **keywords: Any) -> TextEncoders:
@@ -82,4 +83,5 @@ class _OfPromptEncoder:
         self.prompt_encoder = prompt_encoder
 
     def text_encoder(self) -> Any:
-        return self.prompt_encoder._build_text_encoder()  # what its calls use and free
+        # What each of its calls uses and frees.
+        return self.prompt_encoder._build_text_encoder()  # noqa: SLF001

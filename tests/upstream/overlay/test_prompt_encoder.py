@@ -229,7 +229,7 @@ def test_a_gemma_4_that_transformers_saved_quantized_loads(
     theirs = from_pretrained(source, settings_for(mode))
     theirs.save_pretrained(tmp_path)
     for file in source.iterdir():
-        if file.name not in {"config.json"} and not file.name.startswith("model"):
+        if file.name != "config.json" and not file.name.startswith("model"):
             (tmp_path / file.name).write_bytes(file.read_bytes())
     assert_equal(prompt_encoder(tmp_path)._build_text_encoder().model, theirs)
 
