@@ -118,8 +118,8 @@ def write_random_root(
     root: Path, size: GemmaSize, device: torch.device, *, shard_bytes: int = 4 * 1024**3
 ) -> Path:
     """A bf16 root of any size, made in the memory of one tensor, of `random_model`'s kind."""
-    from ltx_core.text_encoders.gemma.quantized.spelling import older_spelling
     from ltx_core.text_encoders.gemma.quantized.shard_writer import ShardWriter
+    from ltx_core.text_encoders.gemma.quantized.spelling import older_spelling
 
     with torch.device("meta"):
         shell = Gemma3ForConditionalGeneration(size.config())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,11 @@ def watch(way: str, root: Path, env: Mapping[str, str]) -> GemmaLoad:
 
 def stream(root: Path, **flags: bool) -> Any:
     """Through the patched upstream, on the CPU."""
-    from verify.gemma_encoder import text_encoders
+    from verify.gemma_encoder import text_encoders, write_checkpoint
 
-    return text_encoders(root, **flags).text_encoder().model
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = write_checkpoint(Path(folder) / "checkpoint.safetensors", root)
+        return text_encoders(root, checkpoint, **flags).text_encoder().model
 
 
 def load_then_quantize(root: Path, bits: str) -> Any:

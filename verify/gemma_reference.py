@@ -9,7 +9,12 @@ import torch
 from ltx_core.text_encoders.gemma.quantized import Mode
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
-_BESIDE_THE_LANGUAGE_MODEL = ["vision_tower", "multi_modal_projector", "embed_vision", "embed_audio"]
+_BESIDE_THE_LANGUAGE_MODEL = [
+    "vision_tower",
+    "multi_modal_projector",
+    "embed_vision",
+    "embed_audio",
+]
 # transformers 5 compares these with the start of a module's name, older releases with any part.
 LANGUAGE_MODEL_ONLY = [
     "lm_head",
@@ -70,9 +75,7 @@ def image_features(model: PreTrainedModel) -> torch.Tensor:
     return tensor
 
 
-def assert_equal(
-    ours: PreTrainedModel, theirs: PreTrainedModel
-) -> None:
+def assert_equal(ours: PreTrainedModel, theirs: PreTrainedModel) -> None:
     """Both give the same bits for a text, and a Gemma 3 for an image too."""
     pairs = list(zip(hidden_states(ours), hidden_states(theirs), strict=True))
     assert len(pairs) > 1

@@ -69,7 +69,10 @@ def gemma_shapes(family: Gemma, config: Mapping[str, Any]) -> dict[str, Shape]:
         model = AutoModelForImageTextToText.from_config(typed)
     ops = _gemma_ops(family)
     if ops is not None:
-        return _named_shapes(torch.nn.ModuleDict({"model": model}), ops)
+        shapes = _named_shapes(torch.nn.ModuleDict({"model": model}), ops)
+        # Key ops for Gemma 4 take whatever is below `model.`, a tied `lm_head` too: no file has it.
+        tied = {f"model.{key}" for key in model._tied_weights_keys}  # noqa: SLF001
+        return {name: shape for name, shape in shapes.items() if name not in tied}
     return _named_by_transformers(model)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from verify.gemma_encoder import TextEncoders, text_encoders
+from verify.gemma_encoder import TextEncoders, text_encoders, write_checkpoint
 from verify.gemma_files import GemmaSize, random_model, write_root
 
 CPU = torch.device("cpu")
@@ -24,7 +25,14 @@ def bf16_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_root(folder, random_model(SIZE, dtype=torch.bfloat16), shard_size="200KB")
 
 
-@pytest.fixture
-def make_encoders() -> MakeEncoders:
-    """What builds the text encoders of a root; it reads no checkpoint."""
-    return text_encoders
+@pytest.fixture(scope="session")
+def checkpoint(bf16_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the text encoder of a Gemma of that size takes from a checkpoint."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    return write_checkpoint(folder / "checkpoint.safetensors", bf16_root)
+
+
+@pytest.fixture(scope="session")
+def make_encoders(checkpoint: Path) -> MakeEncoders:
+    """What builds the text encoders of a root with a Gemma of that size."""
+    return partial(text_encoders, checkpoint=checkpoint)

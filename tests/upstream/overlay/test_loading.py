@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 
 from tests.upstream.conftest import BASE
 from tests.upstream.overlay.conftest import SIZE, MakeEncoders
-from verify.gemma_encoder import HAS_LEDGER, encode
+from verify.gemma_encoder import HAS_LEDGER
 from verify.gemma_files import random_model, rewrite_shards, write_root
 from verify.gemma_reference import (
     LANGUAGE_MODEL_ONLY,
@@ -184,8 +184,11 @@ def test_similarity_to_bf16_against_another_prompt(
 
     @torch.inference_mode()
     def last_states(flags: dict[str, bool], prompt: str) -> torch.Tensor:
-        states, mask = encode(make_encoders(bf16_root, **flags).text_encoder(), prompt)
-        real: torch.Tensor = states[-1][mask.bool()].float()
+        encoder = make_encoders(bf16_root, **flags).text_encoder()
+        pairs = encoder.tokenizer.tokenize_with_weights(prompt)["gemma"]
+        tokens, mask = (torch.tensor([column]) for column in zip(*pairs, strict=True))
+        outputs = encoder.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True)
+        real: torch.Tensor = outputs.hidden_states[-1][mask.bool()].float()
         return real
 
     def similarity(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -206,6 +209,7 @@ def test_similarity_to_bf16_against_another_prompt(
 def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
+    """On 2026-01-08 that is the checkpoint's alone: Gemma never goes through the registry."""
     registry = weights_registry()
     dense = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     theirs = from_pretrained(bf16_root, settings_for(mode))
@@ -215,7 +219,6 @@ def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
         assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
     again = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     assert all(torch.equal(*pair) for pair in zip(dense, again, strict=True))
-    # In January 2026 Gemma never goes through the registry: it holds the checkpoint's part alone.
     assert len(registry._state_dicts) == (1 if BASE == "2026-01-08" else 2)
 
 
@@ -251,7 +254,7 @@ def test_variants_of_a_ledger_keep_the_flags(
 ) -> None:
     ledger: Any = make_encoders(bf16_root, **FLAGS[mode])
     variants = [ledger.with_loras(())]
-    if BASE == "1.0.0":
+    if hasattr(ledger, "with_additional_loras"):
         variants.append(ledger.with_additional_loras(()))
     for variant in variants:
         assert (variant.gemma_4bit, variant.gemma_8bit) == (ledger.gemma_4bit, ledger.gemma_8bit)
@@ -421,15 +424,16 @@ def test_kernels_that_compute_nonsense_are_found_out(
         make_encoders(bf16_root, **FLAGS[mode])
 
 
-def test_without_a_flag_bitsandbytes_is_never_touched(bf16_root: Path) -> None:
+def test_without_a_flag_bitsandbytes_is_never_touched(bf16_root: Path, checkpoint: Path) -> None:
     script = """
 import sys, torch
 from pathlib import Path
 sys.modules["bitsandbytes"] = None
 from verify.gemma_encoder import text_encoders
-model = text_encoders(Path(sys.argv[1])).text_encoder().model
+model = text_encoders(*map(Path, sys.argv[1:])).text_encoder().model
 assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 assert type(model.model.language_model.layers[0].mlp.up_proj) is torch.nn.Linear
 assert not [name for name in sys.modules if name.endswith("gemma.quantized.layers")]
 """
-    subprocess.run([sys.executable, "-c", script, str(bf16_root)], env=dict(os.environ), check=True)
+    command = [sys.executable, "-c", script, str(bf16_root), str(checkpoint)]
+    subprocess.run(command, env=dict(os.environ), check=True)

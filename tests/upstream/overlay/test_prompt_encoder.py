@@ -22,7 +22,6 @@ from ltx_core.text_encoders.gemma.quantized import (
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from transformers import AutoModelForImageTextToText
 
-from verify.gemma_encoder import encode
 from verify.gemma_files import write_tokenizer
 from verify.gemma_reference import (
     TOKENS,
@@ -79,9 +78,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> Roots:
     return root_of
 
 
-def write_packed_as_on_the_hub(
-    file: Path, root: Path, projection: dict[str, torch.Tensor]
-) -> None:
+def write_packed_as_on_the_hub(file: Path, root: Path, projection: dict[str, torch.Tensor]) -> None:
     from ltx_core.text_encoders.gemma import gemma_assets
 
     tensors, metadata = gemma_assets.build_text_encoder_tensors_from_gemma_root(
@@ -232,7 +229,7 @@ def test_a_gemma_4_that_transformers_saved_quantized_loads(
     theirs = from_pretrained(source, settings_for(mode))
     theirs.save_pretrained(tmp_path)
     for file in source.iterdir():
-        if file.name not in {"config.json"} and not file.name.startswith("model"):
+        if file.name != "config.json" and not file.name.startswith("model"):
             (tmp_path / file.name).write_bytes(file.read_bytes())
     assert_equal(prompt_encoder(tmp_path)._build_text_encoder().model, theirs)
 
@@ -350,15 +347,18 @@ def alone(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("alone")
 @modes
 def test_a_replica_a_card_may_be_quantized(roots: Roots, mode: Mode) -> None:
+    import torch.distributed as dist
     from ltx_core.loader.registry import ModelRegistry
     from ltx_pipelines.multigpu.bp_gemma_builder import BatchParallelGemmaBuilder
 
     root, _ = roots("4")
     flags = {f"gemma_{mode.value}": True}
-    builder = BatchParallelGemmaBuilder(str(root), None, ModelRegistry(), src_rank=0, **flags)
+    builder = BatchParallelGemmaBuilder(
+        str(root), dist.group.WORLD, ModelRegistry(), src_rank=0, **flags
+    )
     with torch.inference_mode():
-        states, _ = encode(builder.build(device=CPU), PROMPT)
-        expected, _ = encode(prompt_encoder(root, mode)._build_text_encoder(), PROMPT)
+        ((states, _),) = builder.build(device=CPU).encode([PROMPT])
+        ((expected, _),) = prompt_encoder(root, mode)._build_text_encoder().encode([PROMPT])
     assert all(torch.equal(*pair) for pair in zip(states, expected, strict=True))
 
 
@@ -383,6 +383,7 @@ def test_a_builder_of_ones_own_takes_no_flag(roots: Roots) -> None:
 
 
 SCRIPTS_FOR_SEVERAL = ["distilled_mgpu", "ti2vid_two_stages_mgpu", "ti2vid_two_stages_hq_mgpu"]
+
 
 @pytest.mark.parametrize("script", SCRIPTS_FOR_SEVERAL)
 @pytest.mark.parametrize("quantized", ["--gemma-4bit", "root"])

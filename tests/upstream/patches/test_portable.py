@@ -14,7 +14,7 @@ from ltx_pipelines.utils.helpers import cleanup_memory
 from safetensors.torch import save_file
 
 from tests.upstream.conftest import BASE
-from verify.gemma_encoder import text_encoders
+from verify.gemma_encoder import text_encoders, write_checkpoint
 
 from .conftest import PIPELINES, root_stating
 
@@ -38,9 +38,10 @@ def test_an_unusable_config_is_named(tmp_path: Path, text: str, says: str) -> No
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without a GPU")
 def test_enhancing_works_without_a_gpu_and_leaves_the_generator(
-    tiny_gemma_root: Path,
+    tiny_gemma_root: Path, tmp_path: Path
 ) -> None:
-    encoder = text_encoders(tiny_gemma_root).text_encoder()
+    checkpoint = write_checkpoint(tmp_path / "checkpoint.safetensors", tiny_gemma_root)
+    encoder = text_encoders(tiny_gemma_root, checkpoint).text_encoder()
     torch.manual_seed(7)
     before = torch.get_rng_state()
     first = encoder.enhance_t2v("a red fox", max_new_tokens=8, seed=3)

@@ -13,6 +13,7 @@ from ltx_core.text_encoders.gemma.quantized.errors import (
 from ltx_core.text_encoders.gemma.quantized.mode import Mode, refuse_gemma_flags
 from ltx_core.text_encoders.gemma.quantized.quantization import (
     GemmaQuantization,
+    check_gemma_flags,
     gemma_quantization,
     require_unquantized,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "GemmaQuantizationError",
     "GemmaRootError",
     "Mode",
+    "check_gemma_flags",
     "gemma_quantization",
     "refuse_gemma_flags",
     "require_unquantized",

@@ -85,6 +85,17 @@ def gemma_quantization(
     )
 
 
+def check_gemma_flags(gemma_4bit: bool, gemma_8bit: bool, *gemma_roots: str | None) -> None:
+    """The flags do not contradict each other, and with one of them each root holds a model: what can be told first.
+
+    Raises: GemmaFlagsError, GemmaRootError.
+    """
+    if requested_mode(gemma_4bit, gemma_8bit) is not None:
+        for root in gemma_roots:
+            if root is not None:
+                require_model(Path(root))
+
+
 def require_unquantized(gemma_root: str, reason: str) -> None:
     """The root is not already quantized, where `reason` says why it must not be. Raises: GemmaRootError."""
     model = find_model(Path(gemma_root))
