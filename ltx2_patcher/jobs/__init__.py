@@ -6,6 +6,7 @@ A job imports only jobs listed before it.
 ORDER = (
     "obtain",
     "upstream",
+    "matrix",
     "status",
     "tree",
     "apply",
