@@ -18,6 +18,8 @@ from ltx2_patcher.values.model import Base, Edit, Patch, Series
 _WHOLE = ("main",)
 """Upstream's one branch, which the history holds."""
 
+Side = Literal["newer", "older"]
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -38,7 +40,7 @@ class Break:
 
     base: str
     patch: Patch
-    side: Literal["newer", "older"]
+    side: Side
     revision: Revision
     breaches: tuple[Breach, ...]
 
@@ -71,7 +73,9 @@ def matrix(
     if not wanted:
         oldest_first = dropwhile(lambda r: not there[r.commit], reversed(revisions))
         revisions = tuple(oldest_first)[::-1]
-    rows = _rows(history, revisions, series, there)
+    files = [there[revision.commit] for revision in revisions]
+    laid = lay_all(series, files, _contents(history, series, files))
+    rows = tuple(Row(revision, one) for revision, one in zip(revisions, laid, strict=True))
     return Matrix(bases, rows, _breaks(series, rows))
 
 
@@ -97,28 +101,34 @@ def _revisions(
     return tuple(sorted(found.values(), key=lambda r: order.get(r.commit, -1)))
 
 
-def _rows(
-    history: Objects,
-    revisions: Sequence[Revision],
-    every: Sequence[Series],
-    there: Mapping[str, Mapping[str, str]],
-) -> tuple[Row, ...]:
-    touched = {path for series in every for path in series.lock.before}
-    wanted = [b for found in there.values() for path, b in found.items() if path in touched]
-    pinned = [blob for series in every for blob in series.lock.before.values()]
-    texts = history.contents([*pinned, *wanted])
-    drift = _drift(every, tuple(there.values()), texts)
+def lay_all(
+    every: Sequence[Series], there: Sequence[Mapping[str, str]], texts: Mapping[str, bytes]
+) -> list[dict[str, Laid]]:
+    """Each series, by its base, on each revision; `there` holds the blob id at each path.
+
+    `texts` are the contents of all blobs of the bases and of the revisions that a patch goes into.
+    """
+    drift = _drift(every, there, texts)
     known: dict[tuple[str, tuple[str | None, ...]], Laid] = {}
     rows = []
-    for revision in revisions:
-        found, laid = there[revision.commit], {}
+    for found in there:
+        laid = {}
         for series in every:
             key = series.base, tuple(found.get(path) for path in series.lock.paths)
             if key not in known:
                 known[key] = _lay(series, found, texts, drift)
             laid[series.base] = known[key]
-        rows.append(Row(revision, laid))
-    return tuple(rows)
+        rows.append(laid)
+    return rows
+
+
+def _contents(
+    history: Objects, every: Sequence[Series], there: Sequence[Mapping[str, str]]
+) -> dict[str, bytes]:
+    touched = {path for series in every for path in series.lock.before}
+    pinned = [blob for series in every for blob in series.lock.before.values()]
+    wanted = [blob for found in there for path, blob in found.items() if path in touched]
+    return history.contents([*pinned, *wanted])
 
 
 _Drift = Mapping[tuple[str, str], tuple[Edit, ...]]  # from blob to blob
@@ -162,7 +172,11 @@ def _breaks(every: Sequence[Series], rows: Sequence[Row]) -> tuple[Break, ...]:
             continue  # without the base among them, none is the first
         at = commits.index(series.lock.commit)
         for patch in series.patches:
-            for side, walk in (("newer", rows[:at][::-1]), ("older", rows[at + 1 :])):
+            walks: tuple[tuple[Side, Sequence[Row]], ...] = (
+                ("newer", rows[:at][::-1]),
+                ("older", rows[at + 1 :]),
+            )
+            for side, walk in walks:
                 laid = [row.laid[series.base] for row in walk]
                 place = first_break(laid, patch.name)
                 if place is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, remote
@@ -37,3 +38,14 @@ def history(store: Store, *, refresh: bool = False) -> Objects:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Objects(place)
+
+
+def contents(store: Store, blobs: Sequence[str]) -> dict[str, bytes]:
+    """The content of each blob of upstream's history, asked for again where it lacks one.
+
+    Raises: OutsideError where upstream does not answer, ConflictError where it has no such blob.
+    """
+    past = history(store)
+    if past.lacking(blobs):
+        past = history(store, refresh=True)
+    return past.contents(blobs)

@@ -31,7 +31,7 @@ class Laid:
 
     @property
     def how(self) -> How:
-        """Strict where every patch is, else by three-way; MISFIT where the series does not serve."""
+        """STRICT where every patch is, else THREE_WAY; MISFIT where it does not serve."""
         if not self.serves:
             return How.MISFIT
         strict = all(fit.how is How.STRICT for fit in self.fits)
@@ -130,7 +130,7 @@ def in_words(patch: Patch, breach: Breach) -> str:
     """One sentence about a hunk that does not go in."""
     place = f"{patch.name} does not fit: {breach.path}, hunk {breach.hunk.header.strip()}"
     if breach.clash is None:
-        return f"{place}: there is no such file"
+        return f"{place}: there is no such plain file"
     ours, theirs = breach.clash.base, breach.clash.theirs
     if not theirs:
         return f'{place}: "{_shown(ours)}" is gone'
