@@ -70,7 +70,7 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
 def _place(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--base",
-        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that serves its commit)",
+        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that serves it)",
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
@@ -229,9 +229,8 @@ def _applied(done: Applied, *, next_step: str) -> Iterator[str]:
         return
     merged = f" on {done.revision[:12]}, which is no base," if done.revision else ""
     if done.action == "nothing to do":
-        yield (
-            f"nothing to do: {done.place} holds the series of {done.base}{merged} up to {done.group}"
-        )
+        held = f"the series of {done.base}{merged} up to {done.group}"
+        yield f"nothing to do: {done.place} holds {held}"
         return
     for patch in done.patches:
         yield (
@@ -270,7 +269,8 @@ def _standing(status: Status) -> Iterator[str]:
     judgement = status.judgement
     group = f", up to {judgement.group}" if judgement.group else ""
     yield f"{status.place}: {judgement.standing.value}{group}"
-    yield f"  base {status.base}, source {status.source}"
+    merged = f" merged into {status.revision[:12]}" if status.revision else ""
+    yield f"  base {status.base}{merged}, source {status.source}"
     for name in status.patches:
         yield f"  in      {name}"
     for name in judgement.differing:

@@ -7,6 +7,7 @@ ORDER = (
     "obtain",
     "upstream",
     "matrix",
+    "outdated",
     "locks",
     "status",
     "tree",

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from typing import Literal
 
+from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import Objects, Revision
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.rules.drift import Laid, first_break, lay, serving
+from ltx2_patcher.rules.drift import Laid, first_break, lay, nearest, reasons, serving
 from ltx2_patcher.rules.replay import Breach
-from ltx2_patcher.values.errors import UsageError
+from ltx2_patcher.rules.servedfile import ServedRevision, render_served
+from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.model import Base, Edit, Patch, Series
 
 _WHOLE = ("main",)
@@ -77,6 +79,38 @@ def matrix(
     laid = lay_all(series, files, _contents(history, series, files))
     rows = tuple(Row(revision, one) for revision, one in zip(revisions, laid, strict=True))
     return Matrix(bases, rows, _breaks(series, rows))
+
+
+def check(store: Store, made: Matrix) -> tuple[ServedRevision, ...]:
+    """The recorded revisions that are in the matrix; each is still served.
+
+    Raises: InvalidError for the newest that is not, with the hunk that broke.
+    """
+    rows = {row.revision.commit: row for row in made.rows}
+    recorded = tuple(one for one in store.served() if one.commit in rows)
+    lost = [one for one in recorded if rows[one.commit].server is None]
+    if lost:
+        laid = rows[lost[0].commit].laid
+        was = laid.get(lost[0].base) or nearest(laid.values())
+        more = f" (and {len(lost) - 1} more revisions are lost)" if len(lost) > 1 else ""
+        raise InvalidError(
+            f"{lost[0].commit[:12]} of {lost[0].date} was served by {lost[0].base} and no longer "
+            f"is: {reasons(was)[0]}{more}",
+            remedy=f"correct the series (`ltx2-patcher matrix {lost[0].commit[:12]}` shows it), or "
+            "give the revision up with `ltx2-patcher matrix --write`",
+        )
+    return recorded
+
+
+def write(store: Store, made: Matrix) -> tuple[ServedRevision, ...]:
+    """Record which revisions of the matrix are served now."""
+    served = tuple(
+        ServedRevision(row.revision.commit, row.revision.date, laid.base, laid.how.value)
+        for row in made.rows
+        if (laid := row.server)
+    )
+    disk.replace(store.served_file, render_served(served))
+    return served
 
 
 def _revisions(

@@ -9,7 +9,7 @@ from ltx2_patcher.boundaries import git, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs import upstream
 from ltx2_patcher.jobs.matrix import lay_all
-from ltx2_patcher.rules.drift import Laid, in_words, lock_on, nearest, serving
+from ltx2_patcher.rules.drift import Laid, lock_on, nearest, reasons, serving
 from ltx2_patcher.values.errors import ConflictError, PatcherError
 from ltx2_patcher.values.model import Lock, Series
 
@@ -83,13 +83,14 @@ def _unserved(repository: git.Git, start: str, pinned: Sequence[Lock], laid: Lai
     )
     if all(b.clash is None for fit in laid.misfits for b in fit.breaches) and laid.misfits:
         lacks = ", ".join(sorted({b.path for fit in laid.misfits for b in fit.breaches})[:3])
-        return ConflictError(f"{where} is not LTX-2 {laid.base}: it has no plain file {lacks}", remedy=remedy)
-    reasons = [in_words(fit.patch, breach) for fit in laid.misfits for breach in fit.breaches]
-    reasons = reasons or list(laid.faults)
-    more = [f"and {len(reasons) - _SHOWN} more"] if len(reasons) > _SHOWN else []
+        return ConflictError(
+            f"{where} is not LTX-2 {laid.base}: it has no plain file {lacks}", remedy=remedy
+        )
+    why = reasons(laid)
+    more = [f"and {len(why) - _SHOWN} more"] if len(why) > _SHOWN else []
     return ConflictError(
         f"{where} is not LTX-2 {laid.base} where the patches go, and no base serves it"
-        f"{'' if len(pinned) == 1 else f' ({laid.base} comes nearest)'}: "
-        + "; ".join([*reasons[:_SHOWN], *more]),
+        f"{'' if len(pinned) == 1 else f' ({laid.base} comes nearest)'}:\n  "
+        + "\n  ".join([*why[:_SHOWN], *more]),
         remedy=remedy,
     )

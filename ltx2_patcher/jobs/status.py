@@ -22,6 +22,7 @@ class Status:
     judgement: Judgement
     patches: tuple[str, ...]  # that are in
     cut_off: bool  # a run was cut off; the next apply or unapply finishes it
+    revision: str | None = None  # the commit that the series is on, where that is not its base
 
 
 def tree_status(store: Store, tree: Path, base: Base | None) -> Status:
@@ -38,6 +39,7 @@ def tree_status(store: Store, tree: Path, base: Base | None) -> Status:
         judgement=judgement,
         patches=names_upto(lock, judgement.group),
         cut_off=journal.pending(state),
+        revision=None if lock.commit == store.base(lock.base).commit else lock.commit,
     )
 
 

@@ -126,9 +126,17 @@ def first_break(laid: Sequence[Laid], patch: str) -> int | None:
     return None
 
 
+def reasons(laid: Laid) -> list[str]:
+    """Why a series does not serve, one sentence a hunk or fault; none where it does."""
+    broken = [in_words(fit.patch, breach) for fit in laid.misfits for breach in fit.breaches]
+    return [*broken, *(f"every patch fits, but {fault}" for fault in laid.faults)]
+
+
 def in_words(patch: Patch, breach: Breach) -> str:
     """One sentence about a hunk that does not go in."""
-    place = f"{patch.name} does not fit: {breach.path}, hunk {breach.hunk.header.strip()}"
+    place = (
+        f"{patch.name} does not fit: {breach.path}, hunk {breach.hunk.header.strip().rstrip(':')}"
+    )
     if breach.clash is None:
         return f"{place}: there is no such plain file"
     ours, theirs = breach.clash.base, breach.clash.theirs
