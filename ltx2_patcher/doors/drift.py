@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from ltx2_patcher.jobs.outdated import Drifted, News, Outdated
     from ltx2_patcher.rules.drift import Laid
     from ltx2_patcher.rules.replay import Breach
-    from ltx2_patcher.values.model import Patch
+    from ltx2_patcher.values.model import Edit
 
 NEWS = 10
 """Exit code of `outdated` where there is something to report: no class of error has it."""
 
 MARKS = {"strict": "=", "3-way": "~", "landed": "+", "does not fit": "x"}
+_LINES = 12
+"""Of one edit of upstream's that a report shows; its length is told."""
 _LEGEND = "= strict   ~ 3-way   + landed   x does not fit   ! fits, but the result is no good"
 
 
@@ -121,7 +123,7 @@ def _breaks(made: Matrix) -> Iterator[str]:
         for one in own:
             where = f"{one.revision.commit[:10]} of {one.revision.date}"
             yield f"  {one.patch.name} ({one.side}: {where}, {_counted(one.breaches)})"
-            yield f"    {_sentence(one.patch, one.breaches[0])}"
+            yield f"    {_sentences(one.breaches)[0]}"
         for row in made.rows:
             for fault in row.laid[base.name].faults:
                 yield f"  on {row.revision.commit[:10]} every patch fits, but {fault}"
@@ -131,10 +133,10 @@ def _counted(breaches: tuple[Breach, ...]) -> str:
     return f"{len(breaches)} hunk{'s' if len(breaches) > 1 else ''}"
 
 
-def _sentence(patch: Patch, breach: Breach) -> str:
+def _sentences(breaches: tuple[Breach, ...]) -> list[str]:
     from ltx2_patcher.rules.drift import in_words
 
-    return in_words(patch, breach).removeprefix(f"{patch.name} does not fit: ")
+    return in_words(breaches)
 
 
 def _summary(made: Matrix) -> Iterator[str]:
@@ -162,7 +164,7 @@ def _as_json(made: Matrix) -> dict[str, object]:
                 "side": one.side,
                 "commit": one.revision.commit,
                 "date": one.revision.date,
-                "hunks": _hunks(one.patch, one.breaches),
+                "hunks": _hunks(one.breaches),
             }
             for one in made.breaks
         ],
@@ -182,7 +184,7 @@ def _row_as_json(row: Row) -> dict[str, object]:
             for name, laid in row.laid.items()
         },
         "hunks": {
-            name: {fit.patch.name: _hunks(fit.patch, fit.breaches) for fit in laid.misfits}
+            name: {fit.patch.name: _hunks(fit.breaches) for fit in laid.misfits}
             for name, laid in row.laid.items()
         },
         "faults": {name: laid.faults for name, laid in row.laid.items()},
@@ -190,12 +192,12 @@ def _row_as_json(row: Row) -> dict[str, object]:
     }
 
 
-def _hunks(patch: Patch, breaches: tuple[Breach, ...]) -> list[dict[str, str]]:
+def _hunks(breaches: tuple[Breach, ...]) -> list[dict[str, str]]:
     return [
         {
             "path": breach.path,
             "hunk": breach.hunk.header.strip(),
-            "reason": _sentence(patch, breach),
+            "reason": _sentences((breach,))[0],
         }
         for breach in breaches
     ]
@@ -252,7 +254,7 @@ def _told_of(done: Outdated, news: News) -> Iterator[str]:
     yield f"{revision.commit[:10]} of {revision.date}, {revision.subject}: {by}"
     for fit in laid.fits:
         yield f"  {MARKS[fit.how.value]} {fit.patch.name}: {fit.how.value}"
-        yield from (f"      {_sentence(fit.patch, breach)}" for breach in fit.breaches)
+        yield from (f"      {said}" for said in _sentences(fit.breaches))
     yield from (f"  every patch fits, but {fault}" for fault in laid.faults)
     for file in news.files:
         state = "gone" if file.gone else f"+{file.added} -{file.removed}"
@@ -263,6 +265,15 @@ def _told_of(done: Outdated, news: News) -> Iterator[str]:
 def _near(file: Drifted) -> Iterator[str]:
     """Upstream's edits at our hunks, as the hunks of a diff without context."""
     for edit in file.near:
-        yield f"@@ -{edit.start + 1},{len(edit.old)} +{len(edit.new)} lines @@"
-        for mark, lines in (("-", edit.old), ("+", edit.new)):
-            yield from (f"{mark}{line.decode('utf-8', 'replace').rstrip()}" for line in lines)
+        yield f"@@ line {edit.start + 1}: {len(edit.old)} taken, {len(edit.new)} put @@"
+        lines = _marked(edit)
+        yield from lines[:_LINES]
+        if len(lines) > _LINES:
+            yield f"... {len(lines) - _LINES} lines more"
+
+
+def _marked(edit: Edit) -> list[str]:
+    sides = (("-", edit.old), ("+", edit.new))
+    return [
+        f"{mark}{line.decode('utf-8', 'replace').rstrip()}" for mark, ls in sides for line in ls
+    ]

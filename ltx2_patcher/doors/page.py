@@ -165,12 +165,12 @@ def _cell(row: Row, laid: Laid, patch: str, home: str, first: str) -> str:
 
 
 def _hunks(fit: Fit) -> str:
-    shown = "".join(_hunk(fit, breach) for breach in fit.breaches[:_SHOWN])
+    shown = "".join(_hunk(breach) for breach in fit.breaches[:_SHOWN])
     more = len(fit.breaches) - _SHOWN
     return f"{shown}<p>and {more} more hunks</p>" if more > 0 else shown
 
 
-def _hunk(fit: Fit, breach: Breach) -> str:
-    said = in_words(fit.patch, breach).removeprefix(f"{fit.patch.name} does not fit: ")
+def _hunk(breach: Breach) -> str:
+    (said,) = in_words((breach,))
     lines = "\n".join(f"{mark} {line}" for mark, line in diff_lines(breach))
     return f"<p>{escape(said)}</p><pre>{escape(lines)}</pre>"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.merge import Clash
 from ltx2_patcher.rules.plan import Stage, check_symbols
 from ltx2_patcher.rules.replay import Breach, Fit, How, replay
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.model import GROUPS, Edit, Hunk, Lock, Patch, Series
+from ltx2_patcher.values.model import GROUPS, Edit, Hunk, Lock, Series
 
 _NEAR = 3
 """Lines around a hunk of ours that count as its neighbourhood: git's own context."""
@@ -128,27 +131,35 @@ def first_break(laid: Sequence[Laid], patch: str) -> int | None:
 
 def reasons(laid: Laid) -> list[str]:
     """Why a series does not serve, one sentence a hunk or fault; none where it does."""
-    broken = [in_words(fit.patch, breach) for fit in laid.misfits for breach in fit.breaches]
+    broken = [
+        f"{fit.patch.name} does not fit: {said}"
+        for fit in laid.misfits
+        for said in in_words(fit.breaches)
+    ]
     return [*broken, *(f"every patch fits, but {fault}" for fault in laid.faults)]
 
 
-def in_words(patch: Patch, breach: Breach) -> str:
-    """One sentence about a hunk that does not go in."""
-    place = (
-        f"{patch.name} does not fit: {breach.path}, hunk {breach.hunk.header.strip().rstrip(':')}"
-    )
-    if breach.clash is None:
-        return f"{place}: there is no such plain file"
-    ours, theirs = breach.clash.base, breach.clash.theirs
+def in_words(breaches: Sequence[Breach]) -> list[str]:
+    """What stands in the way, one sentence a hunk, or a file where that is not there."""
+    absent = Counter(breach.path for breach in breaches if breach.clash is None)
+    gone = [
+        f"{path}: there is no such plain file ({hunks} of our hunks)"
+        for path, hunks in absent.items()
+    ]
+    return gone + [_clash_in_words(b, b.clash) for b in breaches if b.clash is not None]
+
+
+def _clash_in_words(breach: Breach, clash: Clash) -> str:
+    place = f"{breach.path}, hunk {breach.hunk.header.strip().rstrip(':')}"
+    ours, theirs = clash.base, clash.theirs
     if not theirs:
         return f'{place}: "{_shown(ours)}" is gone'
     if not ours:
         return f'{place}: "{_shown(theirs)}" stands where ours goes'
-    wanted, stands = next(
-        (pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]),
-        (ours[-1], theirs[-1]),
-    )
-    return f'{place}: "{_shown((wanted,))}" should stand there and is "{_shown((stands,))}"'
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False))
+    at = min(len(list(same)), len(ours) - 1, len(theirs) - 1)
+    wanted, stands = _shown(ours[at:]), _shown(theirs[at:])
+    return f'{place}: "{wanted}" should stand there and is "{stands}"'
 
 
 def _shown(lines: Sequence[bytes]) -> str:
