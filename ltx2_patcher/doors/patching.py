@@ -93,13 +93,17 @@ def _apply(args: Namespace) -> int:
     from ltx2_patcher.jobs.apply import apply_tree
 
     data = store()
-    base = data.base(args.base or DEFAULT_BASE)
-    asked = base if args.base or not args.tree else None
     if args.source and (args.tree or args.site_packages):
         raise UsageError(
             "--source goes with a fresh checkout", remedy="leave it out, or leave --tree out"
         )
     choice = {"upto": args.upto, "dry_run": args.dry_run}
+    if args.tree:
+        asked = data.base(args.base) if args.base else None  # none: the one that serves the tree
+        done = apply_tree(data, asked, args.tree, onto_branch=args.onto_branch, **choice)
+        show(args, done, _applied(done, next_step=_run_in(args.tree)))
+        return 0
+    base = data.base(args.base or DEFAULT_BASE)
     if args.site_packages:
         if args.onto_branch:
             raise UsageError("--onto-branch goes with a tree", remedy="leave it out")
@@ -110,22 +114,19 @@ def _apply(args: Namespace) -> int:
             args, done, _applied(done, next_step=f"{args.site_packages} -m ltx_pipelines.distilled")
         )
         return 0
-    tree = args.tree
-    if tree is None:
-        from ltx2_patcher.doors.progress import progress_bars
-        from ltx2_patcher.jobs.obtain import obtain
-        from ltx2_patcher.rules.plan import group_named
+    from ltx2_patcher.doors.progress import progress_bars
+    from ltx2_patcher.jobs.obtain import obtain
+    from ltx2_patcher.rules.plan import group_named
 
-        group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
-        with progress_bars(quiet=args.json) as progress:
-            obtained = obtain(data, base, args.source or "auto", progress)
-        tree = obtained.tree
-        if not args.json and obtained.fallback:
-            print(f"taking the published wheels: {obtained.fallback}")
-        if not args.json and obtained.fresh:
-            print(f"LTX-2 {base.name} from {obtained.source}: {tree}")
-    done = apply_tree(data, asked, tree, onto_branch=args.onto_branch, **choice)
-    show(args, done, _applied(done, next_step=_NEXT if args.tree is None else _run_in(tree)))
+    group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
+    with progress_bars(quiet=args.json) as progress:
+        obtained = obtain(data, base, args.source or "auto", progress)
+    if not args.json and obtained.fallback:
+        print(f"taking the published wheels: {obtained.fallback}")
+    if not args.json and obtained.fresh:
+        print(f"LTX-2 {base.name} from {obtained.source}: {obtained.tree}")
+    done = apply_tree(data, base, obtained.tree, onto_branch=args.onto_branch, **choice)
+    show(args, done, _applied(done, next_step=_NEXT))
     return 0
 
 

@@ -337,8 +337,10 @@ def _named(branch: str | None) -> str:
 
 def _has_overlay(lock: Lock, tree: Path) -> bool:
     """Whether a file of the overlay lies in the tree, whatever the others hold."""
-    added = [path for path in lock.paths if path not in lock.before]
-    return any(disk.blob_ids(tree, added).values())
+    first = lock.after[lock.groups[0]]
+    added = {path: blob for path, blob in first.items() if path not in lock.before}
+    found = disk.blob_ids(tree, added)
+    return any(found[path] == blob for path, blob in added.items())
 
 
 def _at_base(pinned: Sequence[Lock], entries: Mapping[str, objects.Entry]) -> Lock | None:
