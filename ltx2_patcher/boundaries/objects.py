@@ -128,12 +128,12 @@ class Objects:
                 found[commit][path] = blob
         return found
 
-    def lacking(self, blobs: Iterable[str]) -> list[str]:
-        """Which of these blobs are not here, as in a shallow or partial clone."""
-        wanted = list(dict.fromkeys(blobs))
-        asked = "".join(f"{blob}\n" for blob in wanted).encode()
+    def lacking(self, ids: Iterable[str]) -> list[str]:
+        """Which of these objects are not here, as in a shallow or partial clone, or an old one."""
+        wanted = list(dict.fromkeys(ids))
+        asked = "".join(f"{one}\n" for one in wanted).encode()
         rows = self._run("cat-file", "--batch-check=%(objecttype)", stdin=asked).out.splitlines()
-        return [b for b, row in zip(wanted, rows, strict=True) if row != b"blob"]
+        return [one for one, row in zip(wanted, rows, strict=True) if row.endswith(b" missing")]
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
         """The content of each blob. Raises: ConflictError where one is missing."""

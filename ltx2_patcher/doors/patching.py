@@ -267,6 +267,8 @@ def _removed(done: Applied) -> Iterator[str]:
 
 
 def _standing(status: Status) -> Iterator[str]:
+    from ltx2_patcher.values.model import Standing
+
     judgement = status.judgement
     group = f", up to {judgement.group}" if judgement.group else ""
     yield f"{status.place}: {judgement.standing.value}{group}"
@@ -276,5 +278,7 @@ def _standing(status: Status) -> Iterator[str]:
         yield f"  in      {name}"
     for name in judgement.differing:
         yield f"  differs {name}"
+    if judgement.standing is Standing.EDITED:
+        yield "  edited, or at a revision that is no base: `apply --dry-run` tells what serves it"
     if status.cut_off:
         yield "  a run was cut off here: run apply or unapply again to finish it"

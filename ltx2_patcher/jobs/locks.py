@@ -34,7 +34,8 @@ def locks(store: Store, bases: Iterable[Base], state: Path) -> tuple[Lock, ...]:
 
 def closest(candidates: Sequence[Lock], tree: Path) -> tuple[Lock, Judgement]:
     """The lock that the files of `tree` come nearest to."""
-    judged = [(lock, judge(lock, disk.blob_ids(tree, lock.paths))) for lock in candidates]
+    found = disk.blob_ids(tree, {path: None for lock in candidates for path in lock.paths})
+    judged = [(lock, judge(lock, found)) for lock in candidates]
     return min(judged, key=lambda pair: (_RANK[pair[1].standing], len(pair[1].differing)))
 
 

@@ -81,13 +81,23 @@ def matrix(
     return Matrix(bases, rows, _breaks(series, rows))
 
 
-def check(store: Store, made: Matrix) -> tuple[ServedRevision, ...]:
+def check(store: Store, made: Matrix, *, whole: bool) -> tuple[ServedRevision, ...]:
     """The recorded revisions that are in the matrix; each is still served.
 
-    Raises: InvalidError for the newest that is not, with the hunk that broke.
+    With `whole` the matrix is of all of upstream, so none may be missing from it.
+
+    Raises: InvalidError for the newest that is not served, with the hunk that broke, or missing.
     """
     rows = {row.revision.commit: row for row in made.rows}
     recorded = tuple(one for one in store.served() if one.commit in rows)
+    absent = [one for one in store.served() if one.commit not in rows]
+    if whole and absent:
+        raise InvalidError(
+            f"{absent[0].commit[:12]} of {absent[0].date} is recorded as served and is no revision "
+            "of upstream's main branch here",
+            remedy="bring the history up to date with `ltx2-patcher outdated`, or give the "
+            "revision up with `ltx2-patcher matrix --write`",
+        )
     lost = [one for one in recorded if rows[one.commit].server is None]
     if lost:
         laid = rows[lost[0].commit].laid

@@ -79,7 +79,8 @@ def _unserved(repository: git.Git, start: str, pinned: Sequence[Lock], laid: Lai
     lock = next(one for one in pinned if one.base == laid.base)
     remedy = (
         f"check out a revision that is served, such as upstream's {lock.commit[:12]} "
-        "(`ltx2-patcher matrix` lists them), or leave --tree (TREE) out to patch a fresh checkout"
+        "(`ltx2-patcher matrix` tells which base serves which), or leave --tree (TREE) out to "
+        "patch a fresh checkout"
     )
     if all(b.clash is None for fit in laid.misfits for b in fit.breaches) and laid.misfits:
         lacks = ", ".join(sorted({b.path for fit in laid.misfits for b in fit.breaches})[:3])
@@ -89,8 +90,9 @@ def _unserved(repository: git.Git, start: str, pinned: Sequence[Lock], laid: Lai
     why = reasons(laid)
     more = [f"and {len(why) - _SHOWN} more"] if len(why) > _SHOWN else []
     return ConflictError(
-        f"{where} is not LTX-2 {laid.base} where the patches go, and no base serves it"
-        f"{'' if len(pinned) == 1 else f' ({laid.base} comes nearest)'}:\n  "
+        f"{where} is not LTX-2 {laid.base} where the patches go, and "
+        + ("its series does not serve it" if len(pinned) == 1 else "no series serves it")
+        + ":\n  "
         + "\n  ".join([*why[:_SHOWN], *more]),
         remedy=remedy,
     )

@@ -17,12 +17,14 @@ _REPOSITORY = "upstream.git"
 def history(store: Store, *, refresh: bool = False) -> Objects:
     """Upstream's main branch with all its revisions; `refresh` asks upstream for newer ones.
 
+    One that lacks a base's commit is older than the series here, and is refreshed anyhow.
+
     Raises: OutsideError where upstream does not answer.
     """
-    place = store.vendor / _REPOSITORY
-    if place.exists() and not refresh:
+    place, bases = store.vendor / _REPOSITORY, store.bases()
+    if place.exists() and not refresh and not Objects(place).lacking(b.commit for b in bases):
         return Objects(place)
-    url = store.bases()[0].url
+    url = bases[0].url
     with disk.locked(store.vendor / ".lock"):
         if place.exists():
             remote.fetch_history(place, url)

@@ -43,7 +43,7 @@ def test_each_base_serves_its_own_commit_strictly(made: Matrix) -> None:
 
 @pytest.mark.history
 def test_what_is_recorded_as_served_is(store: Store, made: Matrix) -> None:
-    recorded = check(store, made)
+    recorded = check(store, made, whole=True)
     assert {base.commit for base in made.bases} <= {one.commit for one in recorded}
     assert recorded == store.served()
 
@@ -137,11 +137,11 @@ def test_what_the_real_history_lacks(small: SmallUpstream) -> None:
 def test_a_lost_revision_fails_the_check_and_a_new_one_does_not(small: SmallUpstream) -> None:
     past = small_history(small.store)
     with pytest.raises(InvalidError, match="served.json"):
-        check(small.store, matrix(small.store, past))
+        check(small.store, matrix(small.store, past), whole=True)
     assert len(write(small.store, matrix(small.store, past))) == 3
     small.publish({MODULE: "nothing left\n"})
     past = small_history(small.store, refresh=True)
-    assert len(check(small.store, matrix(small.store, past))) == 3
+    assert len(check(small.store, matrix(small.store, past), whole=True)) == 3
     commit = small.commits["moved"]
     recorded = small.store.served()
     small.store.served_file.write_bytes(
@@ -150,7 +150,26 @@ def test_a_lost_revision_fails_the_check_and_a_new_one_does_not(small: SmallUpst
     with pytest.raises(
         InvalidError, match=rf"{commit[:12]} .* load_quantized\.patch .*encoder\.py"
     ):
-        check(small.store, matrix(small.store, past))
+        check(small.store, matrix(small.store, past), whole=True)
+
+
+def test_a_recorded_revision_that_is_not_there_is_told(small: SmallUpstream) -> None:
+    past = small_history(small.store)
+    made = matrix(small.store, past)
+    write(small.store, made)
+    some = replace(made, rows=made.rows[:-1])
+    assert len(check(small.store, some, whole=False)) == 2
+    with pytest.raises(InvalidError, match=rf"{small.commits['base'][:12]} .* no revision of"):
+        check(small.store, some, whole=True)
+
+
+def test_a_history_older_than_a_base_is_brought_up_to_date(small: SmallUpstream) -> None:
+    commit = small.publish({})
+    pins = small.store.vendor / "upstream.toml"
+    pins.write_text(
+        f'{pins.read_text()}\n[bases.later]\ncommit = "{commit}"\ndate = "2026-01-02"\n'
+    )
+    assert small_history(small.store).resolve(commit) == commit
 
 
 def test_a_patch_that_was_made_worse_is_named_with_its_hunk(small: SmallUpstream) -> None:
@@ -162,4 +181,4 @@ def test_a_patch_that_was_made_worse_is_named_with_its_hunk(small: SmallUpstream
         replace(row, laid=broken) if row.revision.subject == "merges" else row for row in made.rows
     ]
     with pytest.raises(InvalidError, match=r"load_quantized\.patch .*hunk @@ -1,5 \+1,5 @@"):
-        check(small.store, replace(made, rows=tuple(rows)))
+        check(small.store, replace(made, rows=tuple(rows)), whole=True)

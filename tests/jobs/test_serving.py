@@ -164,6 +164,17 @@ def test_the_bases_contents_come_from_upstreams_history_where_a_clone_lacks_them
     assert world(tree) == before
 
 
+def test_a_clone_without_old_contents_is_served_too(small: SmallUpstream, tmp_path: Path) -> None:
+    git(small.place, "config", "uploadpack.allowFilter", "true")
+    url = f"file://{small.place}"
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", url, "partial")
+    tree = tmp_path / "partial"
+    git(tree, "checkout", "-q", "--detach", small.commits["landed"])
+    git(tree, "remote", "remove", "origin")  # nothing more can come from there
+    assert apply_tree(small.store, None, tree).revision == small.commits["landed"]
+    assert (tree / MODULE).read_text() == ENCODED
+
+
 def copy_of_the_tool(small: SmallUpstream) -> Path:
     """The small series with the command line beside it."""
     root = small.store.patches.parent
