@@ -219,6 +219,7 @@ def _outdated(args: Namespace) -> int:
                         "added": file.added,
                         "removed": file.removed,
                         "gone": file.gone,
+                        "moved": file.moved,
                         "near": list(_near(file)),
                     }
                     for file in news.files
@@ -258,7 +259,8 @@ def _told_of(done: Outdated, news: News) -> Iterator[str]:
     yield from (f"  every patch fits, but {fault}" for fault in laid.faults)
     for file in news.files:
         state = "gone" if file.gone else f"+{file.added} -{file.removed}"
-        yield f"  {state:>12}  {file.path}"
+        moved = f", now {file.moved}" if file.moved else ""
+        yield f"  {state:>12}  {file.path}{moved}"
         yield from (f"                {line}" for line in _near(file))
 
 

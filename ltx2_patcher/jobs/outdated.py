@@ -30,6 +30,7 @@ class Drifted:
     added: int  # lines
     removed: int
     gone: bool
+    moved: str | None  # where upstream keeps it now, as git's similarity finds it
     near: tuple[Edit, ...]  # those of upstream's edits that lie at a hunk of ours
 
 
@@ -65,7 +66,7 @@ def outdated(store: Store) -> Outdated:
         base, newer = _newer(store.bases(), revisions)
         fresh = [revision.commit for revision in newer if revision.commit not in known]
         rows = matrix(store, past, fresh).rows if fresh else ()
-        files = _drifted(store.series(base.name), past, fresh) if fresh else {}
+        files = _drifted(store.series(base.name), past, fresh)
         if fresh:
             kept = json.dumps({"reported": [*fresh, *known]}, indent=1)
             disk.replace(store.vendor / _STATE, kept.encode() + b"\n", durable=True)
@@ -113,6 +114,11 @@ def _drifted(
     theirs = [(base[path], texts.get(there[c].get(path, ""), b"")) for c, path in changed]
     edits = line_diffs([*ours, *theirs])
     own = dict(zip(before, edits, strict=False))
+    moved = {
+        commit: past.renames(series.lock.commit, commit)
+        for commit in commits
+        if not before.keys() <= there[commit].keys()
+    }
     found: dict[str, list[Drifted]] = {commit: [] for commit in commits}
     for (commit, path), drift in zip(changed, edits[len(ours) :], strict=True):
         gone = path not in there[commit]
@@ -122,6 +128,7 @@ def _drifted(
                 sum(len(edit.new) for edit in drift),
                 sum(len(edit.old) for edit in drift),
                 gone,
+                moved[commit].get(path) if gone else None,
                 () if gone else near(own[path], drift),
             )
         )

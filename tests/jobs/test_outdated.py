@@ -8,7 +8,7 @@ from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.outdated import outdated
 from ltx2_patcher.values.errors import InvalidError
-from tests.small_upstream import ENCODER, MODULE, SmallUpstream
+from tests.small_upstream import ENCODER, MODULE, SOURCE, SmallUpstream
 
 
 def test_each_revision_is_reported_once(small: SmallUpstream) -> None:
@@ -32,9 +32,11 @@ def test_each_revision_is_reported_once(small: SmallUpstream) -> None:
     assert outdated(small.store).fresh == ()
 
 
-def test_a_file_that_went_away_is_told(small: SmallUpstream) -> None:
-    moved = outdated(small.store).fresh[0]
-    assert [(file.path, file.gone) for file in moved.files if file.gone] == [(MODULE, True)]
+def test_a_file_that_moved_is_told_with_its_new_place(small: SmallUpstream) -> None:
+    small.publish({f"{SOURCE}/encoders.py": None})
+    gone, moved = outdated(small.store).fresh[:2]
+    told = [[(file.path, file.moved) for file in one.files if file.gone] for one in (gone, moved)]
+    assert told == [[(MODULE, None)], [(MODULE, f"{SOURCE}/encoders.py")]]
 
 
 def test_a_torn_record_is_named(small: SmallUpstream) -> None:
