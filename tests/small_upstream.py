@@ -104,7 +104,7 @@ def make_upstream(root: Path) -> SmallUpstream:
     repository = root / "repository"
     (repository / "vendor").mkdir(parents=True)
     (repository / "vendor/upstream.toml").write_text(
-        f'url = "{place}"\n\n[bases.small]\ncommit = "{commits["base"]}"\ndate = "2026-01-01"\n'
+        f'url = "{place}"\n{pin("small", commits["base"])}'
     )
     store = Store(repository)
     (repository / "patches/small").mkdir(parents=True)
@@ -125,6 +125,11 @@ def make_upstream(root: Path) -> SmallUpstream:
     export(store, base, tree)
     history(store)
     return SmallUpstream(store, base, place, commits)
+
+
+def pin(name: str, commit: str) -> str:
+    """A base, as vendor/upstream.toml has it."""
+    return f'\n[bases.{name}]\ncommit = "{commit}"\ndate = "2026-01-01"\nloads = ["LTX-2 19B"]\n'
 
 
 def commit(place: Path, files: Mapping[str, str | None], message: str) -> str:

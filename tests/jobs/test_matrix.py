@@ -16,7 +16,7 @@ from ltx2_patcher.jobs.upstream import history as small_history
 from ltx2_patcher.rules.drift import lock_on
 from ltx2_patcher.rules.replay import How
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from tests.small_upstream import MODULE, REVISIONS, SmallUpstream
+from tests.small_upstream import MODULE, REVISIONS, SmallUpstream, pin
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +165,8 @@ def test_a_recorded_revision_that_is_not_there_is_told(small: SmallUpstream) -> 
 
 def test_a_history_older_than_a_base_is_brought_up_to_date(small: SmallUpstream) -> None:
     commit = small.publish({})
-    pins = small.store.vendor / "upstream.toml"
-    pins.write_text(
-        f'{pins.read_text()}\n[bases.later]\ncommit = "{commit}"\ndate = "2026-01-02"\n'
-    )
+    with (small.store.vendor / "upstream.toml").open("a") as pins:
+        pins.write(pin("later", commit))
     assert small_history(small.store).resolve(commit) == commit
 
 
