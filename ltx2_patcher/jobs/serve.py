@@ -42,6 +42,13 @@ def serve(store: Store, repository: git.Git, start: str, pinned: Sequence[Lock])
         for path, entry in entries.items()
         if entry.mode == objects.PLAIN or any(path in series.overlay for series in every)
     }
+    touched = sorted({path for lock in pinned for path in lock.before})
+    if not any(path in found for path in touched):
+        raise ConflictError(
+            f"{repository.tree} is no LTX-2 at {start[:12]}: it has no plain file {touched[0]}, nor "
+            "any other that a patch goes into",
+            remedy="name a clone of upstream with --tree",
+        )
     texts = _contents(store, repository, pinned, found)
     (laid,) = lay_all(every, [found], texts)
     best = serving(laid.values())
@@ -82,11 +89,6 @@ def _unserved(repository: git.Git, start: str, pinned: Sequence[Lock], laid: Lai
         "(`ltx2-patcher matrix` tells which base serves which), or leave --tree (TREE) out to "
         "patch a fresh checkout"
     )
-    if all(b.clash is None for fit in laid.misfits for b in fit.breaches) and laid.misfits:
-        lacks = ", ".join(sorted({b.path for fit in laid.misfits for b in fit.breaches})[:3])
-        return ConflictError(
-            f"{where} is not LTX-2 {laid.base}: it has no plain file {lacks}", remedy=remedy
-        )
     why = reasons(laid)
     more = [f"and {len(why) - _SHOWN} more"] if len(why) > _SHOWN else []
     return ConflictError(

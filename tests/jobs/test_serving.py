@@ -89,7 +89,7 @@ def test_a_landed_patch_leaves_no_commit(small: SmallUpstream, tmp_path: Path) -
         ("does not parse", "does not parse"),
         ("taken", "a file of its own"),
         ("breaks", r"load_quantized\.patch does not fit: .*hunk @@.*strict=True"),
-        ("moved", "no plain file .*encoder.py"),
+        ("moved", r"encoder\.py: there is no such plain file"),
     ],
 )
 @pytest.mark.parametrize("asked", [False, True])
@@ -162,6 +162,16 @@ def test_the_bases_contents_come_from_upstreams_history_where_a_clone_lacks_them
         apply_tree(small.store, None, tree)
     assert "--unshallow" in caught.value.remedy
     assert world(tree) == before
+
+
+def test_what_is_no_upstream_at_all_is_told_without_asking_anyone(
+    small: SmallUpstream, tmp_path: Path
+) -> None:
+    tree = small.clone(tmp_path / "clone", "readme only")
+    shutil.rmtree(small.store.vendor / "upstream.git")
+    with pytest.raises(ConflictError, match="is no LTX-2"):
+        apply_tree(small.store, None, tree)
+    assert not (small.store.vendor / "upstream.git").exists()
 
 
 def test_a_clone_without_old_contents_is_served_too(small: SmallUpstream, tmp_path: Path) -> None:
