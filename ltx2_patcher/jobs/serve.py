@@ -45,8 +45,8 @@ def serve(store: Store, repository: git.Git, start: str, pinned: Sequence[Lock])
     touched = sorted({path for lock in pinned for path in lock.before})
     if not any(path in found for path in touched):
         raise ConflictError(
-            f"{repository.tree} is no LTX-2 at {start[:12]}: it has no plain file {touched[0]}, nor "
-            "any other that a patch goes into",
+            f"{repository.tree} is no LTX-2 at {start[:12]}: it has neither {touched[0]} nor any "
+            "other plain file that a patch goes into",
             remedy="name a clone of upstream with --tree",
         )
     texts = _contents(store, repository, pinned, found)
