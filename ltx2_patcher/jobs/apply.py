@@ -217,8 +217,10 @@ def _apply(
         ground = footing(repository, head)
         start, ours = ground.start, ground.ours
         lock = _at_base(pinned, repository.entries(start, every)) if ours else None
-    plan = _served(store, repository, start, pinned, upto) if lock is None else None
-    lock = lock or (plan.lock if plan else pinned[0])
+    plan = None
+    if lock is None:
+        plan = _served(store, repository, start, pinned, upto)
+        lock = plan.lock
     paths = touched(repository, start, head.commit, lock) if ours else lock.paths
     current = repository.entries(head.commit, paths)
     refuse_edits(repository, paths, current)
