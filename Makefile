@@ -18,7 +18,9 @@ TEST_PACKAGES := pytest==9.2.0 hypothesis==6.170.15 gitpython==3.2.1 unidiff==1.
 .PHONY: patch install verify test test-all check bench clean
 
 patch: $(VENV)/.tool
-	@$(PATCHER) apply --base $(BASE) $(if $(TREE),--tree "$(TREE)",--source $(SOURCE)) \
+	@# A clone of your own gets the series that serves its commit, unless BASE was asked for.
+	@$(PATCHER) apply $(if $(and $(TREE),$(filter file,$(origin BASE))),,--base $(BASE)) \
+	  $(if $(TREE),--tree "$(TREE)",--source $(SOURCE)) \
 	  $(if $(UPTO),--upto $(UPTO))
 	@# VERIFY is emptied: verify depends on patch.
 	@$(if $(VERIFY),$(MAKE) --no-print-directory verify VERIFY=,:)

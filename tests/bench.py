@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -19,8 +20,10 @@ from rich.table import Table
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
 from ltx2_patcher.jobs.export import write_mailbox
+from ltx2_patcher.jobs.matrix import matrix
 from ltx2_patcher.jobs.obtain import checkout_path
 from ltx2_patcher.jobs.status import tree_status
+from ltx2_patcher.jobs.upstream import history
 from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +51,7 @@ def main() -> int:
     parser.add_argument("--base", default="1.0.0")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [*_applying(Path(folder), args.base), _starting()]
+        rows = [*_applying(Path(folder), args.base), _starting(), _matrix(Path(folder))]
         loading = subprocess.run(
             [args.env, "-m", "tests.upstream.bench_loading"],
             cwd=ROOT,
@@ -100,6 +103,38 @@ def _starting() -> Row:
         ours.append(_ms(lambda: _run([script, "--help"])))
     against = 'python -c "import argparse"'
     return Row("--help", statistics.median(ours), against, statistics.median(bare), 2.0)
+
+
+def _matrix(folder: Path) -> Row:
+    """The whole matrix against `git apply --cached` of each patch on each revision, interleaved."""
+    store = Store(ROOT)
+    past = history(store)
+    revisions = [row.revision.commit for row in matrix(store, past).rows]
+    series = [[patch.data for patch in store.series(b.name).patches] for b in store.bases()]
+    env = os.environ | {
+        "GIT_DIR": str(past.place.resolve()),
+        "GIT_INDEX_FILE": str(folder / "index"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+
+    def bare_loop() -> None:
+        for commit in revisions:
+            for patches in series:
+                _git(["read-tree", commit], env)
+                for data in patches:
+                    _git(["apply", "--cached", "-"], env, data)
+
+    ours, loop = [], []
+    for _ in range(ROUNDS // 3):
+        loop.append(_ms(bare_loop))
+        ours.append(_ms(lambda: matrix(store, past)))
+    against = "git apply --cached, pair by pair"
+    return Row("matrix", statistics.median(ours), against, statistics.median(loop), 2.0)
+
+
+def _git(arguments: list[str], env: dict[str, str], data: bytes = b"") -> None:
+    # A patch that does not apply is part of the work.
+    subprocess.run(["git", *arguments], env=env, input=data, capture_output=True, check=False)
 
 
 def _run(command: list[str]) -> None:

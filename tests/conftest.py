@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from ltx2_patcher.jobs import upstream
 from ltx2_patcher.jobs.obtain import Source, obtain
 from ltx2_patcher.values.errors import OutsideError
 from ltx2_patcher.values.model import Base
+
+if TYPE_CHECKING:
+    from tests.small_upstream import SmallUpstream
 
 ROOT = Path(__file__).parents[1]
 BASE = "1.0.0"
@@ -117,6 +121,14 @@ def copied_store(tmp_path: Path) -> Store:
     (root / "vendor").mkdir()
     shutil.copy(ROOT / "vendor/upstream.toml", root / "vendor")
     return Store(root)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> SmallUpstream:
+    """A small upstream and a series on it, for what the real history lacks."""
+    from tests.small_upstream import make_upstream  # which takes `git` from here
+
+    return make_upstream(tmp_path)
 
 
 @pytest.fixture(autouse=True)

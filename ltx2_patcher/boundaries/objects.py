@@ -94,17 +94,19 @@ class Objects:
             for mode, _, blob in [info.split()]
         }
 
-    def revisions(self, wanted: Sequence[str], *, first_parent: bool = True) -> list[Revision]:
-        """What `git log` gives for refs and ranges, newest first.
+    def revisions(
+        self, wanted: Sequence[str], *, first_parent: bool = True, walk: bool = True
+    ) -> list[Revision]:
+        """What `git log` gives for refs and ranges, newest first; without `walk` the refs alone.
 
         Raises: UsageError for one that names no commit.
         """
         for name in wanted:
             if name.startswith("-"):
                 raise UsageError(f"{name!r} is no revision", remedy="name a ref or a range")
-        walk = ("--first-parent",) if first_parent else ()
+        flags = (*(("--first-parent",) * first_parent), *(("--no-walk",) * (not walk)))
         form = ("-z", "--format=%H%n%cs%n%s")
-        done = self._run("log", *form, *walk, *wanted, "--", ok=(0, 128))
+        done = self._run("log", *form, *flags, *wanted, "--", ok=(0, 128))
         if done.code:
             raise UsageError(
                 f"{' '.join(wanted)} names no revision of upstream: {done.last_words}",
@@ -125,6 +127,13 @@ class Objects:
             if kind == "blob":
                 found[commit][path] = blob
         return found
+
+    def lacking(self, ids: Iterable[str]) -> list[str]:
+        """Which of these objects are not here, as in a shallow or partial clone, or an old one."""
+        wanted = list(dict.fromkeys(ids))
+        asked = "".join(f"{one}\n" for one in wanted).encode()
+        rows = self._run("cat-file", "--batch-check=%(objecttype)", stdin=asked).out.splitlines()
+        return [one for one, row in zip(wanted, rows, strict=True) if row.endswith(b" missing")]
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
         """The content of each blob. Raises: ConflictError where one is missing."""

@@ -11,6 +11,7 @@ from typing import Any
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.lockfile import parse_lock
 from ltx2_patcher.rules.seriesfile import parse_series
+from ltx2_patcher.rules.servedfile import ServedRevision, parse_served
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.model import Base, Lock, Series, Wheel
 
@@ -107,6 +108,18 @@ class Store:
             raise InvalidError(
                 f"{path} can't be read: {error}", remedy="restore it with `git checkout -- patches`"
             ) from error
+
+    @property
+    def served_file(self) -> Path:
+        """Where it is recorded which revisions are served."""
+        return self.patches / "served.json"
+
+    def served(self) -> tuple[ServedRevision, ...]:
+        """The revisions that were served when this was last recorded, newest first.
+
+        Raises: InvalidError where the record is missing or not one.
+        """
+        return parse_served(_read(self.served_file), "patches/served.json")
 
     def overlay(self) -> dict[str, bytes]:
         """The overlay's files: path in upstream's tree -> content."""

@@ -68,7 +68,10 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _place(parser: ArgumentParser) -> None:
-    parser.add_argument("--base", help=f"which upstream (default: {DEFAULT_BASE})")
+    parser.add_argument(
+        "--base",
+        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that serves it)",
+    )
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
         "--tree", type=path, metavar="DIR", help="a clone of your own (default: one in vendor/)"
@@ -90,12 +93,17 @@ def _apply(args: Namespace) -> int:
     from ltx2_patcher.jobs.apply import apply_tree
 
     data = store()
-    base = data.base(args.base or DEFAULT_BASE)
     if args.source and (args.tree or args.site_packages):
         raise UsageError(
             "--source goes with a fresh checkout", remedy="leave it out, or leave --tree out"
         )
     choice = {"upto": args.upto, "dry_run": args.dry_run}
+    if args.tree:
+        asked = data.base(args.base) if args.base else None  # none: the one that serves the tree
+        done = apply_tree(data, asked, args.tree, onto_branch=args.onto_branch, **choice)
+        show(args, done, _applied(done, next_step=_run_in(args.tree)))
+        return 0
+    base = data.base(args.base or DEFAULT_BASE)
     if args.site_packages:
         if args.onto_branch:
             raise UsageError("--onto-branch goes with a tree", remedy="leave it out")
@@ -106,22 +114,19 @@ def _apply(args: Namespace) -> int:
             args, done, _applied(done, next_step=f"{args.site_packages} -m ltx_pipelines.distilled")
         )
         return 0
-    tree = args.tree
-    if tree is None:
-        from ltx2_patcher.doors.progress import progress_bars
-        from ltx2_patcher.jobs.obtain import obtain
-        from ltx2_patcher.rules.plan import group_named
+    from ltx2_patcher.doors.progress import progress_bars
+    from ltx2_patcher.jobs.obtain import obtain
+    from ltx2_patcher.rules.plan import group_named
 
-        group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
-        with progress_bars(quiet=args.json) as progress:
-            obtained = obtain(data, base, args.source or "auto", progress)
-        tree = obtained.tree
-        if not args.json and obtained.fallback:
-            print(f"taking the published wheels: {obtained.fallback}")
-        if not args.json and obtained.fresh:
-            print(f"LTX-2 {base.name} from {obtained.source}: {tree}")
-    done = apply_tree(data, base, tree, onto_branch=args.onto_branch, **choice)
-    show(args, done, _applied(done, next_step=_NEXT if args.tree is None else _run_in(tree)))
+    group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
+    with progress_bars(quiet=args.json) as progress:
+        obtained = obtain(data, base, args.source or "auto", progress)
+    if not args.json and obtained.fallback:
+        print(f"taking the published wheels: {obtained.fallback}")
+    if not args.json and obtained.fresh:
+        print(f"LTX-2 {base.name} from {obtained.source}: {obtained.tree}")
+    done = apply_tree(data, base, obtained.tree, onto_branch=args.onto_branch, **choice)
+    show(args, done, _applied(done, next_step=_NEXT))
     return 0
 
 
@@ -136,9 +141,8 @@ def _unapply(args: Namespace) -> int:
     else:
         from ltx2_patcher.jobs.apply import unapply_tree
 
-        tree = _tree(args)
-        status = _tree_status(args, tree)
-        done = unapply_tree(data, data.base(status.base), tree, dry_run=args.dry_run)
+        asked = data.base(args.base) if args.base else None
+        done = unapply_tree(data, asked, _tree(args), dry_run=args.dry_run)
     show(args, done, _removed(done))
     return 0
 
@@ -224,17 +228,32 @@ def _applied(done: Applied, *, next_step: str) -> Iterator[str]:
         yield f"a run was cut off here and left {len(done.finished)} files; finished"
     if done.action == "finished":
         return
+    merged = f" on {done.revision[:12]}, which is no base," if done.revision else ""
     if done.action == "nothing to do":
-        yield f"nothing to do: {done.place} holds the series of {done.base} up to {done.group}"
+        held = f"the series of {done.base}{merged} up to {done.group}"
+        yield f"nothing to do: {done.place} holds {held}"
         return
     for patch in done.patches:
-        yield f"  {patch.group:<12} {patch.name:<52} {patch.files:>3} files {patch.hunks:>3} hunks"
+        yield (
+            f"  {patch.group:<12} {patch.name:<52} {patch.files:>3} files {patch.hunks:>3} hunks"
+            f"{f'  {patch.how.value}' if done.revision else ''}"
+        )
     if done.overlay:
         yield f"  {'':<12} {'overlay':<52} {len(done.overlay):>3} files"
-    yield (
-        f"{len(done.patches)} patches up to {done.group} on LTX-2 {done.base} in {done.place}"
-        f"{f', branch {done.branch}' if done.branch else ''}; every file is as the lock says"
-    )
+    branch = f", branch {done.branch}" if done.branch else ""
+    if done.revision:
+        hows = [patch.how.value for patch in done.patches]
+        counts = ", ".join(f"{hows.count(how)} {how}" for how in dict.fromkeys(hows))
+        yield (
+            f"{done.place} is at {done.revision[:12]}, which is no base; the series of {done.base} "
+            f"serves it up to {done.group} ({counts}){branch}; every file parses and holds its "
+            "symbols"
+        )
+    else:
+        yield (
+            f"{len(done.patches)} patches up to {done.group} on LTX-2 {done.base} in {done.place}"
+            f"{branch}; every file is as the lock says"
+        )
     yield f"next: {next_step}"
 
 
@@ -248,13 +267,18 @@ def _removed(done: Applied) -> Iterator[str]:
 
 
 def _standing(status: Status) -> Iterator[str]:
+    from ltx2_patcher.values.model import Standing
+
     judgement = status.judgement
     group = f", up to {judgement.group}" if judgement.group else ""
     yield f"{status.place}: {judgement.standing.value}{group}"
-    yield f"  base {status.base}, source {status.source}"
+    merged = f" merged into {status.revision[:12]}" if status.revision else ""
+    yield f"  base {status.base}{merged}, source {status.source}"
     for name in status.patches:
         yield f"  in      {name}"
     for name in judgement.differing:
         yield f"  differs {name}"
+    if judgement.standing is Standing.EDITED:
+        yield "  edited, or at a revision that is no base: `apply --dry-run` tells what serves it"
     if status.cut_off:
         yield "  a run was cut off here: run apply or unapply again to finish it"

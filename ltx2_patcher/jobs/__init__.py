@@ -6,8 +6,12 @@ A job imports only jobs listed before it.
 ORDER = (
     "obtain",
     "upstream",
+    "matrix",
+    "outdated",
+    "locks",
     "status",
     "tree",
+    "serve",
     "apply",
     "installed",
     "export",

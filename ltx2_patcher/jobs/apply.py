@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs import locks
 from ltx2_patcher.jobs.obtain import midnight
+from ltx2_patcher.jobs.serve import serve
 from ltx2_patcher.jobs.tree import (
     finish,
     footing,
@@ -19,11 +21,12 @@ from ltx2_patcher.jobs.tree import (
     refuse_taken_branch,
     touched,
 )
-from ltx2_patcher.rules.fit import Misfit
+from ltx2_patcher.rules.drift import stages_of
 from ltx2_patcher.rules.plan import Stage, group_named, stages
-from ltx2_patcher.rules.standing import judge
+from ltx2_patcher.rules.replay import Fit, How
+from ltx2_patcher.rules.standing import stands_at
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.model import Base, FileStep, Judgement, Lock, Series, Standing
+from ltx2_patcher.values.model import GROUPS, Base, FileStep, Lock, Standing
 
 OVERLAY_MESSAGE = """\
 Lay in the overlay
@@ -47,6 +50,7 @@ class PatchReport:
     group: str
     files: int
     hunks: int
+    how: How = How.STRICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Applied:
     action: Action
     place: str  # the tree, or the interpreter's packages
     group: str | None  # the last group that is in now
+    revision: str | None = None  # the commit that the series is on, where that is not its base
     branch: str | None = None
     tip: str | None = None
     overlay: tuple[str, ...] = ()
@@ -66,7 +71,7 @@ class Applied:
 
 def apply_tree(
     store: Store,
-    base: Base,
+    base: Base | None,
     tree: Path,
     *,
     upto: str | None = None,
@@ -75,49 +80,57 @@ def apply_tree(
 ) -> Applied:
     """Commit the series on a branch of its own and bring the files there.
 
-    The user's branches, commits, stash and other edits stay as they are.
+    Without a base it is the series of the base that the tree is at. On a revision that is none, the
+    one that serves it goes in, merged three ways; the result says so. The user's branches, commits,
+    stash and other edits stay as they are.
 
-    Raises: UsageError (group), ConflictError (another commit, edits where a patch must go, a hunk
-    that does not fit, commits of the user's own on our branch), BusyError, OutsideError,
-    InvalidError (the series). Nothing is changed then.
+    Raises: UsageError (group), ConflictError (edits where a patch must go, a revision that no
+    series serves, commits of the user's own on our branch), BusyError, OutsideError, InvalidError
+    (the series). Nothing is changed then.
     """
-    lock = store.lock(base.name)
-    group = group_named(lock, upto)
+    bases = (base,) if base else store.bases()
     state = git.git_directory(tree) / objects.STATE_FOLDER
-    if not journal.pending(state) and not onto_branch and _standing(lock, tree).group == group:
-        return Applied(lock.base, "nothing to do", str(tree), group)
+    known = locks.locks(store, bases, state)
+    lock, group = _there(known, tree, upto)
+    if not journal.pending(state) and not onto_branch and group:
+        return _nothing_to_do(store, lock, tree, group)
     if journal.pending(state) and dry_run:
         return _to_finish(lock, tree, state)
     with disk.locked(state / "lock"):
         repository = git.Git(tree)
         repository.refuse_if_busy()
         finished = finish(repository) if journal.pending(state) else ()
-        if not onto_branch and _standing(lock, tree).group == group:
-            action: Action = "finished" if finished else "nothing to do"
-            return Applied(lock.base, action, str(tree), group, finished=finished)
-        series = store.series(base.name, lock)
-        done = _apply(repository, base, series, group, onto_branch, dry_run=dry_run)
+        known = locks.locks(store, bases, state)  # a run before this one may have made one
+        lock, group = _there(known, tree, upto)
+        if not onto_branch and group:
+            done = _nothing_to_do(store, lock, tree, group)
+            return replace(done, action="finished", finished=finished) if finished else done
+        pinned = [lock for lock in known if lock.commit == store.base(lock.base).commit]
+        done = _apply(store, repository, pinned, upto, onto_branch, dry_run=dry_run)
         return replace(done, finished=finished)
 
 
-def unapply_tree(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Applied:
+def unapply_tree(store: Store, base: Base | None, tree: Path, *, dry_run: bool = False) -> Applied:
     """Put HEAD and every touched file back to what they were before apply.
 
     Raises: as apply_tree; ConflictError where commits or edits of the user's own would be lost.
     """
-    lock = store.lock(base.name)
+    bases = (base,) if base else store.bases()
     state = git.git_directory(tree) / objects.STATE_FOLDER
     if journal.pending(state) and dry_run:
+        lock, _ = locks.closest(locks.locks(store, bases, state), tree)
         return _to_finish(lock, tree, state)
     with disk.locked(state / "lock"):
         repository = git.Git(tree)
         repository.refuse_if_busy()
         finished = finish(repository) if journal.pending(state) else ()
+        lock, judgement = locks.closest(locks.locks(store, bases, state), tree)
         head = repository.head()
         ground = footing(repository, head)
         branch, previous = noted(repository)
         if not ground.ours or head.ref is None or head.ref != (branch or head.ref):
-            if ground.ours or _standing(lock, tree).standing is not Standing.UPSTREAM:
+            patched = judgement.standing is not Standing.UPSTREAM and _has_overlay(lock, tree)
+            if ground.ours or patched:
                 raise ConflictError(
                     f"{tree} holds patched files, but not on the branch that apply made",
                     remedy=f"switch to {_named(branch)} first; or leave them behind with "
@@ -175,31 +188,47 @@ def final_contents(made: Sequence[Stage]) -> dict[str, bytes]:
     return {path: data for stage in made for path, data in stage.files.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What goes into a tree: the lock it will stand against, and every commit's files."""
+
+    lock: Lock
+    group: str
+    stages: tuple[Stage, ...]
+    contents: Mapping[str, bytes] = field(repr=False)  # of the files before
+    reports: tuple[PatchReport, ...]
+    is_base: bool
+
+
 def _apply(
+    store: Store,
     repository: git.Git,
-    base: Base,
-    series: Series,
-    group: str,
+    pinned: Sequence[Lock],
+    upto: str | None,
     onto_branch: str | None,
     *,
     dry_run: bool,
 ) -> Applied:
-    lock, tree = series.lock, repository.tree
-    head = repository.head()
-    current = repository.entries(head.commit, lock.paths)
-    start, ours, paths = head.commit, False, lock.paths
-    if _other_than_base(lock, current):
+    tree, head = repository.tree, repository.head()
+    every = sorted({path for lock in pinned for path in lock.paths})
+    start, ours = head.commit, False
+    lock = _at_base(pinned, repository.entries(start, every))
+    if lock is None:
         ground = footing(repository, head)
         start, ours = ground.start, ground.ours
-        upstream = repository.entries(start, lock.paths)
-        if other := _other_than_base(lock, upstream):
-            raise _other_base(repository, series, group, start, other)
-        paths = touched(repository, start, head.commit, lock)
-        current = repository.entries(head.commit, paths)
+        lock = _at_base(pinned, repository.entries(start, every)) if ours else None
+    plan = None
+    if lock is None:
+        plan = _served(store, repository, start, pinned, upto)
+        lock = plan.lock
+    paths = touched(repository, start, head.commit, lock) if ours else lock.paths
+    current = repository.entries(head.commit, paths)
     refuse_edits(repository, paths, current)
-    # Where the tree is upstream's, its files were just seen to hold these very blobs.
-    contents = repository.blobs(start, lock.before) if ours else _on_disk(tree, lock)
-    made = stages(series, group, contents)
+    if plan is None:
+        # Where the tree is upstream's, its files were just seen to hold these very blobs.
+        contents = repository.blobs(start, lock.before) if ours else _on_disk(tree, lock)
+        plan = _exact(store, lock, upto, contents)
+    base, group = store.base(lock.base), plan.group
     if onto_branch:
         branch = f"refs/heads/{onto_branch}"
     else:
@@ -210,19 +239,20 @@ def _apply(
         action="applied",
         place=str(tree),
         group=group,
+        revision=None if plan.is_base else start,
         branch=branch.removeprefix("refs/heads/"),
-        overlay=tuple(series.overlay),
-        patches=reports(made),
+        overlay=tuple(plan.stages[0].files),
+        patches=plan.reports,
     )
     if dry_run:
         return report
-    tip = repository.build(start, _commits(base, made))[-1]
+    tip = repository.build(start, _commits(base, plan.stages))[-1]
     if branch != head.ref:
         # A branch that can't be made is told before anything is recorded; under HEAD it is moved
         # with the files.
         repository.move_ref(branch, tip, expect=old)
         old = tip
-    final = contents | final_contents(made)
+    final = {**plan.contents, **final_contents(plan.stages)}
     steps = [
         FileStep(
             path,
@@ -241,15 +271,56 @@ def _apply(
         "old": old,
         **({} if ours else {"previous": head.target}),
     }
+    if not plan.is_base:
+        locks.keep(repository.state, lock)
     journal.write(repository.state, steps, move)
     publish(repository)
-    if _standing(lock, tree).group != group:
+    if not stands_at(lock, locks.closest([lock], tree)[1], group):
         raise AssertionError(f"{tree} is not what the lock promises after apply")
     return replace(report, tip=tip)
 
 
-def _standing(lock: Lock, tree: Path) -> Judgement:
-    return judge(lock, disk.blob_ids(tree, lock.paths))
+def _exact(store: Store, lock: Lock, upto: str | None, contents: Mapping[str, bytes]) -> _Plan:
+    group = group_named(lock, upto)
+    made = stages(store.series(lock.base, lock), group, contents)
+    return _Plan(lock, group, made, contents, reports(made), is_base=True)
+
+
+def _served(
+    store: Store, repository: git.Git, start: str, pinned: Sequence[Lock], upto: str | None
+) -> _Plan:
+    served = serve(store, repository, start, pinned)
+    group = group_named(served.series.lock, upto)
+    last = GROUPS.index(group)
+    wanted = [fit for fit in served.laid.fits if GROUPS.index(fit.patch.group) <= last]
+    return _Plan(
+        served.series.lock,
+        group,
+        stages_of(served.series, served.laid, group),
+        served.tree,
+        tuple(map(_report, wanted)),
+        is_base=False,
+    )
+
+
+def _report(fit: Fit) -> PatchReport:
+    hunks = sum(len(diff.hunks) for diff in fit.patch.diffs)
+    landed = fit.how is How.LANDED
+    return PatchReport(
+        fit.patch.name, fit.patch.group, len(fit.files), 0 if landed else hunks, fit.how
+    )
+
+
+def _there(known: Sequence[Lock], tree: Path, upto: str | None) -> tuple[Lock, str | None]:
+    """The lock that the tree is closest to, and the group asked for where the tree is there."""
+    lock, judgement = locks.closest(known, tree)
+    group = group_named(lock, upto)
+    return lock, group if stands_at(lock, judgement, group) else None
+
+
+def _nothing_to_do(store: Store, lock: Lock, tree: Path, group: str) -> Applied:
+    revision = None if lock.commit == store.base(lock.base).commit else lock.commit
+    return Applied(lock.base, "nothing to do", str(tree), group, revision=revision)
 
 
 def _to_finish(lock: Lock, tree: Path, state: Path) -> Applied:
@@ -266,31 +337,21 @@ def _named(branch: str | None) -> str:
     return branch.removeprefix("refs/heads/") if branch else "that branch"
 
 
-def _other_than_base(lock: Lock, entries: dict[str, objects.Entry]) -> list[str]:
-    """Where a commit is not the base, as far as the series is concerned."""
-    blobs = {p: entry.blob for p, entry in entries.items() if entry.mode == objects.PLAIN}
-    blobs |= {p: "" for p, entry in entries.items() if entry.mode != objects.PLAIN}
-    return [path for path in lock.paths if blobs.get(path) != lock.before.get(path)]
+def _has_overlay(lock: Lock, tree: Path) -> bool:
+    """Whether a file of the overlay lies in the tree, whatever the others hold."""
+    first = lock.after[lock.groups[0]]
+    added = {path: blob for path, blob in first.items() if path not in lock.before}
+    found = disk.blob_ids(tree, added)
+    return any(found[path] == blob for path, blob in added.items())
 
 
-def _other_base(
-    repository: git.Git, series: Series, group: str, start: str, other: list[str]
-) -> ConflictError:
-    """Another commit; where the files are there at all, with the first hunk that does not fit."""
-    lock, misfit = series.lock, ""
-    if len(repository.entries(start, lock.before)) == len(lock.before):
-        try:
-            stages(series, group, repository.blobs(start, lock.before))
-        except Misfit as error:
-            misfit = f"; {error}"
-        except ConflictError:
-            misfit = "; the hunks would fit, what stands around them is not the base's"
-    return ConflictError(
-        f"{repository.tree} is at {start[:12]}, which is not LTX-2 {lock.base} where the patches "
-        f"go: {', '.join(other[:3])}{' ...' if len(other) > 3 else ''}{misfit}",
-        remedy=f"check out upstream's commit {lock.commit[:12]} there, "
-        "or leave --tree (TREE) out to patch a fresh checkout",
-    )
+def _at_base(pinned: Sequence[Lock], entries: Mapping[str, objects.Entry]) -> Lock | None:
+    """The base that a commit is, as far as its series is concerned."""
+    blobs = {p: entry.blob if entry.mode == objects.PLAIN else "" for p, entry in entries.items()}
+    for lock in pinned:
+        if all(blobs.get(path) == lock.before.get(path) for path in lock.paths):
+            return lock
+    return None
 
 
 def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:

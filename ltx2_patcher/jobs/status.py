@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_patcher.boundaries import disk, git, journal, objects
+from ltx2_patcher.boundaries import git, journal, objects
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.locks import closest, locks
 from ltx2_patcher.jobs.obtain import source_of
-from ltx2_patcher.rules.standing import judge
-from ltx2_patcher.values.model import Base, Judgement, Lock, Standing
+from ltx2_patcher.values.model import Base, Judgement, Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,16 @@ class Status:
     judgement: Judgement
     patches: tuple[str, ...]  # that are in
     cut_off: bool  # a run was cut off; the next apply or unapply finishes it
+    revision: str | None = None  # the commit that the series is on, where that is not its base
 
 
 def tree_status(store: Store, tree: Path, base: Base | None) -> Status:
-    """Compare a tree with each base's lock, or with that of `base`.
+    """Compare a tree with its own lock and each base's, or with those of `base`.
 
     Raises: ConflictError where `tree` holds no upstream at all.
     """
     state = git.git_directory(tree) / objects.STATE_FOLDER
-    locks = [store.lock(b.name) for b in ([base] if base else store.bases())]
-    judged = [(lock, judge(lock, disk.blob_ids(tree, lock.paths))) for lock in locks]
-    lock, judgement = min(judged, key=lambda pair: (_RANK[pair[1].standing], _misses(pair[1])))
+    lock, judgement = closest(locks(store, [base] if base else store.bases(), state), tree)
     return Status(
         base=lock.base,
         place=str(tree),
@@ -40,6 +39,7 @@ def tree_status(store: Store, tree: Path, base: Base | None) -> Status:
         judgement=judgement,
         patches=names_upto(lock, judgement.group),
         cut_off=journal.pending(state),
+        revision=None if lock.commit == store.base(lock.base).commit else lock.commit,
     )
 
 
@@ -47,15 +47,3 @@ def names_upto(lock: Lock, group: str | None) -> tuple[str, ...]:
     """The patches that are in a tree that stands at the end of `group`."""
     groups = lock.groups[: lock.groups.index(group) + 1] if group else ()
     return tuple(name for name, patch in lock.patches.items() if patch.group in groups)
-
-
-_RANK = {
-    Standing.PATCHED: 0,
-    Standing.UPSTREAM: 0,
-    Standing.EDITED: 1,
-    Standing.MISSING: 2,
-}
-
-
-def _misses(judgement: Judgement) -> int:
-    return len(judgement.differing)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ltx2_patcher.boundaries import disk, git, journal, objects
+from ltx2_patcher.jobs import locks
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Lock
 
@@ -169,6 +170,7 @@ def publish(repository: git.Git) -> None:
     if move["new"] == objects.ABSENT:
         repository.move_ref(move["branch"], objects.ABSENT, expect=move["old"])
         (state / _NOTE).unlink(missing_ok=True)
+        locks.forget(state)
     journal.forget(state)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, remote
@@ -16,12 +17,14 @@ _REPOSITORY = "upstream.git"
 def history(store: Store, *, refresh: bool = False) -> Objects:
     """Upstream's main branch with all its revisions; `refresh` asks upstream for newer ones.
 
+    One that lacks a base's commit is older than the series here, and is refreshed anyhow.
+
     Raises: OutsideError where upstream does not answer.
     """
-    place = store.vendor / _REPOSITORY
-    if place.exists() and not refresh:
+    place, bases = store.vendor / _REPOSITORY, store.bases()
+    if place.exists() and not refresh and not Objects(place).lacking(b.commit for b in bases):
         return Objects(place)
-    url = store.bases()[0].url
+    url = bases[0].url
     with disk.locked(store.vendor / ".lock"):
         if place.exists():
             remote.fetch_history(place, url)
@@ -37,3 +40,14 @@ def history(store: Store, *, refresh: bool = False) -> Objects:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Objects(place)
+
+
+def contents(store: Store, blobs: Sequence[str]) -> dict[str, bytes]:
+    """The content of each blob of upstream's history, asked for again where it lacks one.
+
+    Raises: OutsideError where upstream does not answer, ConflictError where it has no such blob.
+    """
+    past = history(store)
+    if past.lacking(blobs):
+        past = history(store, refresh=True)
+    return past.contents(blobs)

@@ -20,6 +20,11 @@ def judge(lock: Lock, found: Mapping[str, str | None]) -> Judgement:
     return Judgement(Standing.EDITED, None, _differing(lock, found))
 
 
+def stands_at(lock: Lock, judgement: Judgement, group: str) -> bool:
+    """Whether a tree that was judged so is at the end of `group`, which others may equal."""
+    return judgement.group is not None and lock.after[judgement.group] == lock.after[group]
+
+
 def _differing(lock: Lock, found: Mapping[str, str | None]) -> tuple[str, ...]:
     """The paths that keep the tree from the state that most of it is in."""
     states = [lock.before, *(lock.after[group] for group in lock.groups)]

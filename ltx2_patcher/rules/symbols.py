@@ -1,10 +1,12 @@
 """Whether a patched file parses and holds what it must: flags, functions, parameters."""
 
 import ast
+from functools import lru_cache
 
 from ltx2_patcher.values.errors import InvalidError
 
 
+@lru_cache(maxsize=4096)  # one file serves many revisions and series
 def missing(path: str, source: bytes, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Which of `wanted` the Python file lacks.
 

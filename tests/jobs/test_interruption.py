@@ -21,10 +21,12 @@ from tests.conftest import BASE, ROOT, Environment, files, git, world
 POINTS_IN_TEST = 20
 
 
-def killed_at(point: int, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def killed_at(
+    point: int, root: Path, *arguments: str, tool: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.jobs.killed", str(point), str(root), *arguments],
-        cwd=ROOT,
+        cwd=tool,
         capture_output=True,
         text=True,
         check=False,
