@@ -14,6 +14,7 @@ ORDER = (
     "lint",
     "inspect",
     "install",
+    "pipelines",
     "doctor",
     "run",
 )
