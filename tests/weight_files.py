@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 
-from ltx2_patcher.rules.architecture import gemma_keys
+from ltx2_patcher.rules.gemma_architecture import gemma_keys
 
 _BYTES = {"U8": 1, "I8": 1, "F8_E4M3": 1, "BF16": 2, "F32": 4}
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -19,6 +19,33 @@ TINY_GEMMA: dict[str, object] = {
     "model_type": "gemma3",
     "text_config": {"hidden_size": 64, "num_hidden_layers": 2},
     "vision_config": {"num_hidden_layers": 1},
+}
+
+TINY_GEMMA_4: dict[str, object] = {
+    "model_type": "gemma4_unified",
+    "gemma_version": "a version",
+    "text_config": {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "attention_k_eq_v": True,
+    },
+    "vision_config": {"mm_embed_dim": 64},
+    "audio_config": {"audio_embed_dim": 64},
+}
+BESIDE_GEMMA = (
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+)
+_PACKED = {
+    # As upstream packs a Gemma 4 (400fd31, gemma_assets.py).
+    "model.language_model.": "model.",
+    "model.vision_embedder.": "vision_model.",
+    "model.embed_vision.": "multi_modal_projector.",
+    "model.embed_audio.": "audio_projector.",
 }
 
 
@@ -50,10 +77,15 @@ def write_checkpoint(path: Path, tensors: Spec, config: Mapping[str, object]) ->
     return write(path, tensors, {"config": json.dumps(config), "model_version": "2.0.0"})
 
 
-def write_gemma(root: Path, tensors: Spec | None = None, **config: object) -> Path:
+def write_gemma(
+    root: Path,
+    tensors: Spec | None = None,
+    model: Mapping[str, object] = TINY_GEMMA,
+    **config: object,
+) -> Path:
     """A tiny Gemma root in two shards, complete unless `tensors` say otherwise."""
     root.mkdir(parents=True)
-    held = dict(tensors if tensors is not None else plain(gemma_keys(TINY_GEMMA)))
+    held = dict(tensors if tensors is not None else plain(gemma_keys(model)))
     names = list(held)
     half = len(names) // 2
     shards = {
@@ -64,7 +96,25 @@ def write_gemma(root: Path, tensors: Spec | None = None, **config: object) -> Pa
         write(root / shard, {name: held[name] for name in part})
     placed = {name: shard for shard, part in shards.items() for name in part}
     (root / "model.safetensors.index.json").write_text(json.dumps({"weight_map": placed}))
-    (root / "config.json").write_text(json.dumps({**TINY_GEMMA, **config}))
-    (root / "tokenizer.model").write_bytes(b"")
-    (root / "preprocessor_config.json").write_text("{}")
+    (root / "config.json").write_text(json.dumps({**model, **config}))
+    for name in BESIDE_GEMMA:
+        (root / name).write_text("{}")
     return root
+
+
+def packed_gemma(**config: object) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+    """The tensors and the metadata of a tiny Gemma 4 in one file, with its text projection."""
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for name in gemma_keys(TINY_GEMMA_4):
+        start = next(published for published in _PACKED if name.startswith(published))
+        tensors[_PACKED[start] + name.removeprefix(start)] = ("BF16", (2, 2))
+    for side in ("video", "audio"):
+        tensors[f"text_embedding_projection.{side}_aggregate_embed.weight"] = ("BF16", (4, 192))
+        tensors[f"text_embedding_projection.{side}_aggregate_embed.bias"] = ("BF16", (4,))
+    for name in ("tokenizer_json", "hf_asset__tokenizer_config.json"):
+        tensors[name] = ("U8", (7,))
+    metadata = {
+        "gemma_config": json.dumps({**TINY_GEMMA_4, **config}),
+        "processor_config.json": "{}",
+    }
+    return tensors, metadata

@@ -74,4 +74,5 @@ def read_gemma(root: Path) -> GemmaFiles:
                 if path.suffix == ".safetensors" and path.is_relative_to(folder)
             },
             beside=frozenset(path.name for path in files),
+            packed=False,
         )

@@ -44,8 +44,12 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
     _base(doctor)
     _python(doctor, "look at this environment (default: the one that install made)")
     _gpu(doctor)
-    doctor.add_argument("--checkpoint", type=path, metavar="FILE", help="an LTX-2 checkpoint")
-    doctor.add_argument("--gemma-root", type=path, metavar="DIR", help="a Gemma text encoder")
+    doctor.add_argument(
+        "--checkpoint", type=path, metavar="FILE", help="an LTX-2 checkpoint, or its transformer"
+    )
+    doctor.add_argument(
+        "--gemma-root", type=path, metavar="ROOT", help="a Gemma text encoder, folder or file"
+    )
     add_json(doctor)
     doctor.set_defaults(verb=_doctor)
 
@@ -98,7 +102,8 @@ def _install(args: Namespace) -> int:
 
 def _run(args: Namespace) -> int:
     from ltx2_patcher.boundaries.proc import become
-    from ltx2_patcher.jobs.run import list_pipelines, prepare
+    from ltx2_patcher.jobs.pipelines import list_pipelines
+    from ltx2_patcher.jobs.run import prepare
 
     data = store()
     base = data.base(args.base)
@@ -154,25 +159,30 @@ def _inspect(args: Namespace) -> int:
 def _described(found: Weights, base: Base, origin: str) -> Iterator[str]:
     from ltx2_patcher.rules.pairing import misfit_of
     from ltx2_patcher.rules.size import in_words
-    from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, Lora, Upsampler
+    from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, Lora, ModelPart, Upsampler
 
     size = in_words(found.bytes)
     match found:
         case Checkpoint():
-            yield f"{found.name} checkpoint, {found.precision}, {size}"
+            name = f"{found.name} checkpoint" if found.whole else f"transformer of {found.name}"
+            yield f"{name}, {found.precision}, {size}"
         case GemmaRoot():
             how = f"{found.quantization}: {found.detail}" if found.quantization else found.detail
-            yield f"Gemma 3 {found.size}, {how}, {size} in {found.shards} shards"
+            files = "one file" if found.packed else f"{found.shards} shards"
+            yield f"{found.name}, {how}, {size} in {files}"
+        case ModelPart():
+            yield f"{found.name}, {size}"
         case Lora():
             yield f"LoRA of rank {found.rank} on {found.modules} modules, {size}"
         case Upsampler():
-            yield f"latent upsampler {found.scale}, {size}"
+            of = f" of {found.generation}" if found.generation else ""
+            yield f"latent upsampler {found.scale}{of}, {size}"
         case _:
             yield f"nothing that a pipeline takes by itself, {size}"
     for part in found.components:
         dtypes = ", ".join(f"{dtype} {count}" for dtype, count in part.dtypes.items())
         yield f"  {part.name:<21} {part.tensors:>5} tensors {in_words(part.bytes):>10}  {dtypes}"
-    if isinstance(found, Checkpoint | GemmaRoot):
+    if isinstance(found, Checkpoint | GemmaRoot | ModelPart):
         yield from (f"  missing  {name}" for name in found.missing[:_SHOWN])
         if len(found.missing) > _SHOWN:
             yield f"  missing  and {len(found.missing) - _SHOWN} more (--json has them all)"

@@ -18,6 +18,7 @@ ORDER = (
     "lint",
     "inspect",
     "install",
+    "pipelines",
     "doctor",
     "run",
 )

@@ -15,13 +15,19 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.inspect import inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.install import environment_path
 from ltx2_patcher.jobs.obtain import checkout_path
-from ltx2_patcher.rules.budget import GIB, advise
+from ltx2_patcher.jobs.pipelines import list_pipelines
+from ltx2_patcher.rules.budget import GIB, Memory, advise, savings_of
 from ltx2_patcher.rules.driver import runs, wheel_tag
-from ltx2_patcher.rules.pairing import misfit_of_checkpoint, misfit_of_gemma, misfit_of_pair
-from ltx2_patcher.rules.requirements import accepts
+from ltx2_patcher.rules.pairing import (
+    misfit_of_checkpoint,
+    misfit_of_encoder,
+    misfit_of_gemma,
+    misfit_of_pair,
+)
+from ltx2_patcher.rules.requirements import accepts, normalized
 from ltx2_patcher.rules.size import in_words
 from ltx2_patcher.rules.standing import judge
-from ltx2_patcher.values.errors import PatcherError, UsageError
+from ltx2_patcher.values.errors import PatcherError
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.model import Base, Standing
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
@@ -167,7 +173,9 @@ def _environment(store: Store, subject: Subject, card: Gpu | None) -> Iterator[F
     yield Finding("environment", Level.OK, f"{there.python}, Python {there.version}")
     installed = there.installed()
     for name in subject.base.environment:
-        if finding := _distribution(subject.base, name, installed.get(name), there.python):
+        if finding := _distribution(
+            subject.base, name, installed.get(normalized(name)), there.python
+        ):
             yield finding
     if "torch" in installed:
         yield _build(there, subject.base, card)
@@ -253,7 +261,7 @@ def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Findi
     if subject.gemma_root is not None:
         try:
             gemma = inspect_gemma(subject.gemma_root)
-            yield _gemma(gemma, subject.gemma_root)
+            yield _gemma(store, subject.base, gemma, subject.gemma_root)
         except PatcherError as error:
             yield _failure("gemma", error)
     if checkpoint and gemma:
@@ -264,31 +272,36 @@ def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Findi
             else Finding("pair", Level.OK, "the checkpoint takes what this Gemma gives")
         )
     if card is not None and (checkpoint or gemma):
-        yield _flags(card, checkpoint, gemma)
+        yield from _found("flags", lambda: _flags(store, subject.base, card, checkpoint, gemma))
 
 
 def _checkpoint(checkpoint: Checkpoint) -> Finding:
-    fact = f"{checkpoint.name}, {checkpoint.precision}, {in_words(checkpoint.bytes)}"
+    alone = "" if checkpoint.whole else ", the transformer alone"
+    fact = f"{checkpoint.name}{alone}, {checkpoint.precision}, {in_words(checkpoint.bytes)}"
     return Finding("checkpoint", Level.OK, fact)
 
 
-def _gemma(gemma: GemmaRoot, root: Path) -> Finding:
-    if misfit := misfit_of_gemma(gemma, None, str(root)):
+def _gemma(store: Store, base: Base, gemma: GemmaRoot, root: Path) -> Finding:
+    unable = misfit_of_encoder(gemma, str(root))
+    if misfit := unable or misfit_of_gemma(gemma, None, base, store.bases(), str(root)):
         failure = _failure("gemma", misfit)
+        mended = not (unable or misfit_of_gemma(gemma, "4bit", base, store.bases(), str(root)))
         # What a flag mends is no failure of the files.
-        return replace(failure, level=Level.WARNING) if isinstance(misfit, UsageError) else failure
+        return replace(failure, level=Level.WARNING) if mended else failure
     kind = f"{gemma.quantization} ({gemma.detail})" if gemma.quantization else gemma.detail
-    return Finding(
-        "gemma",
-        Level.OK,
-        f"Gemma 3 {gemma.size}, {kind}, {in_words(gemma.bytes)} in {gemma.shards} shards",
-    )
+    files = "one file" if gemma.packed else f"{gemma.shards} shards"
+    return Finding("gemma", Level.OK, f"{gemma.name}, {kind}, {in_words(gemma.bytes)} in {files}")
 
 
-def _flags(card: Gpu, checkpoint: Checkpoint | None, gemma: GemmaRoot | None) -> Finding:
-    advice = advise(card.total_bytes, checkpoint, gemma)
+def _flags(
+    store: Store, base: Base, card: Gpu, checkpoint: Checkpoint | None, gemma: GemmaRoot | None
+) -> Finding:
+    options = frozenset(o for pipeline in list_pipelines(store, base) for o in pipeline.options)
+    memory = Memory(card.total_bytes, machine.memory().available_bytes)
+    advice = advise(memory, savings_of(options), checkpoint, gemma)
     needs = ", ".join(
         f"{need.stage} {' '.join(need.flags) or 'plain'} {in_words(need.bytes)}"
+        + (f" and {in_words(need.host_bytes)} of the host's" if need.host_bytes else "")
         for need in advice.needs
     )
     fact = f"{advice.text} in {in_words(advice.usable_bytes)} that torch can use ({needs})"

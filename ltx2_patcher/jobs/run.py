@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine
 from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.boundaries.weights import read_header
-from ltx2_patcher.jobs.inspect import inspect_checkpoint, inspect_gemma
+from ltx2_patcher.jobs.inspect import described, inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.install import environment_python, source_paths
 from ltx2_patcher.jobs.obtain import checkout_path
+from ltx2_patcher.jobs.pipelines import list_pipelines
+from ltx2_patcher.rules.abilities import folds_scales
+from ltx2_patcher.rules.budget import savings_of
 from ltx2_patcher.rules.pairing import (
     misfit_of_checkpoint,
+    misfit_of_encoder,
+    misfit_of_enhancer,
     misfit_of_gemma,
     misfit_of_pair,
+    misfit_of_part,
     misfit_of_scales,
+    misfit_of_upsampler,
 )
-from ltx2_patcher.rules.pipelines import Pipeline, parse_pipelines, pick
+from ltx2_patcher.rules.pipelines import Pipeline, pick
 from ltx2_patcher.rules.request import Request, parse_request
 from ltx2_patcher.rules.standing import judge
-from ltx2_patcher.rules.variant import identify
 from ltx2_patcher.values.errors import ConflictError, PatcherError, UsageError
 from ltx2_patcher.values.model import Base, Standing
-from ltx2_patcher.values.weights import Checkpoint, Lora, Upsampler
+from ltx2_patcher.values.weights import Checkpoint, Foreign, Lora, ModelPart, Upsampler
 
 ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 """Where torch reads its allocator's settings, under the old name and the new."""
@@ -38,13 +43,6 @@ class Launch:
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
-
-
-def list_pipelines(store: Store, base: Base) -> tuple[Pipeline, ...]:
-    """What the patched checkout can run. Raises: ConflictError where there is none."""
-    folder = source_paths(store, base)[1] / "ltx_pipelines"
-    sources = {path.stem: path.read_bytes() for path in folder.glob("*.py")}
-    return parse_pipelines(sources, disk.read(folder / "utils/args.py") or b"")
 
 
 def prepare(
@@ -71,8 +69,10 @@ def prepare(
     interpreter = python or environment_python(store, base)
     if not request.asks_help:
         _check_files(request)
-        needs_bitsandbytes = _check_weights(request, base, store.bases(), group, pipeline)
-        _check_environment(interpreter, needs_bitsandbytes=needs_bitsandbytes)
+        _check_kinds(request)
+        folded = folds_scales(base, store.lock(base.name), group)
+        quantized = _check_weights(request, pipeline, base, store.bases(), folded=folded)
+        _check_environment(interpreter, pipeline, needs_bitsandbytes=quantized)
     return Launch(
         argv=(str(interpreter.absolute()), "-m", f"ltx_pipelines.{pipeline.name}", *arguments),
         variables=_variables(variables, source_paths(store, base), gpu),
@@ -91,10 +91,11 @@ def _patched_group(store: Store, base: Base) -> str | None:
 
 
 def _check_files(request: Request) -> None:
-    for option, name in request.files:
+    for option, name in (*request.files, *request.folders):
         path = _path(name)
         with disk.translated(path):
-            if not path.is_file():
+            folder_serves = (option, name) in request.folders and path.is_dir()
+            if not path.is_file() and not folder_serves:
                 raise UsageError(f"{option}: there is no file {path}", remedy="check the path")
     if request.output is not None:
         folder = _path(request.output).absolute().parent
@@ -106,26 +107,118 @@ def _check_files(request: Request) -> None:
             )
 
 
+def _check_kinds(request: Request) -> None:
+    """No file stands where one of another kind belongs."""
+    for option, name in request.files:
+        path = _path(name)
+        wanted = _KINDS.get(option)
+        if path.suffix != ".safetensors" or wanted is None:
+            continue
+        found = inspect(path)
+        # A LoRA of some trainer may have names that we don't know.
+        if not isinstance(found, wanted) and not (wanted is Lora and isinstance(found, Foreign)):
+            raise UsageError(
+                f"{option}: {path} is {described(found)}", remedy="check which file goes where"
+            )
+
+
+_KINDS = {
+    "--lora": Lora,
+    "--loras": Lora,
+    "--distilled-lora": Lora,
+    "--detailing-lora": Lora,
+    "--hdr-lora": Lora,
+    "--spatial-upsampler-path": Upsampler,
+}
+_PART_KINDS = {
+    "--video-vae-path": "video VAE",
+    "--audio-vae-path": "audio VAE",
+    "--duration-head-path": "duration head",
+}
+
+
 def _check_weights(
-    request: Request, base: Base, bases: Sequence[Base], group: str | None, pipeline: Pipeline
+    request: Request, pipeline: Pipeline, base: Base, bases: Sequence[Base], *, folded: bool
 ) -> bool:
     """Whether bitsandbytes is needed.
 
-    Without a checkpoint it is no pipeline, and the script says itself what it takes.
+    Without a transformer it is no pipeline, and the script says itself what it takes.
     """
+    if request.transformer is None:
+        return False
+    checkpoint = _checkpoint(request, base, bases)
+    way = " ".join(savings_of(pipeline.options).cast)
+    _refuse(misfit_of_scales(checkpoint, request.quantization, way, folded=folded))
+    _check_beside(request, checkpoint)
+    has_head = _check_parts(request, base, bases) or checkpoint.elements_of("duration head") > 0
+    if pipeline.tells_length and not request.frames and not has_head:
+        raise UsageError(
+            f"{pipeline.name} needs --num-frames: {request.transformer} has no duration head to "
+            "tell the clip's length",
+            remedy="give --num-frames, for example 121",
+        )
+    return _check_gemmas(request, checkpoint, base, bases)
+
+
+def _checkpoint(request: Request, base: Base, bases: Sequence[Base]) -> Checkpoint:
+    name = request.transformer or ""
+    checkpoint = inspect_checkpoint(_path(name))
+    if checkpoint.whole and "--video-vae-path" in request.split:  # takes the place of its own
+        kept = tuple(key for key in checkpoint.missing if not key.startswith("vae."))
+        checkpoint = replace(checkpoint, missing=kept)
+    _refuse(misfit_of_checkpoint(checkpoint, base, bases, name))
+    if request.checkpoint is not None and not checkpoint.whole:
+        raise UsageError(
+            f"{name} is the transformer of {checkpoint.variant} alone",
+            remedy="give it with --transformer-path, beside the files of the other parts",
+        )
+    return checkpoint
+
+
+def _check_beside(request: Request, checkpoint: Checkpoint) -> None:
     for option, name in request.files:
-        _check_kind(option, _path(name))
-    if request.checkpoint is None:
+        if option == "--spatial-upsampler-path" and isinstance(
+            upsampler := inspect(_path(name)), Upsampler
+        ):
+            _refuse(misfit_of_upsampler(checkpoint, upsampler, name))
+
+
+def _check_parts(request: Request, base: Base, bases: Sequence[Base]) -> bool:
+    """Whether there is a duration head among them."""
+    for option, kind in _PART_KINDS.items():
+        if (name := request.split.get(option)) is None:
+            continue
+        found = inspect(_path(name))
+        # A whole checkpoint holds each part, so upstream takes it for any.
+        if isinstance(found, Checkpoint) and found.whole:
+            continue
+        if not isinstance(found, ModelPart) or found.kind != kind:
+            raise UsageError(
+                f"{option}: {name} is {described(found)}", remedy="check which file goes where"
+            )
+        _refuse(misfit_of_part(found, base, bases, name))
+    return "--duration-head-path" in request.split
+
+
+def _check_gemmas(
+    request: Request, checkpoint: Checkpoint, base: Base, bases: Sequence[Base]
+) -> bool:
+    """Whether one of them is or will be quantized."""
+    if request.text_encoder is None:
         return False
-    checkpoint = inspect_checkpoint(_path(request.checkpoint))
-    _refuse(misfit_of_checkpoint(checkpoint, base, bases, request.checkpoint))
-    _refuse(misfit_of_scales(checkpoint, request.quantization, group, pipeline.fp8_option))
-    if request.gemma_root is None:
-        return False
-    gemma = inspect_gemma(_path(request.gemma_root))
-    _refuse(misfit_of_gemma(gemma, request.gemma_flag, request.gemma_root))
-    _refuse(misfit_of_pair(checkpoint, gemma))
-    return bool(request.gemma_flag or gemma.quantization)
+    option, name = request.text_encoder
+    encoder = inspect_gemma(_path(name))
+    _refuse(misfit_of_gemma(encoder, request.gemma_flag, base, bases, name))
+    _refuse(misfit_of_encoder(encoder, name))
+    _refuse(misfit_of_pair(checkpoint, encoder))
+    gemmas = [encoder]
+    if request.enhancer_root is not None:
+        option, name = "--prompt-enhancer-gemma-root", request.enhancer_root
+        gemmas.append(inspect_gemma(_path(name)))
+        _refuse(misfit_of_gemma(gemmas[-1], request.gemma_flag, base, bases, name))
+    if request.enhances:
+        _refuse(misfit_of_enhancer(gemmas[-1], option, name))
+    return bool(request.gemma_flag or any(gemma.quantization for gemma in gemmas))
 
 
 def _refuse(misfit: PatcherError | None) -> None:
@@ -133,18 +226,7 @@ def _refuse(misfit: PatcherError | None) -> None:
         raise misfit
 
 
-def _check_kind(option: str, path: Path) -> None:
-    if path.suffix != ".safetensors":
-        return
-    found = identify(read_header(path), str(path))
-    wrong_upsampler = option == "--spatial-upsampler-path" and not isinstance(found, Upsampler)
-    wrong_lora = "lora" in option and isinstance(found, Checkpoint | Upsampler)
-    if wrong_upsampler or wrong_lora:
-        kind = "LoRA" if isinstance(found, Lora) else type(found).__name__.lower()
-        raise UsageError(f"{option}: {path} is a {kind}", remedy="check which file goes where")
-
-
-def _check_environment(python: Path, *, needs_bitsandbytes: bool) -> None:
+def _check_environment(python: Path, pipeline: Pipeline, *, needs_bitsandbytes: bool) -> None:
     installed = describe(python).installed()
     wanted = ("torch", "bitsandbytes") if needs_bitsandbytes else ("torch",)
     for name in wanted:
@@ -153,6 +235,13 @@ def _check_environment(python: Path, *, needs_bitsandbytes: bool) -> None:
                 f"{name} is not installed in the environment of {python}",
                 remedy=f"run `ltx2-patcher install --python {python}`, or `make install`",
             )
+    if pipeline.several_gpus and "ltx-kernels" not in installed:
+        raise ConflictError(
+            f"{pipeline.name} runs on several GPUs and needs ltx-kernels, which is not installed "
+            f"in the environment of {python}",
+            remedy="build upstream's packages/ltx-kernels into it, or run "
+            f"{pipeline.name.removesuffix('_mgpu')} on one GPU",
+        )
 
 
 def _variables(

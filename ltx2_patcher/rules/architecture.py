@@ -1,8 +1,9 @@
 """The names of every tensor that upstream's models hold, from the configuration of a file.
 
-Written from upstream's classes at ae855f8, built on the meta device with the configurations of the
-released checkpoints; the tests compare with the names that gave, by digest. Block kinds and options
-that no released checkpoint has are left out: no name is expected where we don't know it.
+Written from upstream's classes at ae855f8 and, for LTX-2.5, at 400fd31, built on the meta device
+with the configurations of the released checkpoints; the tests compare with the names that gave, by
+digest. Block kinds and options that no released checkpoint has are left out: no name is expected
+where we don't know it.
 """
 
 from __future__ import annotations
@@ -17,29 +18,58 @@ _TRANSFORMER = "model.diffusion_model"
 # A hostile configuration must not make us spell a billion names.
 _MAX_COUNT = 128
 _MAX_ITEMS = 32
+_CONVOLUTIONAL = "CausalVideoAutoencoder"
 
 
 def checkpoint_keys(config: Config) -> frozenset[str]:
-    """Every tensor of an LTX-2 or LTX-2.3 checkpoint with this configuration.
+    """Every tensor of a whole checkpoint with this configuration, the duration head left out.
 
     Raises: InvalidError where a number that the architecture needs is missing or absurd.
     """
-    return frozenset(
-        key
-        for part in (_transformer, _embeddings, _video_vae, _audio_vae, _vocoder)
-        for key in part(config)
+    return transformer_keys(config) | frozenset(
+        key for part in (_projection, _video_vae, _audio_vae, _vocoder) for key in part(config)
     )
 
 
-def gemma_keys(config: Config) -> frozenset[str]:
-    """Every tensor of a Gemma 3 with this transformers configuration, in the published layout.
+def transformer_keys(config: Config) -> frozenset[str]:
+    """Every tensor of the transformer and its connectors, which is a file of its own in LTX-2.5.
 
-    `lm_head` is left out: it is tied to the embedding. Layout: language_model.model.*,
-    vision_tower.vision_model.*, multi_modal_projector.*, as upstream's GEMMA_LLM_KEY_OPS takes it.
-
-    Raises: InvalidError where a number of layers is missing or absurd.
+    Raises: InvalidError, as `checkpoint_keys`.
     """
-    return frozenset((*_gemma_language(config), *_gemma_vision(config)))
+    return frozenset((*_transformer(config), *_connectors(config)))
+
+
+def video_vae_keys(config: Config) -> frozenset[str]:
+    """Every tensor of a video VAE, as it is named in a whole checkpoint. Raises: InvalidError."""
+    return frozenset(_video_vae(config))
+
+
+def audio_vae_keys(config: Config) -> frozenset[str]:
+    """Every tensor of an audio VAE and its vocoder. Raises: InvalidError."""
+    return frozenset((*_audio_vae(config), *_vocoder(config)))
+
+
+def duration_head_keys() -> frozenset[str]:
+    """Every tensor of LTX-2.5's duration head (ltx_core/duration_head/duration_head.py)."""
+    pooler = "duration_head.attention_pooler"
+    return frozenset(
+        (
+            *(f"duration_head.{side}_modality_emb" for side in ("video", "audio")),
+            *_affine("duration_head.video_input_proj"),
+            *_affine("duration_head.audio_input_proj"),
+            *_affine("duration_head.mlp_hidden"),
+            *_affine("duration_head.mlp_out"),
+            f"{pooler}.query_tokens",
+            f"{pooler}.cross_attn.in_proj_weight",
+            f"{pooler}.cross_attn.in_proj_bias",
+            *_affine(f"{pooler}.cross_attn.out_proj"),
+        )
+    )
+
+
+def has_diffusion_decoder(config: Config) -> bool:
+    """Whether the video VAE decodes by diffusion, as upstream's `is_diffusion_video_vae` tells."""
+    return section(config, "vae").get("_class_name", _CONVOLUTIONAL) != _CONVOLUTIONAL
 
 
 def section(config: Config, name: str) -> Config:
@@ -73,10 +103,10 @@ def _transformer(config: Config) -> Iterator[str]:
         yield from _affine(f"{name}.emb.timestep_embedder.linear_1")
         yield from _affine(f"{name}.emb.timestep_embedder.linear_2")
         yield from _affine(f"{name}.linear")
-    gated = bool(options.get("apply_gated_attention"))
-    prompted = bool(options.get("cross_attention_adaln"))
+    if options.get("use_keyframes_abs_pos_embedding"):
+        yield f"{_TRANSFORMER}.keyframes_abs_pos_embedding"
     for index in range(count(options, "num_layers")):
-        yield from _transformer_block(f"{_TRANSFORMER}.transformer_blocks.{index}", gated, prompted)
+        yield from _transformer_block(f"{_TRANSFORMER}.transformer_blocks.{index}", options)
 
 
 def _modulations(options: Config) -> Iterator[str]:
@@ -87,7 +117,9 @@ def _modulations(options: Config) -> Iterator[str]:
         yield from ("prompt_", "audio_prompt_")
 
 
-def _transformer_block(name: str, gated: bool, prompted: bool) -> Iterator[str]:
+def _transformer_block(name: str, options: Config) -> Iterator[str]:
+    gated = bool(options.get("apply_gated_attention"))
+    prompted = bool(options.get("cross_attention_adaln"))
     yield f"{name}.scale_shift_table_a2v_ca_audio"
     yield f"{name}.scale_shift_table_a2v_ca_video"
     for side in ("", "audio_"):
@@ -96,45 +128,88 @@ def _transformer_block(name: str, gated: bool, prompted: bool) -> Iterator[str]:
             yield f"{name}.{side}prompt_scale_shift_table"
         yield from _attention(f"{name}.{side}attn1", gated)
         yield from _attention(f"{name}.{side}attn2", gated)
-        yield from _feed_forward(f"{name}.{side}ff")
+        biased = bool(side) or bool(options.get("ff_bias", True))  # the audio's always are
+        yield from _feed_forward(f"{name}.{side}ff", biased=biased)
     yield from _attention(f"{name}.audio_to_video_attn", gated)
     yield from _attention(f"{name}.video_to_audio_attn", gated)
 
 
-def _embeddings(config: Config) -> Iterator[str]:
-    options = section(config, "transformer")
-    if options.get("caption_proj_before_connector"):
+def _projection(config: Config) -> Iterator[str]:
+    if section(config, "transformer").get("caption_proj_before_connector"):
         yield from _affine("text_embedding_projection.video_aggregate_embed")
         yield from _affine("text_embedding_projection.audio_aggregate_embed")
     else:
         yield "text_embedding_projection.aggregate_embed.weight"
+
+
+def _connectors(config: Config) -> Iterator[str]:
+    options = section(config, "transformer")
     gated = bool(options.get("connector_apply_gated_attention"))
     for side in ("video", "audio"):
         connector = f"{_TRANSFORMER}.{side}_embeddings_connector"
         yield f"{connector}.learnable_registers"
         for index in range(count(options, "connector_num_layers")):
             yield from _attention(f"{connector}.transformer_1d_blocks.{index}.attn1", gated)
-            yield from _feed_forward(f"{connector}.transformer_1d_blocks.{index}.ff")
+            yield from _feed_forward(f"{connector}.transformer_1d_blocks.{index}.ff", biased=True)
 
 
 def _video_vae(config: Config) -> Iterator[str]:
     yield "vae.per_channel_statistics.mean-of-means"
     yield "vae.per_channel_statistics.std-of-means"
     options = section(config, "vae")
-    for part, blocks in (("encoder", "down_blocks"), ("decoder", "up_blocks")):
-        yield from _affine(f"vae.{part}.conv_in.conv")
-        yield from _affine(f"vae.{part}.conv_out.conv")
-        kinds = _blocks(options.get(f"{part}_blocks"))
-        if part == "decoder":
-            kinds.reverse()  # upstream builds the decoder from its last block on
-        for index, (kind, block) in enumerate(kinds):
-            name = f"vae.{part}.{blocks}.{index}"
-            if kind == "res_x":
-                for layer in range(count(block, "num_layers")):
-                    yield from _affine(f"{name}.res_blocks.{layer}.conv1.conv")
-                    yield from _affine(f"{name}.res_blocks.{layer}.conv2.conv")
-            elif part == "decoder" or kind.endswith("_res"):
-                yield from _affine(f"{name}.conv.conv")
+    # A diffusion VAE's encoder is described apart, in `vae.encoder`.
+    encoder = section(options, "encoder")
+    downwards = encoder.get("blocks") if encoder else options.get("encoder_blocks")
+    yield from _convolutions("encoder.down_blocks", _blocks(downwards))
+    if has_diffusion_decoder(config):
+        yield from _diffusion_decoder(section(options, "decoder") or options)
+    else:  # upstream builds the decoder from its last block on
+        yield from _convolutions("decoder.up_blocks", _blocks(options.get("decoder_blocks"))[::-1])
+
+
+def _convolutions(stack: str, kinds: list[tuple[str, Config]]) -> Iterator[str]:
+    part, _ = stack.split(".")
+    yield from _affine(f"vae.{part}.conv_in.conv")
+    yield from _affine(f"vae.{part}.conv_out.conv")
+    for index, (kind, block) in enumerate(kinds):
+        name = f"vae.{stack}.{index}"
+        if kind == "res_x":
+            for layer in range(count(block, "num_layers")):
+                yield from _affine(f"{name}.res_blocks.{layer}.conv1.conv")
+                yield from _affine(f"{name}.res_blocks.{layer}.conv2.conv")
+        elif part == "decoder" or kind.endswith("_res"):
+            yield from _affine(f"{name}.conv.conv")
+
+
+def _diffusion_decoder(options: Config) -> Iterator[str]:
+    """DiffusionVideoDecoder: four stages of attention, then blocks that denoise the picture.
+
+    Gates, a coarse head and other tensors that upstream folds or drops may lie beside these.
+    """
+    name = "vae.decoder"
+    for module in ("conv_in", "conv_in_x_t", "conv_out", "shared_adaln.proj"):
+        yield from _affine(f"{name}.{module}")
+    yield f"{name}.norm_out.weight"
+    for module in ("0", "2"):
+        yield from _affine(f"{name}.t_embedder.mlp.{module}")
+    *stages, denoising = _numbers(options.get("stage_depths")) or [0]
+    for stage, depth in enumerate(stages):
+        yield from _affine(f"{name}.upsamples.{stage}.proj")
+        for block in range(min(depth, _MAX_COUNT)):
+            yield from _neighborhood(f"{name}.det_stages.{stage}.{block}")
+    for block in range(min(denoising, _MAX_COUNT)):
+        yield from _neighborhood(f"{name}.diff_blocks.{block}")
+        yield from _affine(f"{name}.diff_blocks.{block}.context_proj")
+        yield f"{name}.diff_blocks.{block}.scale_shift_table"
+
+
+def _neighborhood(name: str) -> Iterator[str]:
+    for module in ("attn.q_norm", "attn.k_norm", "norm1", "norm2"):
+        yield f"{name}.{module}.weight"
+    for module in ("mlp.w_gate", "mlp.w_up", "mlp.w_down"):
+        yield f"{name}.{module}.weight"
+    yield from _affine(f"{name}.attn.qkv")
+    yield from _affine(f"{name}.attn.proj")
 
 
 def _audio_vae(config: Config) -> Iterator[str]:
@@ -201,34 +276,6 @@ def _generator(name: str, options: Config) -> Iterator[str]:
         yield f"{name}.conv_post.bias"
 
 
-def _gemma_language(config: Config) -> Iterator[str]:
-    yield "language_model.model.embed_tokens.weight"
-    yield "language_model.model.norm.weight"
-    for index in range(count(section(config, "text_config"), "num_hidden_layers")):
-        layer = f"language_model.model.layers.{index}"
-        for module in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm"):
-            yield f"{layer}.self_attn.{module}.weight"
-        for module in ("gate_proj", "up_proj", "down_proj"):
-            yield f"{layer}.mlp.{module}.weight"
-        for around in ("input", "post_attention", "pre_feedforward", "post_feedforward"):
-            yield f"{layer}.{around}_layernorm.weight"
-
-
-def _gemma_vision(config: Config) -> Iterator[str]:
-    yield "multi_modal_projector.mm_input_projection_weight"
-    yield "multi_modal_projector.mm_soft_emb_norm.weight"
-    tower = "vision_tower.vision_model"
-    yield from _affine(f"{tower}.embeddings.patch_embedding")
-    yield f"{tower}.embeddings.position_embedding.weight"
-    yield from _affine(f"{tower}.post_layernorm")
-    for index in range(count(section(config, "vision_config"), "num_hidden_layers")):
-        layer = f"{tower}.encoder.layers.{index}"
-        for module in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield from _affine(f"{layer}.self_attn.{module}")
-        for module in ("layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2"):
-            yield from _affine(f"{layer}.{module}")
-
-
 def _affine(name: str) -> Iterator[str]:
     yield f"{name}.weight"
     yield f"{name}.bias"
@@ -243,9 +290,11 @@ def _attention(name: str, gated: bool) -> Iterator[str]:
         yield from _affine(f"{name}.to_gate_logits")
 
 
-def _feed_forward(name: str) -> Iterator[str]:
-    yield from _affine(f"{name}.net.0.proj")
-    yield from _affine(f"{name}.net.2")
+def _feed_forward(name: str, *, biased: bool) -> Iterator[str]:
+    for module in ("net.0.proj", "net.2"):
+        yield f"{name}.{module}.weight"
+        if biased:
+            yield f"{name}.{module}.bias"
 
 
 def _snake(name: str) -> Iterable[str]:

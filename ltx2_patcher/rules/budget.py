@@ -3,11 +3,15 @@
 Upstream loads the text encoder, the embeddings processor and the transformer one after the other
 and frees each, so a card must hold the largest stage, not their sum. The allowances are for a clip
 of 768x512 and 121 frames and a prompt of 1024 tokens; a larger or longer clip takes more.
+
+With --offload, where upstream has it, the transformer's blocks stay in host memory or on disk and
+pass through the card, two at a time; a quantized Gemma stays on the card, a plain one streams too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
@@ -16,6 +20,8 @@ GIB = 1 << 30
 _UNSEEN_BYTES = GIB * 8 // 10
 """What a card has and torch can't allocate: of 24.0 GiB an RTX 3090 shows torch 23.7, and the CUDA
 context takes 0.5."""
+
+Offload = Literal["cpu", "disk"]
 
 _ENCODE_BYTES = GIB
 """Encoding a prompt, over the text encoder's weights: 0.9 GiB measured with 4-bit weights."""
@@ -29,13 +35,38 @@ _NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
 32-bit scale for each 256 of those (QLoRA, arXiv 2305.14314, section 3)."""
 
 
+_SLOTS = 2
+"""Blocks on the card at a time (upstream 400fd31, block_streaming/builder.py)."""
+
+_HOST_SPARE_BYTES = 6 * GIB
+"""Of the available host memory: Python, torch and CUDA's pinned buffers, and a shard's pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """How a base's scripts are told to save memory."""
+
+    cast: tuple[str, ...]  # keeps the transformer in fp8: ("--quantization", "fp8-cast")
+    offloads: bool  # they have --offload
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What there is to run on."""
+
+    card_bytes: int
+    host_bytes: int  # available
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """What one stage needs with one choice of flags."""
 
     stage: str
     flags: tuple[str, ...]
-    bytes: int
+    bytes: int  # of the card's memory
+    host_bytes: int = 0  # that must be available
+    offload: Offload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,51 +85,95 @@ class Advice:
         return " ".join(self.flags) or "no flags needed"
 
 
-def advise(card_bytes: int, checkpoint: Checkpoint | None, gemma: GemmaRoot | None) -> Advice:
-    """The least lossy flags with which each stage fits a card of `card_bytes`."""
-    usable = card_bytes - _UNSEEN_BYTES
-    choices: list[list[Need]] = []
-    if gemma is not None:
-        choices.append(gemma_needs(gemma))
-    if checkpoint is not None:
-        choices.append(transformer_needs(checkpoint))
-    flags: list[str] = []
-    for needs in choices:
-        fitting = next((need for need in needs if need.bytes <= usable), None)
-        if fitting is None:
-            return Advice(usable, tuple(n for needs in choices for n in needs), None)
-        flags += fitting.flags
-    return Advice(usable, tuple(n for needs in choices for n in needs), tuple(flags))
+def savings_of(options: frozenset[str]) -> Savings:
+    """What a script with these options offers."""
+    early = "--enable-fp8" in options  # until upstream's 28c3c73 of 2026-02-09
+    cast = ("--enable-fp8",) if early else ("--quantization", "fp8-cast")
+    return Savings(cast, "--offload" in options)
 
 
-def gemma_needs(gemma: GemmaRoot) -> list[Need]:
-    """What encoding a prompt needs, from the best quality to the least memory."""
-    stage = "text encoder"
-    if gemma.quantization:  # loads as it is
-        return [Need(stage, (), gemma.bytes + _ENCODE_BYTES)]
-    elements = sum(part.elements for part in gemma.components)
-    rest = (elements - gemma.linear_elements) * 2
-    nf4 = int(gemma.linear_elements * _NF4_BITS / 8)
-    return [
-        Need(stage, (), elements * 2 + _ENCODE_BYTES),
-        Need(stage, ("--gemma-8bit",), rest + gemma.linear_elements + _ENCODE_BYTES),
-        Need(stage, ("--gemma-4bit",), rest + nf4 + _ENCODE_BYTES),
-    ]
+def advise(
+    memory: Memory, savings: Savings, checkpoint: Checkpoint | None, gemma: GemmaRoot | None
+) -> Advice:
+    """The flags with which each stage fits, the least lossy first.
+
+    Blocks that pass through the card lose nothing: where the host can hold them, that comes before
+    fp8-cast; reading them from disk in each step comes last.
+    """
+    usable = memory.card_bytes - _UNSEEN_BYTES
+
+    def fits(need: Need) -> bool:
+        return need.bytes <= usable and need.host_bytes <= memory.host_bytes
+
+    needs: dict[Need, None] = {}
+    flags = None
+    for denoising in _denoising(checkpoint, savings):
+        for encoding in _encoding(gemma, denoising.offload):
+            needs |= dict.fromkeys(n for n in (encoding, denoising) if n.stage)
+            if flags is None and fits(denoising) and fits(encoding):
+                flags = encoding.flags + denoising.flags
+    return Advice(usable, tuple(sorted(needs, key=lambda n: n.stage, reverse=True)), flags)
 
 
-def transformer_needs(checkpoint: Checkpoint) -> list[Need]:
+def transformer_needs(checkpoint: Checkpoint, savings: Savings) -> list[Need]:
     """What denoising needs, from the best quality to the least memory.
 
     The video encoder, about half of the video VAE, stays loaded beside the transformer.
     """
-    elements = checkpoint.elements_of("transformer")
-    beside = checkpoint.elements_of("video vae") + _DENOISE_BYTES  # half of it, 2 bytes each
     stage = "denoising"
-    cast = Need(
-        stage,
-        ("--quantization", "fp8-cast"),
-        elements * 2 - checkpoint.fp8_elements + beside,
-    )
+    plain = checkpoint.elements_of("transformer") * 2
+    cast = plain - checkpoint.fp8_elements
+    beside = checkpoint.elements_of("video vae") + _DENOISE_BYTES  # half of it, 2 bytes each
+    blocks = checkpoint.fp8_elements * 2
+    passing = plain - blocks + blocks * _SLOTS // max(checkpoint.layers, 1) + beside
+    needs = [
+        Need(stage, (), plain + beside),
+        Need(stage, _offload("cpu"), passing, plain + _HOST_SPARE_BYTES, "cpu"),
+        Need(stage, savings.cast, cast + beside),
+        Need(stage, savings.cast + _offload("cpu"), passing, cast + _HOST_SPARE_BYTES, "cpu"),
+        Need(stage, _offload("disk"), passing, _HOST_SPARE_BYTES, "disk"),
+    ]
     if checkpoint.precision.startswith("fp8"):
-        return [cast]  # without the flag upstream would bring it to bf16 for nothing
-    return [Need(stage, (), elements * 2 + beside), cast]
+        # Without the flag upstream would bring it to bf16 for nothing.
+        from_disk = savings.cast + _offload("disk")
+        needs = [need for need in needs if need.flags[: len(savings.cast)] == savings.cast]
+        needs.append(Need(stage, from_disk, passing, _HOST_SPARE_BYTES, "disk"))
+    return [need for need in needs if savings.offloads or need.offload is None]
+
+
+def gemma_needs(gemma: GemmaRoot, offload: Offload | None) -> list[Need]:
+    """What encoding a prompt needs, from the best quality to the least memory.
+
+    With `offload` a quantized Gemma spares the host the whole of it, so a plain one comes last.
+    """
+    stage = "text encoder"
+    if gemma.quantization:  # loads as it is
+        return [Need(stage, (), gemma.bytes + _ENCODE_BYTES)]
+    plain = gemma.elements * 2
+    rest = plain - gemma.linear_elements * 2
+    nf4 = int(gemma.linear_elements * _NF4_BITS / 8)
+    quantized = [
+        Need(stage, ("--gemma-8bit",), rest + gemma.linear_elements + _ENCODE_BYTES),
+        Need(stage, ("--gemma-4bit",), rest + nf4 + _ENCODE_BYTES),
+    ]
+    if offload is None:
+        return [Need(stage, (), plain + _ENCODE_BYTES), *quantized]
+    passing = rest + gemma.linear_elements * 2 * _SLOTS // max(gemma.layers, 1)
+    host = _HOST_SPARE_BYTES + (plain if offload == "cpu" else 0)
+    streamed = Need(f"{stage} by --offload {offload}", (), passing + _ENCODE_BYTES, host)
+    return [*quantized, streamed]
+
+
+def _denoising(checkpoint: Checkpoint | None, savings: Savings) -> list[Need]:
+    if checkpoint is not None:
+        return transformer_needs(checkpoint, savings)
+    offloads: tuple[Offload, ...] = ("cpu", "disk") if savings.offloads else ()
+    return [Need("", (), 0), *(Need("", _offload(way), 0, 0, way) for way in offloads)]
+
+
+def _encoding(gemma: GemmaRoot | None, offload: Offload | None) -> list[Need]:
+    return [Need("", (), 0)] if gemma is None else gemma_needs(gemma, offload)
+
+
+def _offload(way: Offload) -> tuple[str, ...]:
+    return ("--offload", way)

@@ -17,28 +17,54 @@ class Pipeline:
     name: str  # "distilled"
     summary: str  # one line
     divisor: int | None  # width and height must be divisible by it; None where it takes no size
-    options: frozenset[str]  # every long option that it or the shared parsers define
-
-    @property
-    def fp8_option(self) -> str:
-        """How it is asked to keep the transformer in fp8: upstream's first way was a switch."""
-        return "--enable-fp8" if "--enable-fp8" in self.options else "--quantization fp8-cast"
+    options: frozenset[str]  # every long option that it or the parsers it builds on define
+    parts: frozenset[str]  # options of the files it needs of a split model: "--video-vae-path"
+    tells_length: bool  # without --num-frames it asks the model's duration head
+    several_gpus: bool  # it spreads over all cards that it sees
 
 
 def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeline, ...]:
     """The scripts among `sources` (module name -> source), by name.
 
-    `shared` is the source of ltx_pipelines.utils.args, whose parsers the scripts build on.
+    `shared` is the source of ltx_pipelines.utils.args, whose parsers most scripts build on.
 
     Raises: InvalidError where a source is no Python.
     """
     common = frozenset(_options(_parsed("utils.args", shared)))
     trees = {name: _parsed(name, source) for name, source in sorted(sources.items())}
     return tuple(
-        Pipeline(name, _summary(tree), _divisor(tree), common | frozenset(_options(tree)))
-        for name, tree in trees.items()
-        if _runnable(tree)
+        _pipeline(name, tree, common, trees) for name, tree in trees.items() if _runnable(tree)
     )
+
+
+def _pipeline(
+    name: str, tree: ast.Module, common: frozenset[str], trees: Mapping[str, ast.Module]
+) -> Pipeline:
+    imported = frozenset(_imported(tree))
+    # A multi-GPU script runs the pipeline of another; so what that one needs, it needs.
+    run = [trees[module] for module in sorted(imported) if module in trees]
+    run = [tree, *(other for other in run if _runnable(other))]
+    words = {word for each in run for word in _words(each)}
+    own = frozenset(_options(tree))
+    options = own | common if "utils.args" in imported else own
+    return Pipeline(
+        name=name,
+        summary=_summary(tree),
+        divisor=next((divisor for each in run if (divisor := _divisor(each))), None),
+        options=options,
+        parts=frozenset(o for o, word in _PARTS.items() if word in words and o in options),
+        tells_length="AutoDuration" in words,
+        several_gpus=any(module.startswith("multigpu.") for module in imported),
+    )
+
+
+_PARTS = {
+    # ModelPaths' accessors (utils/model_paths.py), and the block that takes the Gemma from it.
+    "--transformer-path": "transformer()",
+    "--text-encoder-path": "PromptEncoder",
+    "--video-vae-path": "video_vae()",
+    "--audio-vae-path": "audio_vae()",
+}
 
 
 def pick(pipelines: tuple[Pipeline, ...], name: str) -> Pipeline:
@@ -85,6 +111,25 @@ def _divisor(tree: ast.Module) -> int | None:
         if isinstance(node, ast.keyword) and node.arg == "is_two_stage":
             return 64 if isinstance(node.value, ast.Constant) and node.value.value else 32
     return None
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """The modules of ltx_pipelines that it imports from, "utils.args"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
+            yield (node.module or "").removeprefix(_PACKAGE)
+
+
+_PACKAGE = "ltx_pipelines."
+
+
+def _words(tree: ast.Module) -> Iterator[str]:
+    """The names that it uses, and the methods that it calls without arguments, "name()"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+            yield f"{node.func.attr}()"
 
 
 def _options(tree: ast.Module) -> Iterator[str]:

@@ -53,7 +53,7 @@ def joining_steps(base: Base, installed: Mapping[str, str], place: str) -> tuple
     if "torch" not in installed:
         raise ConflictError(f"{place} has no torch", remedy=f"install torch there first, {remedy}")
     for name in base.accepts:
-        version = installed.get(name)
+        version = installed.get(normalized(name))
         if version is not None and not accepts(base, name, version):
             raise ConflictError(
                 f"{name} {version} in {place} does not go with base {base.name}, "

@@ -101,7 +101,7 @@ def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
         (["run", "distilled", "--", "--num-frames", "12"], 2, "give 9 or 17"),
         (["run", "distilled", "--", "--gemma-4bit", "--gemma-8bit"], 2, "give one"),
         (["run", "distilled", "--python", "/nowhere"], 2, "bin/python"),
-        (["run", "distilled", "--base", "1.0"], 2, "choose 1.0.0"),
+        (["run", "distilled", "--base", "1.0"], 2, "1.0.0"),
         (["install", "--python", "/nowhere"], 2, "bin/python"),
         (["inspect", "/nowhere"], 2, "check the path"),
     ],

@@ -13,12 +13,21 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.doctor import Subject, examine
 from ltx2_patcher.jobs.install import environment_path
 from ltx2_patcher.rules.architecture import checkpoint_keys
+from ltx2_patcher.rules.gemma_architecture import gemma_keys
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.model import Base
 from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository
 from tests.small_wheels import make_environment
-from tests.weight_files import RELEASED, plain, write_checkpoint, write_gemma
+from tests.weight_files import (
+    RELEASED,
+    TINY_GEMMA,
+    packed_gemma,
+    plain,
+    write,
+    write_checkpoint,
+    write_gemma,
+)
 
 PROJECTION = "text_embedding_projection.aggregate_embed.weight"
 
@@ -114,6 +123,32 @@ def test_versions_that_do_not_go_with_the_base_are_failures(
     assert found["bitsandbytes"].level is found["einops"].level is Level.FAILURE
     assert found["torch"].level is Level.OK
     assert found["torch at work"].level is Level.FAILURE  # the wheel of a few bytes can't multiply
+
+
+def test_a_name_is_compared_as_the_package_index_does(
+    copied_store: Store, near: Base, tmp_path: Path
+) -> None:
+    pinned = replace(near, environment={**near.environment, "some_name": "1.0"})
+    python = make_environment(tmp_path / "env", pinned.environment)
+    assert "some_name" not in _findings(copied_store, Subject(pinned, python=python))
+    wrong = replace(pinned, accepts={**near.accepts, "some_name": ">=2"})
+    found = _findings(copied_store, Subject(wrong, python=python))["some_name"]
+    assert found.fact == "1.0; base 1.0.0 needs >=2"
+
+
+def test_a_gemma_that_a_flag_mends_is_no_failure_and_one_for_other_bases_is(
+    copied_store: Store, near: Base, tmp_path: Path
+) -> None:
+    newer = {
+        "model." + name.replace("language_model.model.", "language_model."): tensor
+        for name, tensor in plain(gemma_keys(TINY_GEMMA)).items()
+    }
+    mended = Subject(near, gemma_root=write_gemma(tmp_path / "newer", newer))
+    found = _findings(copied_store, mended)["gemma"]
+    assert (found.level, "--gemma-4bit" in str(found.remedy)) == (Level.WARNING, True)
+    packed = write(tmp_path / "packed.safetensors", *packed_gemma())
+    found = _findings(copied_store, Subject(near, gemma_root=packed))["gemma"]
+    assert (found.level, "or base 1.2.0" in str(found.remedy)) == (Level.FAILURE, True)
 
 
 def test_weights_are_told_with_the_flags_that_fit_the_card(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from ltx2_patcher.jobs.inspect import inspect, inspect_checkpoint
+from ltx2_patcher.jobs.inspect import inspect, inspect_checkpoint, inspect_gemma
+from ltx2_patcher.rules.architecture import duration_head_keys
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from ltx2_patcher.values.weights import GemmaRoot, Lora
+from ltx2_patcher.values.weights import GemmaRoot, Lora, ModelPart
 from tests.conftest import files
-from tests.weight_files import plain, write, write_gemma
+from tests.weight_files import RELEASED, packed_gemma, plain, write, write_gemma
 
 
 def test_a_folder_is_a_gemma_and_a_file_is_what_its_names_say(tmp_path: Path) -> None:
@@ -32,3 +34,18 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.safetensors").write_text("<!DOCTYPE html><title>401</title>")
     with pytest.raises(InvalidError, match="not a safetensors file"):
         inspect(tmp_path / "page.safetensors")
+
+
+def test_a_packed_gemma_and_a_part_of_a_split_model_are_told(tmp_path: Path) -> None:
+    packed = write(tmp_path / "text_encoder.safetensors", *packed_gemma())
+    assert inspect(packed) == inspect_gemma(packed)
+    assert inspect_gemma(packed).name == "Gemma 4 64 wide, 2 layers"
+    config = json.dumps(RELEASED["LTX-2.5 22B"]["config"])
+    part = write(tmp_path / "head.safetensors", plain(duration_head_keys()), {"config": config})
+    assert isinstance(inspect(part), ModelPart)
+    with pytest.raises(InvalidError, match="no Gemma packed into one file"):
+        inspect_gemma(part)
+    with pytest.raises(InvalidError, match="a duration head"):
+        inspect_checkpoint(part)
+    with pytest.raises(UsageError, match="is a folder"):
+        inspect_checkpoint(tmp_path)

@@ -13,14 +13,24 @@ import pytest
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.install import environment_path, source_paths
 from ltx2_patcher.jobs.obtain import checkout_path
-from ltx2_patcher.jobs.run import Launch, list_pipelines, prepare
-from ltx2_patcher.rules.architecture import checkpoint_keys, gemma_keys
+from ltx2_patcher.jobs.pipelines import list_pipelines
+from ltx2_patcher.jobs.run import Launch, prepare
+from ltx2_patcher.rules.architecture import checkpoint_keys, transformer_keys
+from ltx2_patcher.rules.gemma_architecture import gemma_keys
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.model import Base
 from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository
 from tests.small_wheels import make_environment
-from tests.weight_files import RELEASED, TINY_GEMMA, plain, write, write_checkpoint, write_gemma
+from tests.weight_files import (
+    RELEASED,
+    TINY_GEMMA,
+    packed_gemma,
+    plain,
+    write,
+    write_checkpoint,
+    write_gemma,
+)
 
 PROJECTION = "text_embedding_projection.aggregate_embed.weight"
 LINEAR = "language_model.model.layers.0.mlp.up_proj"
@@ -150,6 +160,40 @@ def test_a_gemma_for_another_checkpoint_is_refused(case: Case, tmp_path: Path) -
     write_gemma(tmp_path / "wider", text_config=text)
     with pytest.raises(ConflictError, match=r"takes 192 values a token.* gives 384"):
         case.prepare("--gemma-root", str(tmp_path / "wider"))
+
+
+def test_what_another_base_loads_is_named_with_the_base(case: Case, tmp_path: Path) -> None:
+    packed = write(tmp_path / "packed.safetensors", *packed_gemma())
+    config = RELEASED["LTX-2.5 22B"]["config"]
+    later = tmp_path / "later.safetensors"
+    write_checkpoint(later, plain(transformer_keys(config)), config)
+    for option, path in (("--gemma-root", packed), ("--distilled-checkpoint-path", later)):
+        with pytest.raises(UsageError) as caught:
+            case.prepare(option, str(path))
+        assert "or base 1.2.0" in caught.value.remedy
+
+
+def test_an_upsampler_of_another_model_is_refused(case: Case, tmp_path: Path) -> None:
+    tensors = plain(["post_upsample_res_blocks.0.conv1.weight"])
+    path = write(tmp_path / "other.safetensors", tensors, {"model_version": "2.3.0"})
+    with pytest.raises(ConflictError, match=r"upsampler of LTX-2\.3"):
+        case.prepare("--spatial-upsampler-path", str(path))
+
+
+def test_the_scales_of_prequantized_weights_are_never_lost(case: Case, tmp_path: Path) -> None:
+    block = "model.diffusion_model.transformer_blocks.0.attn1.to_q"
+    config = RELEASED["LTX-2 19B"]["config"]
+    tensors = {
+        **plain(checkpoint_keys(config)),
+        PROJECTION: ("BF16", (4, 64 * 3)),
+        f"{block}.weight": ("F8_E4M3", (2, 2)),
+        f"{block}.weight_scale": ("F32", ()),
+    }
+    write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    case.prepare("--quantization", "fp8-cast")
+    with pytest.raises(UsageError) as caught:
+        case.prepare()
+    assert caught.value.remedy == "add --quantization fp8-cast"
 
 
 def test_a_quantized_root_needs_its_own_flag_and_bitsandbytes(

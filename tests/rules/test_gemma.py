@@ -8,11 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltx2_patcher.rules.architecture import gemma_keys
-from ltx2_patcher.rules.gemma import GemmaFiles, identify_gemma
+from ltx2_patcher.rules.gemma import GemmaFiles, identify_gemma, packed_files
+from ltx2_patcher.rules.gemma_architecture import gemma_keys
 from ltx2_patcher.rules.safetensors_header import parse_header
 from ltx2_patcher.values.errors import InvalidError
-from tests.weight_files import RELEASED, TINY_GEMMA, Spec, header, plain
+from tests.weight_files import (
+    RELEASED,
+    TINY_GEMMA,
+    TINY_GEMMA_4,
+    Spec,
+    header,
+    packed_gemma,
+    plain,
+)
 
 LINEAR = "language_model.model.layers.0.mlp.up_proj"
 BESIDE = frozenset({"tokenizer.model", "preprocessor_config.json"})
@@ -25,6 +33,7 @@ def _files(tensors: Spec, model: object = TINY_GEMMA, **changed: object) -> Gemm
         "index": None,
         "shards": {"model.safetensors": shard},
         "beside": BESIDE,
+        "packed": False,
     }
     return GemmaFiles(**{**fields, **changed})  # type: ignore[arg-type]
 
@@ -32,7 +41,7 @@ def _files(tensors: Spec, model: object = TINY_GEMMA, **changed: object) -> Gemm
 def test_the_released_gemma_is_known() -> None:
     config = RELEASED["Gemma 3 12B"]["config"]
     found = identify_gemma(_files(plain(gemma_keys(config)), config), "root")
-    assert (found.size, found.width, found.layers) == ("12B", 3840, 48)
+    assert (found.name, found.width, found.layers) == ("Gemma 3 12B", 3840, 48)
     assert (found.quantization, found.detail) == (None, "bf16")
     assert (found.missing, found.faults) == ((), ())
     assert found.context_width == 188160
@@ -118,14 +127,62 @@ def test_without_an_index_the_shards_numbers_tell() -> None:
     assert faults == (
         "shard 1 of 3 is missing",
         "shard 3 of 3 is missing",
-        "tokenizer.model is missing",
-        "preprocessor_config.json is missing",
     )
 
 
-def test_another_model_is_refused() -> None:
-    with pytest.raises(InvalidError, match="'gemma3_text'"):
-        identify_gemma(_files({}, {"model_type": "gemma3_text", "hidden_size": 64}), "root")
+def test_the_released_gemma_4_is_known() -> None:
+    config = RELEASED["Gemma 4 12B"]["config"]
+    found = identify_gemma(_files(plain(gemma_keys(config)), config), "root")
+    assert (found.name, found.kind, found.version) == (
+        "Gemma 4 12B",
+        "gemma4_unified",
+        "gemma4-12b-ltx-v1",
+    )
+    assert (found.missing, found.faults, found.newer_layout) == ((), (), False)
+    assert found.context_width == 188160
+    assert found.linear_elements == (48 * 7 - 8) * 4  # eight layers take their keys as values
+
+
+def test_a_packed_gemma_is_the_same_model_with_more_beside() -> None:
+    tensors, metadata = packed_gemma()
+    files = packed_files(parse_header(*header(tensors, metadata), "a file"), "folder/a file")
+    assert files is not None
+    found = identify_gemma(files, "folder/a file")
+    assert (found.name, found.packed, found.missing) == ("Gemma 4 64 wide, 2 layers", True, ())
+    assert found.projection_width == found.context_width == 192
+    assert found.beside >= {"tokenizer.json", "tokenizer_config.json", "processor_config.json"}
+    root = identify_gemma(_files(plain(gemma_keys(TINY_GEMMA_4)), TINY_GEMMA_4), "root")
+    assert (found.linear_elements, found.elements) == (root.linear_elements, root.elements)
+    assert found.bytes > root.bytes
+    del tensors["model.layers.0.layer_scalar"]
+    less = packed_files(parse_header(*header(tensors, metadata), "a file"), "a file")
+    assert less is not None
+    assert identify_gemma(less, "a file").missing == ("model.language_model.layers.0.layer_scalar",)
+    assert packed_files(parse_header(*header(tensors), "a file"), "a file") is None
+
+
+def test_a_quantized_gemma_4_is_told() -> None:
+    linear = "model.language_model.layers.0.mlp.up_proj"
+    tensors = {
+        **plain(gemma_keys(TINY_GEMMA_4)),
+        f"{linear}.weight": ("I8", (2, 2)),
+        f"{linear}.SCB": ("F32", (2,)),
+    }
+    found = identify_gemma(_files(tensors, TINY_GEMMA_4), "root")
+    assert (found.quantization, found.missing) == ("8bit", ())
+
+
+def test_an_instruct_gemma_4_is_known_by_its_configuration_alone() -> None:
+    config = {**TINY_GEMMA_4, "model_type": "gemma4"}
+    found = identify_gemma(_files(plain(["model.language_model.norm.weight"]), config), "root")
+    assert (found.name, found.missing) == ("Gemma 4 64 wide, 2 layers (instruct)", ())
+
+
+@pytest.mark.parametrize("kind", ["gemma3_text", "qwen2_vl", None])
+def test_another_model_is_refused(kind: str | None) -> None:
+    config = {**TINY_GEMMA, "model_type": kind}
+    with pytest.raises(InvalidError, match=repr(kind)):
+        identify_gemma(_files({}, config), "root")
 
 
 @given(st.binary())

@@ -26,6 +26,7 @@ def parser(p):
     p.add_argument("--gemma-8bit", action="store_true")
 """
 TWO = b'''
+from ltx_pipelines.utils.args import parser
 class TwoStagePipeline:
     """Two stages.
 
@@ -39,7 +40,38 @@ if __name__ == "__main__":
     main()
 '''
 PLAIN = b'"""Write it."""\nif __name__ == "__main__":\n    main()\n'
+MANY = b'''"""On many GPUs."""
+from ltx_pipelines.two import TwoStagePipeline
+from ltx_pipelines.multigpu.runner import Runner
+class ManyRunner(Runner):
+    pass
+if __name__ == "__main__":
+    from ltx_pipelines.utils.args import parser
+'''
+SPLIT = b'''
+from ltx_pipelines.utils.args import parser
+class SplitPipeline:
+    """In parts."""
+    def __init__(self, paths, frames: int | AutoDuration):
+        self.encoder = PromptEncoder(paths)
+        self.parts = paths.transformer(), paths.video_vae()
+if __name__ == "__main__":
+    parser.add_argument("--transformer-path")
+    parser.add_argument("--text-encoder-path")
+    parser.add_argument("--video-vae-path")
+    parser.add_argument("--audio-vae-path")
+    parser.add_argument("--duration-head-path")
+    parser.add_argument("--prompt-enhancer-gemma-root")
+    parser.add_argument("--enhance-prompt")
+    parser.add_argument("--offload")
+    parser.add_argument("--quantization")
+    parser.add_argument("--enable-fp8")
+    parser.add_argument("--hdr")
+    parser.add_argument("--video-path")
+'''
 SOURCES = {
+    "many": MANY,
+    "split": SPLIT,
     "two": TWO,
     "one": TWO.replace(b"is_two_stage=True", b"is_two_stage=False"),
     "plain": PLAIN,
@@ -47,17 +79,29 @@ SOURCES = {
 }
 PIPELINES = parse_pipelines(SOURCES, SHARED)
 TWO_STAGE = pick(PIPELINES, "two")
+IN_PARTS = pick(PIPELINES, "split")
 
 
 def test_runnable_scripts_are_listed_with_a_line_each() -> None:
     told = [(p.name, p.summary, p.divisor) for p in PIPELINES]
     assert told == [
+        ("many", "On many GPUs.", 64),
         ("one", "Two stages.", 32),
         ("plain", "Write it.", None),
+        ("split", "In parts.", None),
         ("two", "Two stages.", 64),
     ]
     assert "--spatial-upsampler-path" in TWO_STAGE.options
     assert "--height" in TWO_STAGE.options
+    assert not pick(PIPELINES, "plain").options
+
+
+def test_what_a_script_needs_is_read_off_it_and_off_the_one_it_runs() -> None:
+    told = {p.name: (sorted(p.parts), p.tells_length, p.several_gpus) for p in PIPELINES}
+    needed = ["--text-encoder-path", "--transformer-path", "--video-vae-path"]
+    assert told["split"] == (needed, True, False)
+    assert told["two"] == ([], False, False)
+    assert told["many"] == ([], False, True)
 
 
 def test_a_name_is_taken_as_people_write_it() -> None:
@@ -127,20 +171,48 @@ def test_every_named_file_is_found() -> None:
     )
 
 
-@given(st.lists(st.text()))
-def test_any_arguments_are_answered_or_refused(arguments: list[str]) -> None:
+SPLIT_MODEL = ["--transformer-path", "t", "--text-encoder-path", "e", "--video-vae-path", "v"]
+
+
+def test_a_model_in_parts_is_read() -> None:
+    more = ["--prompt-enhancer-gemma-root", "g", "--enhance-prompt", "--offload", "cpu"]
+    request = parse_request(IN_PARTS, [*SPLIT_MODEL, *more, "--enable-fp8"])
+    assert (request.transformer, request.text_encoder) == ("t", ("--text-encoder-path", "e"))
+    assert request.split["--video-vae-path"] == "v"
+    assert (request.enhancer_root, request.enhances) == ("g", True)
+    assert (request.quantization, request.checkpoint, request.frames) == ("fp8-cast", None, False)
+    whole = "--checkpoint-path c --gemma-root g --video-vae-path v --quantization nvfp4-cast"
+    request = parse_request(IN_PARTS, whole.split())
+    assert (request.transformer, request.text_encoder) == ("c", ("--gemma-root", "g"))
+    assert request.quantization == "nvfp4-cast"
+
+
+@pytest.mark.parametrize("lost", [0, 2, 4])
+def test_a_part_left_out_is_named(lost: int) -> None:
+    given = SPLIT_MODEL[:lost] + SPLIT_MODEL[lost + 2 :]
+    with pytest.raises(UsageError, match=SPLIT_MODEL[lost]):
+        parse_request(IN_PARTS, given)
+    parse_request(IN_PARTS, [*given, "--help"])
+
+
+def test_an_offload_that_upstream_does_not_have_is_refused() -> None:
+    for quantization in ("fp8-scaled-mm", "nvfp4-cast"):
+        words = ["--offload", "disk", "--quantization", quantization]
+        with pytest.raises(UsageError, match="--offload disk"):
+            parse_request(IN_PARTS, words)
+        parse_request(IN_PARTS, ["--offload", "none", *words[2:]])
+    parse_request(IN_PARTS, ["--offload", "disk", "--quantization", "fp8-cast"])
+
+
+def test_frames_in_a_folder_are_for_scripts_that_know_hdr() -> None:
+    given = ["--video-path", "frames"]
+    assert parse_request(IN_PARTS, given).folders == (("--video-path", "frames"),)
+    assert parse_request(TWO_STAGE, given).files == (("--video-path", "frames"),)
+
+
+@given(st.sampled_from([TWO_STAGE, IN_PARTS]), st.lists(st.text()))
+def test_any_arguments_are_answered_or_refused(pipeline: Pipeline, arguments: list[str]) -> None:
     try:
-        parse_request(TWO_STAGE, arguments)
+        parse_request(pipeline, arguments)
     except UsageError as error:
         assert error.remedy
-
-
-def test_fp8_is_one_thing_in_either_of_upstreams_spellings() -> None:
-    with_switch = SHARED + b'    p.add_argument("--enable-fp8", action="store_true")\n'
-    switched = pick(parse_pipelines(SOURCES, with_switch), "two")
-    assert (switched.fp8_option, TWO_STAGE.fp8_option) == (
-        "--enable-fp8",
-        "--quantization fp8-cast",
-    )
-    assert parse_request(switched, ["--enable-fp8"]).quantization == "fp8-cast"
-    assert parse_request(switched, []).quantization is None

@@ -73,3 +73,10 @@ def test_ranges_and_names() -> None:
     assert not accepts(BASE, "transformers", "5.0.0rc1")
     assert accepts(replace(BASE, accepts={}), "transformers", "9")
     assert normalized("Pillow_Simd.X") == "pillow-simd-x"
+
+
+def test_a_name_is_met_however_it_is_spelled() -> None:
+    base = replace(BASE, accepts={"some_name": ">=2"}, environment={**PINS, "some_name": "2.0"})
+    with pytest.raises(ConflictError, match="some_name 1.0"):
+        joining_steps(base, {**PINS, "some-name": "1.0"}, "python")
+    assert joining_steps(base, {**PINS, "some-name": "2.1"}, "python") == ()

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from ltx2_patcher.rules.architecture import checkpoint_keys
+from ltx2_patcher.rules.architecture import (
+    audio_vae_keys,
+    checkpoint_keys,
+    duration_head_keys,
+    transformer_keys,
+    video_vae_keys,
+)
 from ltx2_patcher.rules.safetensors_header import parse_header
 from ltx2_patcher.rules.variant import identify
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.weights import Checkpoint, Foreign, Header, Lora, Upsampler
+from ltx2_patcher.values.weights import Checkpoint, Foreign, Header, Lora, ModelPart, Upsampler
 from tests.weight_files import RELEASED, Spec, header, plain
 
 BLOCK = "model.diffusion_model.transformer_blocks.0.attn1.to_q"
@@ -68,12 +74,93 @@ def test_the_width_of_the_prompt_is_read_off_the_projection() -> None:
     assert found.context_width == 192
 
 
-def test_a_later_model_is_told_apart() -> None:
-    config = RELEASED["LTX-2.3 22B"]["config"]
-    names = [f"{BLOCK}.weight", "model.diffusion_model.keyframes_abs_pos_embedding"]
+def test_a_later_model_is_known_whole_and_as_its_transformer_alone() -> None:
+    config = RELEASED["LTX-2.5 22B"]["config"]
+    whole = identify(_header(plain(checkpoint_keys(config)), config), "a file")
+    assert isinstance(whole, Checkpoint)
+    assert (whole.name, whole.generation) == ("LTX-2.5 22B", "LTX-2.5")
+    assert (whole.whole, whole.missing) == (True, ())
+    alone = identify(_header(plain(transformer_keys(config)), config), "a file")
+    assert isinstance(alone, Checkpoint)
+    assert (alone.variant, alone.whole, alone.missing) == ("LTX-2.5 22B", False, ())
+    assert alone.context_width is None
+    assert [part.name for part in alone.components] == ["embeddings processor", "transformer"]
+    less = identify(_header(plain(transformer_keys(config) - {f"{BLOCK}.weight"}), config), "")
+    assert isinstance(less, Checkpoint)
+    assert less.missing == (f"{BLOCK}.weight",)
+
+
+def test_a_checkpoint_says_which_gemma_it_was_trained_with() -> None:
+    config = RELEASED["LTX-2.5 22B"]["config"]
+    for said, told in (
+        ('{"gemma_version": "a version", "ltx_version": "2.5.0"}', "a version"),
+        ('{"gemma_version": 4}', None),
+        ("[]", None),
+        ("{", None),
+    ):
+        metadata = {"config": json.dumps(config), "gemma_source_checkpoint": said}
+        read = parse_header(*header(plain(transformer_keys(config)), metadata), "a file")
+        found = identify(read, "a file")
+        assert isinstance(found, Checkpoint)
+        assert found.gemma_version == told
+
+
+VIDEO = video_vae_keys(RELEASED["LTX-2.5 22B"]["config"])
+DIFFUSION = "video VAE (diffusion decoder)"
+AUDIO = audio_vae_keys(RELEASED["LTX-2.5 22B"]["config"])
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (VIDEO, DIFFUSION),
+        ({name.removeprefix("vae.") for name in VIDEO}, DIFFUSION),
+        (
+            {name.replace("mlp.0", "timestep_embedder.linear_1") for name in VIDEO},
+            "video VAE (diffusion decoder)",
+        ),
+        (AUDIO, "audio VAE"),
+        (duration_head_keys(), "duration head"),
+    ],
+)
+def test_the_parts_of_a_split_model_are_told(names: frozenset[str], told: str | None) -> None:
+    """However a VAE's own file spells them; and what one lacks is named as a whole model has it."""
+    config = RELEASED["LTX-2.5 22B"]["config"]
     found = identify(_header(plain(names), config), "a file")
-    assert isinstance(found, Checkpoint)
-    assert (found.variant, found.missing) == ("LTX-2.5 22B", ())
+    assert isinstance(found, ModelPart)
+    assert (found.name, found.missing) == (told, ())
+    kept = sorted(names)[1:]
+    less = identify(_header(plain(kept), config), "a file")
+    assert isinstance(less, ModelPart)
+    assert len(less.missing) == 1
+
+
+def test_a_convolutional_vae_of_its_own_is_told() -> None:
+    config = RELEASED["LTX-2.3 22B"]["config"]
+    found = identify(_header(plain(video_vae_keys(config)), config), "a file")
+    assert isinstance(found, ModelPart)
+    assert (found.name, found.missing) == ("video VAE (convolutional decoder)", ())
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "generation"),
+    [
+        ({"spatial_scale": 2.0, "rational_resampler": True}, None, "LTX-2"),
+        ({"spatial_scale": 1.5, "rational_resampler": True}, None, None),
+        ({"spatial_scale": 2.0, "rational_resampler": False}, None, None),
+        ({"spatial_scale": 2.0}, "2.3.0", "LTX-2.3"),
+        ({"spatial_scale": 2.0}, "2.0.0", "LTX-2"),
+        ({"spatial_scale": 2.0}, "other", None),
+    ],
+)
+def test_an_upsampler_tells_whose_it_is_where_it_can(
+    config: dict[str, object], version: str | None, generation: str | None
+) -> None:
+    metadata = {"config": json.dumps(config)} | ({"model_version": version} if version else {})
+    tensors = plain(["post_upsample_res_blocks.0.conv1.weight"])
+    found = identify(parse_header(*header(tensors, metadata), "a file"), "a file")
+    assert isinstance(found, Upsampler)
+    assert found.generation == generation
 
 
 def test_a_lora_an_upsampler_and_a_stranger_are_told() -> None:

@@ -1,40 +1,97 @@
-"""What `inspect` and `run` say of file sets that upstream's own classes named."""
+"""What the verbs say and do with file sets that upstream's own classes named."""
 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.boundaries.weights import read_header
+from ltx2_patcher.jobs.doctor import Subject, examine
 from ltx2_patcher.jobs.inspect import inspect, inspect_checkpoint, inspect_gemma
-from ltx2_patcher.jobs.run import prepare
-from ltx2_patcher.rules.pairing import misfit_of_pair
-from ltx2_patcher.values.weights import Lora, Upsampler
+from ltx2_patcher.jobs.pipelines import list_pipelines
+from ltx2_patcher.jobs.run import Launch, prepare
+from ltx2_patcher.rules.architecture import checkpoint_keys, duration_head_keys
+from ltx2_patcher.rules.pairing import misfit_of, misfit_of_pair
+from ltx2_patcher.rules.variant import configuration
+from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.finding import Finding, Level
+from ltx2_patcher.values.model import Base
+from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
+from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.upstream.conftest import BASE, FileSets
-from tests.upstream.pipelines.cases import WITH_GEMMA_3
+from tests.upstream.pipelines.cases import VARIANTS
 from tests.upstream.pipelines.conftest import GemmaRoots
 from verify.cases import Case, Gemma, Mode, command_line
+from verify.pipelines import core_of
+from verify.synthetic.abilities import layouts
+from verify.synthetic.files import FileSet, Layout
 
-NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B"}
+NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B", "2.5": "LTX-2.5 22B"}
+LAYOUTS = layouts(core_of(Path(os.environ["LTX2_UPSTREAM_TREE"])))
+NEWEST = VARIANTS[-1]
 
 
-@pytest.mark.parametrize(
-    ("variant", "name"), [(v, name) for v, name in NAMES.items() if v <= WITH_GEMMA_3]
-)
+@pytest.fixture(scope="session")
+def base(store: Store) -> Base:
+    """The base under test."""
+    return store.base(BASE)
+
+
+def _case(layout: Layout = Layout.MONOLITH, gemma: Gemma = Gemma.FLAG_4BIT) -> Case:
+    return Case("distilled", Mode.T2V, gemma, NEWEST, layout=layout)
+
+
+def _prepare(store: Store, base: Base, name: str, arguments: list[str]) -> Launch:
+    return prepare(store, base, name, arguments, os.environ, python=Path(sys.executable))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.value)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_no_name_of_upstream_is_missing_or_unknown(
-    fileset: FileSets, variant: str, name: str
+    fileset: FileSets, variant: str, layout: Layout, store: Store, base: Base
 ) -> None:
-    files = fileset(variant)
-    checkpoint = inspect_checkpoint(files.checkpoint)
-    assert (checkpoint.name, checkpoint.missing) == (f"{name} with 2 layers", ())
-    assert "other" not in {part.name for part in checkpoint.components}
-    gemma = inspect_gemma(files.gemma_root)
-    assert (gemma.quantization, gemma.missing, gemma.faults) == (None, (), ())
+    files = fileset(variant, layout)
+    checkpoint = inspect_checkpoint(files.transformer)
+    assert checkpoint.name == f"{NAMES[variant]} with 2 layers"
+    assert checkpoint.whole is (layout is Layout.MONOLITH)
+    gemma = inspect_gemma(files.text_encoder)
+    assert (gemma.quantization, gemma.packed) == (None, layout is Layout.SPLIT)
+    for found in (checkpoint, gemma):
+        assert misfit_of(found, base, store.bases(), "a file") is None
+        assert "other" not in {part.name for part in found.components}
     assert misfit_of_pair(checkpoint, gemma) is None
     assert isinstance(inspect(files.distilled_lora), Lora)
     assert isinstance(inspect(files.spatial_upsampler), Upsampler)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_whole_checkpoint_has_the_names_that_we_expect(fileset: FileSets, variant: str) -> None:
+    header = read_header(fileset(variant).checkpoint)
+    names = header.tensors.keys() - duration_head_keys()
+    expected = checkpoint_keys(configuration(header, "a file"))
+    assert expected <= names
+    # January's VAE holds statistics that it never reads.
+    assert all(name.startswith("vae.per_channel_statistics.") for name in names - expected)
+
+
+@pytest.mark.bases("1.2.0")
+def test_the_parts_of_a_split_model_are_told(fileset: FileSets, store: Store, base: Base) -> None:
+    files = fileset("2.5", Layout.SPLIT)
+    told = {}
+    for path in (files.video_vae, files.audio_vae, files.duration_head):
+        found = inspect(path)
+        assert isinstance(found, ModelPart)
+        assert misfit_of(found, base, store.bases(), str(path)) is None
+        told[path.stem] = found.name
+    assert told == {
+        "video_vae": "video VAE (diffusion decoder)",
+        "audio_vae": "audio VAE",
+        "duration_head": "duration head",
+    }
 
 
 @pytest.mark.parametrize(
@@ -42,27 +99,151 @@ def test_no_name_of_upstream_is_missing_or_unknown(
     [(Gemma.PREQUANTIZED_4BIT, "4bit"), (Gemma.PREQUANTIZED_8BIT, "8bit")],
 )
 def test_a_root_that_our_script_quantized_is_told(
-    gemma_root: GemmaRoots, kind: Gemma, told: str
+    gemma_root: GemmaRoots, kind: Gemma, told: str, store: Store, base: Base
 ) -> None:
-    gemma = inspect_gemma(gemma_root("2.0", kind))
+    gemma = inspect_gemma(gemma_root(NEWEST, kind))
     assert (gemma.quantization, gemma.missing, gemma.faults) == (told, (), ())
+    assert misfit_of(gemma, base, store.bases(), "root") is None
 
 
+def test_every_script_is_listed_with_what_it_is_for(store: Store, base: Base) -> None:
+    found = {pipeline.name: pipeline for pipeline in list_pipelines(store, base)}
+    assert all(pipeline.summary for pipeline in found.values())
+    assert {"distilled", "ti2vid_two_stages", "ic_lora", "quantize_gemma"} <= found.keys()
+    assert found["distilled"].divisor == 64
+    split = "--transformer-path" in found["distilled"].options
+    assert split is (Layout.SPLIT in LAYOUTS)
+    several = {name for name, pipeline in found.items() if pipeline.several_gpus}
+    assert several == {name for name in found if name.endswith("_mgpu")}
+    assert all(found[name].divisor == 64 for name in several)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.value)
 def test_run_renders_a_clip(
-    store: Store, fileset: FileSets, upstream_tree: Path, tmp_path: Path
+    layout: Layout,
+    store: Store,
+    base: Base,
+    fileset: FileSets,
+    patched_tree: Path,
+    tmp_path: Path,
 ) -> None:
-    case = Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, WITH_GEMMA_3)
-    files, out = fileset(case.variant), tmp_path / "clip.mp4"
-    launch = prepare(
-        store,
-        store.base(BASE),
-        case.script,
-        command_line(case, files, files.gemma_root, None, out, tree=upstream_tree),
-        os.environ,
-        python=Path(sys.executable),
-    )
+    case, files = _case(layout), fileset(NEWEST, layout)
+    clip = tmp_path / "clip.mp4"
+    argv = command_line(case, files, files.text_encoder, None, clip, tree=patched_tree)
+    launch = _prepare(store, base, case.script, argv)
     done = subprocess.run(
         launch.argv, env=dict(launch.variables), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "clip.mp4").stat().st_size > 0
+    assert clip.stat().st_size > 0
+
+
+def _edited(argv: list[str], **given: Path | None) -> list[str]:
+    """The arguments with some options' values changed, or the options taken away."""
+    pairs = dict(zip(argv[0::2], argv[1::2], strict=False))
+    flags = argv[len(pairs) * 2 :] if len(argv) % 2 else []
+    for name, value in given.items():
+        option = f"--{name.replace('_', '-')}"
+        pairs = {k: v for k, v in pairs.items() if k != option}
+        if value is not None:
+            pairs[option] = str(value)
+    return [*(word for pair in pairs.items() for word in pair), *flags]
+
+
+@pytest.mark.bases("1.2.0")
+def test_what_does_not_go_with_ltx_2_5_is_refused(
+    store: Store, base: Base, fileset: FileSets, patched_tree: Path, tmp_path: Path
+) -> None:
+    """In a sentence, before anything is loaded."""
+    whole, split, old = fileset("2.5"), fileset("2.5", Layout.SPLIT), fileset("2.0")
+
+    def argv(files: FileSet) -> list[str]:
+        case = _case(files.layout, Gemma.PLAIN)
+        return command_line(
+            case, files, files.text_encoder, None, tmp_path / "clip.mp4", tree=patched_tree
+        )
+
+    refused: list[tuple[list[str], type[PatcherError], str]] = [
+        (_edited(argv(whole), gemma_root=old.gemma_root), ConflictError, "Gemma 3 .* LTX-2.5"),
+        (_edited(argv(old), gemma_root=whole.gemma_root), ConflictError, "Gemma 4 .* LTX-2 19B"),
+        (
+            _edited(argv(split), text_encoder_path=whole.gemma_root),
+            ConflictError,
+            "text projection",
+        ),
+        (
+            _edited(argv(whole), spatial_upsampler_path=old.spatial_upsampler),
+            ConflictError,
+            "upsampler of LTX-2,",
+        ),
+        (
+            _edited(argv(whole), distilled_checkpoint_path=split.transformer),
+            UsageError,
+            "transformer of LTX-2.5 22B alone",
+        ),
+        (_edited(argv(split), audio_vae_path=None), UsageError, "--audio-vae-path too"),
+        (
+            _edited(argv(split), audio_vae_path=split.video_vae),
+            UsageError,
+            "--audio-vae-path: .* is a video VAE",
+        ),
+        (_edited(argv(split), text_encoder_path=split.transformer), InvalidError, "no Gemma"),
+        (_edited(argv(old), num_frames=None), UsageError, "no duration head"),
+        ([*argv(whole), "--enhance-prompt"], UsageError, "can't write them"),
+        (
+            [*argv(whole), "--offload", "cpu", "--quantization", "fp8-scaled-mm"],
+            UsageError,
+            "--offload cpu",
+        ),
+    ]
+    for arguments, kind, words in refused:
+        with pytest.raises(kind, match=words):
+            _prepare(store, base, "distilled", arguments)
+    with pytest.raises(ConflictError, match="needs ltx-kernels"):
+        _prepare(store, base, "distilled_mgpu", argv(split))
+    _prepare(store, base, "distilled", _edited(argv(split), num_frames=None))
+    _prepare(store, base, "distilled", _edited(argv(whole), video_vae_path=split.video_vae))
+    enhanced = _edited(argv(whole), prompt_enhancer_gemma_root=old.gemma_root)
+    _prepare(store, base, "distilled", [*enhanced, "--enhance-prompt"])
+
+
+@pytest.mark.bases("2026-01-08", "1.0.0")
+def test_a_base_takes_its_own_words_for_fp8(
+    store: Store, base: Base, fileset: FileSets, patched_tree: Path, tmp_path: Path
+) -> None:
+    """Nothing of a later base's is asked of it."""
+    files = fileset(NEWEST)
+    argv = command_line(
+        _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
+    )
+    words = ["--enable-fp8"] if BASE == "2026-01-08" else ["--quantization", "fp8-cast"]
+    assert _prepare(store, base, "distilled", [*argv, *words]).argv[-len(words) :] == tuple(words)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.value)
+def test_doctor_judges_the_base_and_names_its_flags(
+    layout: Layout,
+    store: Store,
+    base: Base,
+    fileset: FileSets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a card that stands in PATH only, so what torch finds is left out of the judgement."""
+    card = write_nvidia_smi(tmp_path / "bin", RTX_3090)
+    monkeypatch.setenv("PATH", str(card), prepend=os.pathsep)
+    files = fileset(NEWEST, layout)
+    subject = Subject(
+        replace(base, url=str(tmp_path)),  # nobody waits for a network
+        python=Path(sys.executable),
+        checkpoint=files.transformer,
+        gemma_root=files.text_encoder,
+    )
+    found: dict[str, Finding] = {f.subject: f for f in examine(store, subject)}
+    judged = ("patches", "torch", "transformers", "bitsandbytes", "checkpoint", "gemma", "pair")
+    assert {name: found[name].level for name in judged} == dict.fromkeys(judged, Level.OK)
+    assert found["checkpoint"].fact.startswith(f"{NAMES[NEWEST]} with 2 layers")
+    assert found["flags"].fact.startswith("no flags needed")
+    cast = "--enable-fp8" if BASE == "2026-01-08" else "--quantization fp8-cast"
+    assert f"denoising {cast}" in found["flags"].fact
+    assert ("--offload cpu" in found["flags"].fact) is (BASE == "1.2.0")
