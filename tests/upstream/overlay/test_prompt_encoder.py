@@ -338,7 +338,7 @@ def alone(tmp_path: Path) -> Iterator[None]:
     """A process group of this process."""
     import torch.distributed as dist
 
-    store = dist.FileStore(str(tmp_path / "store"), 1)
+    store = dist.FileStore(str(tmp_path / "store"), 1)  # type: ignore[attr-defined]
     dist.init_process_group("gloo", store=store, rank=0, world_size=1)
     yield
     dist.destroy_process_group()
