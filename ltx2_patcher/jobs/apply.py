@@ -175,6 +175,18 @@ def final_contents(made: Sequence[Stage]) -> dict[str, bytes]:
     return {path: data for stage in made for path, data in stage.files.items()}
 
 
+def commits_of(base: Base, made: Sequence[Stage]) -> list[objects.NewCommit]:
+    """The commits that a series becomes, the overlay's first."""
+    commits = []
+    for stage in made:
+        if (patch := stage.patch) is None:
+            message, author, date = OVERLAY_MESSAGE, objects.IDENTITY, midnight(base)
+        else:
+            message, author, date = f"{patch.subject}\n\n{patch.body}\n", patch.author, patch.date
+        commits.append(objects.NewCommit(message.encode(), author, date, stage.files))
+    return commits
+
+
 def _apply(
     repository: git.Git,
     base: Base,
@@ -216,7 +228,7 @@ def _apply(
     )
     if dry_run:
         return report
-    tip = repository.build(start, _commits(base, made))[-1]
+    tip = repository.build(start, commits_of(base, made))[-1]
     if branch != head.ref:
         # A branch that can't be made is told before anything is recorded; under HEAD it is moved
         # with the files.
@@ -296,14 +308,3 @@ def _other_base(
 def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:
     found = {path: disk.read(tree / path) for path in lock.before}
     return {path: content for path, content in found.items() if content is not None}
-
-
-def _commits(base: Base, made: Sequence[Stage]) -> list[objects.NewCommit]:
-    commits = []
-    for stage in made:
-        if (patch := stage.patch) is None:
-            message, author, date = OVERLAY_MESSAGE, objects.IDENTITY, midnight(base)
-        else:
-            message, author, date = f"{patch.subject}\n\n{patch.body}\n", patch.author, patch.date
-        commits.append(objects.NewCommit(message.encode(), author, date, stage.files))
-    return commits
