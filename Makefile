@@ -42,6 +42,7 @@ check: $(VENV)/.dev $(ENV)/.tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy --python-executable $(ENV)/bin/python
 	$(PATCHER) lint
+	$(PATCHER) export --check
 	@$(MAKE) --no-print-directory test
 
 bench: $(VENV)/.dev $(ENV)/.tests

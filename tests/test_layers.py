@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 LAYERS = ("doors", "jobs", "boundaries", "rules", "values")
 MODULES = sorted((ROOT / "ltx2_patcher").glob("*/*.py"))
-SPELL_GIT = ("git", "linediff", "objects", "remote")
+SPELL_GIT = ("git", "linediff", "objects", "remote", "scratch")
 SLOW = {"git", "unidiff", "rich", "torch", "email", "zipfile"}
 
 

@@ -31,7 +31,9 @@ def read(path: Path) -> bytes | None:
     with translated(path):
         try:
             # O_NOFOLLOW: what is replaced later must be the file that was read, not a link to it.
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            # O_NONBLOCK: opening a pipe would wait for someone to write into it.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            with os.fdopen(os.open(path, flags), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise _not_a_file(path)
                 return file.read()

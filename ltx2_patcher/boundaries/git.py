@@ -102,7 +102,9 @@ class Git(Objects):
 
     def staged(self, paths: Iterable[str]) -> dict[str, Entry]:
         """The index entries at `paths`, absent ones left out; an unmerged path has mode "0"."""
-        found = self._run("ls-files", "-s", "-z", "--", *paths).out
+        if not (wanted := list(paths)):
+            return {}  # without a path git lists them all
+        found = self._run("ls-files", "-s", "-z", "--", *wanted).out
         result: dict[str, Entry] = {}
         for row in found.split(b"\0"):
             if row:

@@ -42,21 +42,8 @@ def pending(state: Path) -> bool:
 
 def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> None:
     """Record what is about to change; on disk, come a power cut, when this returns."""
-    raw = {
-        "move": dict(move),
-        "steps": [
-            {
-                "path": step.path,
-                "before": step.before,
-                "after": step.after,
-                "content": None
-                if step.content is None
-                else base64.b64encode(step.content).decode(),
-            }
-            for step in steps
-        ],
-    }
-    disk.replace(state / _NAME, json.dumps(raw).encode(), durable=True)
+    record = Journal(tuple(steps), move)
+    disk.replace(state / _NAME, render(record).encode(), durable=True)
     with disk.translated(state):
         folder = os.open(state, os.O_RDONLY)
         try:
@@ -67,7 +54,31 @@ def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> No
 
 def read(state: Path) -> Journal:
     """The journal that `write` left."""
-    raw = json.loads((state / _NAME).read_bytes())
+    return parse((state / _NAME).read_bytes())
+
+
+def render(record: Journal) -> str:
+    """A journal as text, which `parse` reads back."""
+    raw = {
+        "move": dict(record.move),
+        "steps": [
+            {
+                "path": step.path,
+                "before": step.before,
+                "after": step.after,
+                "content": None
+                if step.content is None
+                else base64.b64encode(step.content).decode(),
+            }
+            for step in record.steps
+        ],
+    }
+    return json.dumps(raw)
+
+
+def parse(text: str | bytes) -> Journal:
+    """The journal in a text that `render` made."""
+    raw = json.loads(text)
     steps = tuple(
         FileStep(
             item["path"],
@@ -86,8 +97,10 @@ def untouched(journal: Journal, root: Path) -> bool:
     return all(found[step.path] == step.before for step in journal.steps)
 
 
-def carry_out(journal: Journal, root: Path) -> None:
+def carry_out(journal: Journal, root: Path, *, durable: bool = False) -> None:
     """Bring every file below `root` to where the run wanted it.
+
+    With `durable` each is on the disk, come a power cut, before the next one is touched.
 
     Raises: ConflictError, before anything is touched, where a file is at neither of its contents.
     """
@@ -105,7 +118,7 @@ def carry_out(journal: Journal, root: Path) -> None:
         if step.content is None:
             disk.remove(root / step.path, below=root)
         else:
-            disk.replace(root / step.path, step.content)
+            disk.replace(root / step.path, step.content, durable=durable)
 
 
 def forget(state: Path) -> None:

@@ -86,7 +86,9 @@ class Objects:
 
     def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
         """The tree entries of `commit` at `paths`, absent ones left out."""
-        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).out
+        if not (wanted := list(paths)):
+            return {}  # without a path git lists them all
+        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted).out
         rows = (row.partition(b"\t") for row in found.split(b"\0") if row)
         return {
             path.decode("utf-8", "surrogateescape"): Entry(mode.decode(), blob.decode())

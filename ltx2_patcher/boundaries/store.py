@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.boundaries import disk, journal
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.lockfile import parse_lock
+from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.rules.seriesfile import parse_series
 from ltx2_patcher.rules.servedfile import ServedRevision, parse_served
-from ltx2_patcher.values.errors import InvalidError, UsageError
+from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.model import Base, Lock, Series, Wheel
+
+# A base's name becomes part of paths and of a branch, and these values arguments of git and pip.
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RANGE = re.compile(r"(<|<=|>|>=|==|!=|~=)[0-9][0-9.]*(,(<|<=|>|>=|==|!=|~=)[0-9][0-9.]*)*")
 
 
 class Store:
     """The repository's own data, below `root`."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.patches = root / "patches"
         self.vendor = root / "vendor"
+        self.state = self.vendor / ".series"  # lock and journal of what changes patches/
 
     def bases(self) -> tuple[Base, ...]:
         """Every base in vendor/upstream.toml, in its order.
@@ -31,10 +42,12 @@ class Store:
         path = self.vendor / "upstream.toml"
         remedy = "run from a clone of this repository, or `git checkout -- vendor/upstream.toml`"
         try:
-            raw = tomllib.loads(path.read_text("utf-8"))
-            return tuple(_base(raw["url"], name, item) for name, item in raw["bases"].items())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidError(f"{path} can't be read: {error!r}", remedy=remedy) from error
+            raw = tomllib.loads(_read(path).decode())
+            return tuple(
+                _checked(_base(raw["url"], name, item)) for name, item in raw["bases"].items()
+            )
+        except (InvalidError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+            raise InvalidError(f"{path} can't be read: {e!r}", remedy=remedy) from e
 
     def base(self, name: str) -> Base:
         """One base. Raises: UsageError for a name that is none, with the near ones."""
@@ -51,6 +64,33 @@ class Store:
 
         Raises: InvalidError where a file is missing, or another than the lock promises.
         """
+        try:
+            return self._lock(base)
+        except InvalidError as error:
+            if not journal.pending(self.state):
+                raise
+            with disk.locked(self.state / "lock"):
+                pass  # whoever is changing patches/ has ended now, one way or the other
+            if journal.pending(self.state):
+                raise InvalidError(
+                    f"a change of patches/ was cut off ({journal.read(self.state).move['what']})",
+                    remedy="finish it with `ltx2-patcher export`",
+                ) from error
+            return self._lock(base)
+
+    def _lock(self, base: str) -> Lock:
+        lock = self.held(base)
+        added = {p: i for p, i in lock.after[lock.groups[0]].items() if p not in lock.before}
+        here = {path: blob_id(content) for path, content in self.overlay().items()}
+        if changed := sorted(p for p in added.keys() | here.keys() if added.get(p) != here.get(p)):
+            raise _stale(f"patches/overlay/{changed[0]} is not what the lock of {base} promises")
+        return lock
+
+    def held(self, base: str) -> Lock:
+        """As `lock`, but whatever the overlay's files are.
+
+        Raises: InvalidError, as `lock`.
+        """
         folder = self.patches / base
         pinned = self.base(base)
         lock = parse_lock(_read(folder / "lock.json"), f"patches/{base}/lock.json")
@@ -62,10 +102,6 @@ class Store:
         for name, patch in lock.patches.items():
             if hashlib.sha256(_read(folder / name)).hexdigest() != patch.sha256:
                 raise _stale(f"patches/{base}/{name} is not what the lock promises")
-        added = {p: i for p, i in lock.after[lock.groups[0]].items() if p not in lock.before}
-        here = {path: blob_id(content) for path, content in self.overlay().items()}
-        if changed := sorted(p for p in added.keys() | here.keys() if added.get(p) != here.get(p)):
-            raise _stale(f"patches/overlay/{changed[0]} is not what the lock of {base} promises")
         return lock
 
     def digest(self, base: str) -> str:
@@ -104,7 +140,7 @@ class Store:
                 group: {file: tuple(map(str, names)) for file, names in files.items()}
                 for group, files in raw.items()
             }
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise InvalidError(
                 f"{path} can't be read: {error}", remedy="restore it with `git checkout -- patches`"
             ) from error
@@ -122,10 +158,38 @@ class Store:
         return parse_served(_read(self.served_file), "patches/served.json")
 
     def overlay(self) -> dict[str, bytes]:
-        """The overlay's files: path in upstream's tree -> content."""
+        """The overlay's files: path in upstream's tree -> content.
+
+        Raises: InvalidError for a link, or a file that does not lie in packages/*/src.
+        """
         root = self.patches / "overlay"
-        files = (p for p in sorted(root.rglob("*")) if p.is_file() and "__pycache__" not in p.parts)
-        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+        files = {}
+        for path in sorted(root.rglob("*")):
+            if "__pycache__" in path.parts or (path.is_dir() and not path.is_symlink()):
+                continue
+            inner = path.relative_to(root).as_posix()
+            if not is_source(inner):
+                raise InvalidError(
+                    f"{str(path)!r} can't be laid in: an overlay's files lie in packages/*/src",
+                    remedy="move it away, or give it a plain name there",
+                )
+            files[inner] = _read(path)
+        return files
+
+
+def _checked(base: Base) -> Base:
+    """Raises: ValueError where a value is not what git, pip or a path may be given."""
+    words = [base.name, *base.environment, *base.environment.values()]
+    words += [word for w in base.wheels for word in (w.distribution, w.version, w.sha256)]
+    if wrong := [w for w in words if not isinstance(w, str) or not _NAME.fullmatch(w)]:
+        raise ValueError(f"{base.name}: {wrong[0]!r} is no plain name or version")
+    if not isinstance(base.url, str) or base.url.startswith("-"):
+        raise ValueError("url is no address")
+    if wrong := [r for r in base.accepts.values() if not _RANGE.fullmatch(str(r))]:
+        raise ValueError(f"{base.name}: {wrong[0]!r} is no range of versions")
+    if not _COMMIT.fullmatch(base.commit) or not _DATE.fullmatch(base.date):
+        raise ValueError(f"{base.name}: commit must be 40 hex digits, date yyyy-mm-dd")
+    return base
 
 
 def _base(url: str, name: str, item: dict[str, object]) -> Base:
@@ -152,13 +216,14 @@ def _table(item: dict[str, object], key: str) -> dict[str, Any]:
 
 
 def _read(path: Path) -> bytes:
+    remedy = "restore it with `git checkout -- patches`"
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidError(
-            f"{path} can't be read: {error.strerror}",
-            remedy="restore it with `git checkout -- patches`",
-        ) from error
+        data = disk.read(path)
+    except PatcherError as error:
+        raise InvalidError(f"{path} can't be read: {error}", remedy=remedy) from error
+    if data is None:
+        raise InvalidError(f"{path} can't be read: there is no such file", remedy=remedy)
+    return data
 
 
 def _stale(what: str) -> InvalidError:

@@ -34,12 +34,12 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
         metavar="NAME",
         help="commit the patches on this branch (default: ltx2-patcher/BASE)",
     )
-    _dry(apply)
+    add_dry_run(apply)
     apply.set_defaults(verb=_apply)
 
     unapply = verbs.add_parser("unapply", help="put everything back as it was before apply")
     _place(unapply)
-    _dry(unapply)
+    add_dry_run(unapply)
     unapply.set_defaults(verb=_unapply)
 
     status = verbs.add_parser("status", help="tell how a tree or an environment stands")
@@ -50,16 +50,22 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
     export = verbs.add_parser(
         "export", help="write the commits of a patched tree back as the series, or as one mailbox"
     )
-    export.add_argument("--base", default=DEFAULT_BASE)
-    export.add_argument("--tree", type=path, metavar="DIR", help="default: the checkout in vendor/")
-    export.add_argument(
+    export.add_argument("--base", help=f"default: {DEFAULT_BASE}; with --check every one")
+    place = export.add_mutually_exclusive_group()
+    place.add_argument("--tree", type=path, metavar="DIR", help="default: the checkout in vendor/")
+    place.add_argument(
+        "--check",
+        action="store_true",
+        help="only check that exporting gives patches/ back byte for byte; no tree is looked at",
+    )
+    place.add_argument(
         "--mbox",
         type=path,
         metavar="FILE",
         help="write the whole series, overlay first, as one file for plain `git am`, or to "
         "stdout (-); the tree is not looked at",
     )
-    _dry(export)
+    add_dry_run(export)
     export.set_defaults(verb=_export)
 
     lint = verbs.add_parser("lint", help="check every series: patches, lock, overlay, symbols")
@@ -84,7 +90,8 @@ def _place(parser: ArgumentParser) -> None:
     )
 
 
-def _dry(parser: ArgumentParser) -> None:
+def add_dry_run(parser: ArgumentParser) -> None:
+    """The options of every verb that changes something."""
     parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
     add_json(parser)
 
@@ -142,7 +149,7 @@ def _unapply(args: Namespace) -> int:
         from ltx2_patcher.jobs.apply import unapply_tree
 
         asked = data.base(args.base) if args.base else None
-        done = unapply_tree(data, asked, _tree(args), dry_run=args.dry_run)
+        done = unapply_tree(data, asked, tree_of(args), dry_run=args.dry_run)
     show(args, done, _removed(done))
     return 0
 
@@ -154,7 +161,7 @@ def _status(args: Namespace) -> int:
         asked = store().base(args.base) if args.base else None
         status = installed_status(store(), args.site_packages, asked)
     else:
-        status = _tree_status(args, _tree(args))
+        status = _tree_status(args, tree_of(args))
     show(args, status, _standing(status))
     return 0
 
@@ -163,7 +170,9 @@ def _export(args: Namespace) -> int:
     from ltx2_patcher.jobs.export import export, mailbox, write_mailbox
 
     data = store()
-    base = data.base(args.base)
+    if args.check:
+        return _check_export(args)
+    base = data.base(args.base or DEFAULT_BASE)
     if args.mbox and str(args.mbox) == "-":
         sys.stdout.buffer.write(mailbox(data, base))
         return 0
@@ -175,11 +184,34 @@ def _export(args: Namespace) -> int:
         written = {"base": base.name, "commit": base.commit, "mbox": args.mbox}
         show(args, written, [f"the series for `git am` on {base.commit[:12]}: {args.mbox}"])
         return 0
-    done = export(data, base, _tree(args), dry_run=args.dry_run)
-    lines = [f"{len(done.patches)} patches of {done.base}"]
-    lines += [f"  written  {path}" for path in done.changed]
-    lines += [f"  removed  {path}" for path in done.removed]
+    done = export(data, base, tree_of(args), dry_run=args.dry_run)
+    lines = [f"a change was cut off here and is finished now: {done.finished}"]
+    lines = lines if done.finished else []
+    lines += [f"{len(done.patches)} patches of {done.base}"]
+    lines += [f"  written  {file}" for file in done.changed]
+    lines += [f"  removed  {file}" for file in done.removed]
     show(args, done, lines)
+    return 0
+
+
+def _check_export(args: Namespace) -> int:
+    from ltx2_patcher.jobs.export import check_export
+
+    data = store()
+    asked = (data.base(args.base),) if args.base else data.bases()
+    checked = [check_export(data, base) for base in asked]
+    if not any(item.source for item in checked):
+        raise UsageError(
+            f"no files of upstream are here to check {', '.join(b.name for b in asked)} with",
+            remedy=f"obtain them with `make patch BASE={asked[0].name}`",
+        )
+    nowhere = "not checked, no files of upstream are here to do it with"
+    lines = [
+        f"{item.base}: {item.patches} patches, "
+        + (f"the same byte for byte (on vendor/{item.source})" if item.source else nowhere)
+        for item in checked
+    ]
+    show(args, checked, lines)
     return 0
 
 
@@ -191,7 +223,8 @@ def _lint(args: Namespace) -> int:
     return 0
 
 
-def _tree(args: Namespace) -> Path:
+def tree_of(args: Namespace) -> Path:
+    """The tree that was named, or the base's checkout. Raises: UsageError where there is none."""
     from ltx2_patcher.jobs.obtain import checkout_path
 
     if args.tree:

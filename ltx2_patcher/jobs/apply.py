@@ -200,6 +200,18 @@ class _Plan:
     is_base: bool
 
 
+def commits_of(base: Base, made: Sequence[Stage]) -> list[objects.NewCommit]:
+    """The commits that a series becomes, the overlay's first."""
+    commits = []
+    for stage in made:
+        if (patch := stage.patch) is None:
+            message, author, date = OVERLAY_MESSAGE, objects.IDENTITY, midnight(base)
+        else:
+            message, author, date = f"{patch.subject}\n\n{patch.body}\n", patch.author, patch.date
+        commits.append(objects.NewCommit(message.encode(), author, date, stage.files))
+    return commits
+
+
 def _apply(
     store: Store,
     repository: git.Git,
@@ -246,7 +258,7 @@ def _apply(
     )
     if dry_run:
         return report
-    tip = repository.build(start, _commits(base, plan.stages))[-1]
+    tip = repository.build(start, commits_of(base, plan.stages))[-1]
     if branch != head.ref:
         # A branch that can't be made is told before anything is recorded; under HEAD it is moved
         # with the files.
@@ -357,14 +369,3 @@ def _at_base(pinned: Sequence[Lock], entries: Mapping[str, objects.Entry]) -> Lo
 def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:
     found = {path: disk.read(tree / path) for path in lock.before}
     return {path: content for path, content in found.items() if content is not None}
-
-
-def _commits(base: Base, made: Sequence[Stage]) -> list[objects.NewCommit]:
-    commits = []
-    for stage in made:
-        if (patch := stage.patch) is None:
-            message, author, date = OVERLAY_MESSAGE, objects.IDENTITY, midnight(base)
-        else:
-            message, author, date = f"{patch.subject}\n\n{patch.body}\n", patch.author, patch.date
-        commits.append(objects.NewCommit(message.encode(), author, date, stage.files))
-    return commits

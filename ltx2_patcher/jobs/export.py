@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, git, objects
+from ltx2_patcher.boundaries.scratch import scratch
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import OVERLAY_MESSAGE
-from ltx2_patcher.jobs.obtain import midnight
+from ltx2_patcher.jobs.apply import OVERLAY_MESSAGE, commits_of
+from ltx2_patcher.jobs.obtain import checkout_path, midnight
+from ltx2_patcher.jobs.publication import (
+    holding,
+    publish,
+    refuse_pending,
+    series_bytes,
+    steps_to,
+)
+from ltx2_patcher.jobs.upstream import kept_history
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.fit import apply_diff
 from ltx2_patcher.rules.lockfile import render_lock
 from ltx2_patcher.rules.mailbox import file_name, join_mails, overlay_mail, split_mails
+from ltx2_patcher.rules.message import parse_message
 from ltx2_patcher.rules.patchfile import parse_patch
 from ltx2_patcher.rules.paths import is_source
-from ltx2_patcher.rules.plan import check_symbols
-from ltx2_patcher.rules.seriesfile import render_series
+from ltx2_patcher.rules.plan import check_symbols, stages
+from ltx2_patcher.rules.soundness import check_series
 from ltx2_patcher.values.errors import ConflictError, InvalidError
-from ltx2_patcher.values.model import GROUPS, Base, Lock, LockedPatch, Patch, Series
+from ltx2_patcher.values.model import GROUPS, Base, FileStep, Lock, LockedPatch, Patch, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +39,88 @@ class Exported:
 
     base: str
     patches: tuple[str, ...]
-    changed: tuple[str, ...]  # files below patches/ whose bytes are new
+    changed: tuple[str, ...]  # files below the repository's root whose bytes are new
     removed: tuple[str, ...]
+    finished: str | None  # a change that was cut off, and was finished first
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A series that exporting gives back byte for byte, or one of which nothing here can tell."""
+
+    base: str
+    patches: int
+    source: str | None  # where upstream's files were read; None: they are nowhere here
 
 
 def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Exported:
     """Turn the commits on top of the base into canonical patches and the overlay.
 
-    Files that the base lacks belong to the overlay, as they are at the tip. A patch whose meaning
-    did not change keeps its bytes. Patches are written first, then the lock, the series file last.
+    Files that the base lacks belong to the overlay, as they are at the tip; with the overlay the
+    locks of all bases change. A patch whose meaning did not change keeps its bytes. Everything is
+    checked before the first byte is written, and it happens wholly or not at all
+    (jobs/publication.py).
 
-    Raises: ConflictError where the tree has no commits on top of the base, or edits not committed;
-    InvalidError where a commit is no canonical patch or the groups do not stack.
+    Raises: ConflictError where the tree has no commits on top of the base, edits not committed, or
+    the series only up to some group; InvalidError where a commit is no canonical patch, the groups
+    do not stack, or the result lacks what symbols.toml names; BusyError, OutsideError.
     """
-    repository = git.Git(tree)
-    repository.refuse_if_busy()
-    head = repository.head()
-    start = _base_commit(repository, base, head.commit)
-    if dirty := repository.dirty():
-        raise ConflictError(
-            f"{tree} has edits that are not committed: {', '.join(dirty[:5])}",
-            remedy="commit them (`git commit --amend` into the patch they belong to), then export",
-        )
-    overlay, before = _overlay(repository, start, head.commit)
-    tip = _without(repository, start, head.commit, overlay)
-    mails = split_mails(repository.format_patches(start, tip))
-    if not mails:
-        raise ConflictError(
-            f"{tree} has no commits on top of {base.name}", remedy="apply the series there first"
-        )
-    patches = tuple(_kept(store, base.name, mail) for mail in mails)
-    lock = make_lock(base, patches, overlay, before)
-    series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
-    check_symbols(series, _patched(series, before))
-    return _publish(store, series, dry_run=dry_run)
+    if dry_run:
+        refuse_pending(store)
+        series = _exportable(store, base, tree)
+        return exported(series, steps_to(store, series))
+    with holding(store) as finished:
+        series = _exportable(store, base, tree)
+        made = steps_to(store, series)
+        publish(store, f"an export of {base.name}", made)
+    return exported(series, made, finished)
+
+
+def exported(series: Series, made: Sequence[FileStep], finished: str | None = None) -> Exported:
+    """What a publication of `series` changes."""
+    return Exported(
+        series.base,
+        tuple(patch.name for patch in series.patches),
+        tuple(step.path for step in made if step.after is not None),
+        tuple(step.path for step in made if step.after is None),
+        finished,
+    )
+
+
+def check_export(store: Store, base: Base) -> Checked:
+    """Building the series' commits and exporting them gives patches/ back, byte for byte.
+
+    Needs upstream's files: from the base's checkout in vendor/ or from the history there, whatever
+    state those are in. No tree is looked at or changed.
+
+    Raises: InvalidError where a file would come out another, or the overlay has a file that is
+    upstream's own; ConflictError where the source is damaged.
+    """
+    series = store.series(base.name)
+    check_series(series)
+    source = _source(store, base)
+    if source is None:
+        return Checked(base.name, len(series.patches), None)
+    texts = source.contents(series.lock.before.values())
+    before = {path: texts[blob] for path, blob in series.lock.before.items()}
+    made = stages(series, series.lock.groups[-1], before)
+    drafts = commits_of(base, made)[1:]
+    patches = tuple(
+        parse_patch(patch.name, mail)
+        for patch, mail in zip(series.patches, _mails(base, before, drafts), strict=True)
+    )
+    lock = make_lock(base, patches, series.overlay, before)
+    again = Series(base.name, patches, series.overlay, series.symbols, lock)
+    check_symbols(again, _patched(again, before))
+    files = {patch.name: patch.data for patch in patches} | {"lock.json": render_lock(lock)}
+    files["series"] = series_bytes(store, base.name, tuple(patch.name for patch in patches))
+    for name, data in files.items():
+        if disk.read(store.patches / base.name / name) != data:
+            raise InvalidError(
+                f"patches/{base.name}/{name} is not, byte for byte, what exporting it gives",
+                remedy=f"remove that file and run `ltx2-patcher export --base {base.name}`",
+            )
+    return Checked(base.name, len(patches), source.place.name)
 
 
 def mailbox(store: Store, base: Base) -> bytes:
@@ -113,7 +171,104 @@ def make_lock(
     )
 
 
-def _base_commit(repository: git.Git, base: Base, tip: str) -> str:
+def read_back(store: Store, base: Base, repository: git.Git, tip: str) -> Series:
+    """The series that the commits from the base to `tip` are.
+
+    Raises: as export.
+    """
+    start = base_commit(repository, base, tip)
+    overlay = _overlay(repository, start, tip)
+    drafts = _drafts(repository, start, tip, overlay)
+    touched = sorted({path for draft in drafts for path in draft.files})
+    if not touched:
+        raise ConflictError(
+            f"{repository.tree} has no commits on top of {base.name}",
+            remedy="apply the series there first",
+        )
+    _refuse_part(store, base, drafts)
+    return render(store, base, repository.blobs(start, touched), drafts, overlay)
+
+
+def render(
+    store: Store,
+    base: Base,
+    before: Mapping[str, bytes],
+    drafts: Sequence[objects.NewCommit],
+    overlay: Mapping[str, bytes],
+) -> Series:
+    """Canonical patches of commits on the contents `before`; sound, with symbols and lock.
+
+    A patch that says the same as its file in patches/ keeps that file's bytes.
+
+    Raises: InvalidError where a commit is no canonical patch, changes nothing, or the whole is not
+    sound.
+    """
+    mails = _mails(base, before, drafts)
+    patches = tuple(_kept(store, base.name, mail) for mail in mails)
+    held = {diff.path for patch in patches for diff in patch.diffs}
+    before = {path: content for path, content in before.items() if path in held}
+    lock = make_lock(base, patches, overlay, before)
+    series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
+    check_symbols(series, _patched(series, before))
+    check_series(series)
+    return series
+
+
+def _mails(
+    base: Base, before: Mapping[str, bytes], drafts: Sequence[objects.NewCommit]
+) -> list[bytes]:
+    """The commits as git writes them, in a repository that no setting or attribute reaches."""
+    ground = objects.NewCommit(b"base\n", objects.IDENTITY, midnight(base), before)
+    with scratch() as repository:
+        (start,) = repository.build(None, [ground])
+        tip = repository.build(start, drafts)[-1]
+        mails = split_mails(repository.format_patches(start, tip))
+    if len(mails) != len(drafts):
+        raise InvalidError(
+            "a commit of the series changes nothing",
+            remedy="fold it into another one, or drop it",
+        )
+    return mails
+
+
+def _exportable(store: Store, base: Base, tree: Path) -> Series:
+    repository = git.Git(tree)
+    repository.refuse_if_busy()
+    head = repository.head()
+    if dirty := repository.dirty():
+        raise ConflictError(
+            f"{tree} has edits that are not committed: {', '.join(dirty[:5])}",
+            remedy="commit them (`git commit --amend` into the patch they belong to) and export, "
+            "or take them in with `ltx2-patcher edit NAME` or `new NAME`",
+        )
+    return read_back(store, base, repository, head.commit)
+
+
+def _refuse_part(store: Store, base: Base, drafts: Sequence[objects.NewCommit]) -> None:
+    """Raises: ConflictError where the commits are the series only up to some group."""
+    try:
+        groups = store.held(base.name).groups
+    except InvalidError:
+        return  # what lies there is torn or not there yet: nothing to lose
+    here = parse_message("the last commit", drafts[-1].message.decode("utf-8", "replace")).group
+    if left := groups[groups.index(here) + 1 :] if here in groups else ():
+        raise ConflictError(
+            f"the tree holds no patch of {', '.join(left)}: exporting it would drop them all",
+            remedy="apply the whole series first; `ltx2-patcher drop NAME` takes out a patch",
+        )
+
+
+def _source(store: Store, base: Base) -> objects.Objects | None:
+    """A repository in vendor/ that has the base's files."""
+    checkout = checkout_path(store, base)
+    return objects.Objects(checkout) if checkout.exists() else kept_history(store)
+
+
+def base_commit(repository: git.Git, base: Base, tip: str) -> str:
+    """The commit of upstream, from git or its wheels, that `tip` stands on.
+
+    Raises: ConflictError where it stands on none.
+    """
     for commit in repository.history(tip):
         if commit.id == base.commit or (commit.parent is None and commit.ours):
             return commit.id
@@ -123,10 +278,8 @@ def _base_commit(repository: git.Git, base: Base, tip: str) -> str:
     )
 
 
-def _overlay(
-    repository: git.Git, start: str, tip: str
-) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The files that the base lacks, as at the tip, and the base's content of the others."""
+def _overlay(repository: git.Git, start: str, tip: str) -> dict[str, bytes]:
+    """The files that the base lacks, as at the tip."""
     changed = repository.changed(start, tip)
     there = repository.entries(start, changed)
     kept = repository.entries(tip, changed)
@@ -137,12 +290,13 @@ def _overlay(
                 "packages/*/src",
                 remedy="take it out of the commit, or make it a plain file there",
             )
-    added = [path for path in kept if path not in there]
-    return repository.blobs(tip, added), repository.blobs(start, there)
+    return repository.blobs(tip, [path for path in kept if path not in there])
 
 
-def _without(repository: git.Git, start: str, tip: str, overlay: Mapping[str, bytes]) -> str:
-    """The tip of the same commits without the overlay's files; a commit left empty is dropped."""
+def _drafts(
+    repository: git.Git, start: str, tip: str, overlay: Mapping[str, bytes]
+) -> list[objects.NewCommit]:
+    """The same commits without the overlay's files; a commit left empty is dropped."""
     commits = []
     chain = repository.commits_between(start, tip)
     for parent, commit in zip([start, *chain], chain, strict=False):
@@ -153,11 +307,12 @@ def _without(repository: git.Git, start: str, tip: str, overlay: Mapping[str, by
                 f"commit {commit[:10]} removes {', '.join(gone)}",
                 remedy="patches change files only; undo the removal",
             )
+        present = [path for path in present if path not in _never_in(repository, start, paths)]
         if present:
             message, author, date = repository.words(commit)
             files = repository.blobs(commit, present)
             commits.append(objects.NewCommit(message, author, date, files))
-    return repository.build(start, commits)[-1] if commits else start
+    return commits
 
 
 def _never_in(repository: git.Git, start: str, paths: list[str]) -> set[str]:
@@ -195,25 +350,3 @@ def _patched(series: Series, before: Mapping[str, bytes]) -> dict[str, bytes]:
     for patch in series.patches:
         now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
     return now
-
-
-def _publish(store: Store, series: Series, *, dry_run: bool) -> Exported:
-    folder = f"{series.base}"
-    files = {f"overlay/{path}": data for path, data in series.overlay.items()}
-    files |= {f"{folder}/{patch.name}": patch.data for patch in series.patches}
-    files[f"{folder}/lock.json"] = render_lock(series.lock)
-    files[f"{folder}/series"] = render_series(tuple(patch.name for patch in series.patches))
-    changed = tuple(p for p, data in files.items() if disk.read(store.patches / p) != data)
-    kept = {patch.name for patch in series.patches}
-    removed = [f"overlay/{path}" for path in store.overlay() if path not in series.overlay]
-    removed += [
-        f"{folder}/{path.name}"
-        for path in sorted((store.patches / folder).glob("*.patch"))
-        if path.name not in kept
-    ]
-    if not dry_run:
-        for path in changed:
-            disk.replace(store.patches / path, files[path])
-        for path in removed:
-            disk.remove(store.patches / path, below=store.patches)
-    return Exported(series.base, tuple(p.name for p in series.patches), changed, tuple(removed))

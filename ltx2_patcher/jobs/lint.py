@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.model import GROUPS, Series
+from ltx2_patcher.rules.soundness import check_series
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,40 +24,6 @@ def lint(store: Store) -> tuple[Linted, ...]:
     checked = []
     for base in store.bases():
         series = store.series(base.name)
-        _check(series)
+        check_series(series)
         checked.append(Linted(base.name, len(series.patches)))
     return tuple(checked)
-
-
-def _check(series: Series) -> None:
-    lock, now = series.lock, dict(series.lock.before)
-    order = [GROUPS.index(patch.group) for patch in series.patches]
-    if order != sorted(order):
-        raise _wrong(series, "its groups do not stand in stacking order")
-    overlay = lock.after[lock.groups[0]].keys() - lock.before.keys()
-    for patch in series.patches:
-        if lock.patches[patch.name].group != patch.group:
-            raise _wrong(series, f"the lock holds another group for {patch.name}")
-        for diff in patch.diffs:
-            if now.get(diff.path) != diff.before:
-                raise _wrong(series, f"{patch.name} does not go on what stands before it")
-            now[diff.path] = diff.after
-        if lock.after[patch.group].keys() - overlay != lock.before.keys():
-            raise _wrong(series, f"the lock of {patch.group} holds other files than the base")
-    named = {path for files in series.symbols.values() for path in files}
-    if strangers := sorted(named - set(lock.paths)) or sorted(
-        set(series.symbols) - set(lock.groups)
-    ):
-        raise _wrong(series, f"symbols.toml names {strangers[0]}, which it does not touch")
-    if not series.symbols:
-        raise _wrong(series, "symbols.toml names nothing")
-    last = lock.after[lock.groups[-1]]
-    if any(last[path] != blob for path, blob in now.items()):
-        raise _wrong(series, "the lock ends at other contents than the patches")
-
-
-def _wrong(series: Series, what: str) -> InvalidError:
-    return InvalidError(
-        f"the series of {series.base} is not sound: {what}",
-        remedy="export it again from the patched tree with `ltx2-patcher export`",
-    )

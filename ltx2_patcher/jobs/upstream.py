@@ -51,3 +51,9 @@ def contents(store: Store, blobs: Sequence[str]) -> dict[str, bytes]:
     if past.lacking(blobs):
         past = history(store, refresh=True)
     return past.contents(blobs)
+
+
+def kept_history(store: Store) -> Objects | None:
+    """Upstream's history where it was brought before; nobody is asked for it."""
+    place = store.vendor / _REPOSITORY
+    return Objects(place) if place.exists() else None

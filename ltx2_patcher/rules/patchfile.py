@@ -9,9 +9,9 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
+from ltx2_patcher.rules.message import parse_body, unfit
 from ltx2_patcher.rules.paths import is_source
-from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.model import GROUPS, Edit, FileDiff, Hunk, Patch
+from ltx2_patcher.values.model import Edit, FileDiff, Hunk, Patch
 
 MAIL_START = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
 """First line of a canonical patch: git's fixed date, and a zeroed commit id."""
@@ -19,10 +19,7 @@ MAIL_START = b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001\n"
 _DIFF_START = b"\n\ndiff --git "
 
 _HEADER = re.compile(r"^([A-Z][A-Za-z-]*):(.*)\n", re.MULTILINE)
-_TRAILER = re.compile(r"^(Upstream-Status|Group): *(.*)$", re.MULTILINE)
 _INDEX = re.compile(r"^index ([0-9a-f]{40})\.\.([0-9a-f]{40}) 100644$", re.MULTILINE)
-_MAIL_END = re.compile(r"^---", re.MULTILINE)
-_RETIREMENT = re.compile(r"\bIt can go\b")
 _FORBIDDEN = re.compile(
     r"^(rename|copy|old mode|new mode|new file|deleted file|similarity|GIT binary|Binary)",
     re.MULTILINE,
@@ -37,38 +34,28 @@ def parse_patch(name: str, data: bytes) -> Patch:
     a path outside packages/*/src.
     """
     if not data.startswith(MAIL_START):
-        raise _invalid(name, "it does not start with the mail line of a canonical patch")
+        raise unfit(name, "it does not start with the mail line of a canonical patch")
     head, gap, rest = data[len(MAIL_START) :].partition(b"\n\n")
     body, cut, diff = rest.partition(_DIFF_START)
     if not gap or not cut:
-        raise _invalid(name, "the message or the diff is missing")
+        raise unfit(name, "the message or the diff is missing")
     try:
         mail = dict(_HEADER.findall(head.decode("ascii").replace("\n ", " ") + "\n"))
         message = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _invalid(name, "its header is not plain ASCII or its message not UTF-8") from error
+        raise unfit(name, "its header is not plain ASCII or its message not UTF-8") from error
     if not {"From", "Date", "Subject"} <= mail.keys():
-        raise _invalid(name, "From, Date or Subject is missing")
-    if _MAIL_END.search(message):
-        raise _invalid(name, 'a line of its message is "---", where mail readers cut')
-    trailers = dict(_TRAILER.findall(message))
-    group, status = trailers.get("Group", "").strip(), trailers.get("Upstream-Status", "").strip()
-    if group not in GROUPS:
-        raise _invalid(name, f'its "Group:" is not one of {", ".join(GROUPS)}')
-    if not status:
-        raise _invalid(name, 'it has no "Upstream-Status:"')
-    if not _RETIREMENT.search(message):
-        raise _invalid(name, 'it does not say when it can go ("It can go when ...")')
-    if len(_TRAILER.sub("", message).split()) < 12:
-        raise _invalid(name, "it does not say why it exists")
+        raise unfit(name, "From, Date or Subject is missing")
+    subject = _decoded(mail["Subject"])
+    words = parse_body(name, subject, message)
     return Patch(
         name=name,
-        subject=_decoded(mail["Subject"]),
+        subject=subject,
         body=message,
         author=_decoded(mail["From"]),
         date=mail["Date"].strip(),
-        group=group,
-        status=status,
+        group=words.group,
+        status=words.status,
         diffs=_parse_diff(name, _DIFF_START.lstrip() + diff),
         data=data,
     )
@@ -95,32 +82,32 @@ def _parse_diff(name: str, diff: bytes) -> tuple[FileDiff, ...]:
     try:
         files = list(PatchSet(io.StringIO(text, newline="\n")))
     except (UnidiffParseError, ValueError, IndexError, AttributeError) as error:
-        raise _invalid(name, f"its diff is torn ({error})") from error
+        raise unfit(name, f"its diff is torn ({error})") from error
     if not files:
-        raise _invalid(name, "it has no diff")
+        raise unfit(name, "it has no diff")
     paths = [_path(name, file) for file in files]
     if len(set(paths)) != len(paths):
-        raise _invalid(name, "it changes one file twice")
+        raise unfit(name, "it changes one file twice")
     return tuple(_file_diff(name, path, file) for path, file in zip(paths, files, strict=True))
 
 
 def _path(name: str, file: PatchedFile) -> str:
     source, target = file.source_file, file.target_file
     if source[:2] != "a/" or target[:2] != "b/" or source[2:] != target[2:]:
-        raise _invalid(name, f"{source} -> {target} is not a change to one existing file")
+        raise unfit(name, f"{source} -> {target} is not a change to one existing file")
     path = target[2:]
     if not is_source(path):
-        raise _invalid(name, f"{path!r} is outside packages/*/src")
+        raise unfit(name, f"{path!r} is outside packages/*/src")
     return path
 
 
 def _file_diff(name: str, path: str, file: PatchedFile) -> FileDiff:
     info = str(file.patch_info)
     if _FORBIDDEN.search(info) or file.is_binary_file:
-        raise _invalid(name, f"{path}: only changes to existing text files are taken")
+        raise unfit(name, f"{path}: only changes to existing text files are taken")
     ids = _INDEX.search(info)
     if ids is None or not len(file):
-        raise _invalid(name, f"{path} has no full blob ids, is no plain file or has no hunks")
+        raise unfit(name, f"{path} has no full blob ids, is no plain file or has no hunks")
     return FileDiff(path, ids[1], ids[2], tuple(_hunk(name, hunk) for hunk in file))
 
 
@@ -134,7 +121,7 @@ def _hunk(name: str, raw: RawHunk) -> Hunk:
                 side[-1] = side[-1].removesuffix(b"\n")
             continue
         if line.line_type not in (" ", "-", "+"):
-            raise _invalid(name, "a line of a hunk has no marker")
+            raise unfit(name, "a line of a hunk has no marker")
         sides = {" ": (old, new), "-": (old,), "+": (new,)}[line.line_type]
         for side in sides:
             side.append(line.value.encode("latin-1"))
@@ -165,11 +152,3 @@ def _edits(raw: RawHunk, first: int, old: list[bytes], new: list[bytes]) -> tupl
             j += line.line_type == "+"
     close()
     return tuple(edits)
-
-
-def _invalid(name: str, why: str) -> InvalidError:
-    return InvalidError(
-        f"{name} is not a patch of this series: {why}",
-        remedy="correct the commit in the patched tree and run `ltx2-patcher export`; a file in "
-        "patches/ comes back with `git checkout -- patches`",
-    )

@@ -290,8 +290,6 @@ def _shorten(shorter: Store, base: Base, folder: Path) -> None:
     extra.write_text("ONCE = 1\n")
     git(scratch, "add", ".")
     git(scratch, "commit", "-q", "--amend", "--no-edit")
-    symbols = shorter.patches / BASE / "symbols.toml"
-    symbols.write_text("")
     export(shorter, base, scratch)
 
 
