@@ -1,6 +1,6 @@
 """Compare the ways to fuse a LoRA into fp8-cast weights, on this machine's GPU.
 
-    PYTHONPATH=<tree>/packages/ltx-core/src python -m verify.gpu_ampere OUT.json
+    PYTHONPATH=<tree>/packages/ltx-core/src python -m verify.gpu_ampere BASE OUT.json
 
 At the shapes of LTX-2.3's Linears, on the same random weights and deltas, it runs the patched
 upstream as this card would, as a card of compute capability 8.6 would (the capability is faked),
@@ -19,19 +19,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-import ltx_core.loader  # noqa: F401 - first, since upstream's quantization and loader form a cycle
 import torch
 import triton
 from ltx_core.loader.kernels import fused_add_round_kernel
-from ltx_core.quantization.fp8_cast import (
-    BLOCK_SIZE,
-    _fused_add_round_launch,
-    _upcast_and_round,
-    calculate_weight_float8,
-)
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from verify.fp8_fuse import BLOCK_SIZE, launch, upcast_and_round
 from verify.provenance import provenance
 
 FP8 = torch.float8_e4m3fn
@@ -50,7 +44,7 @@ Fuse = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 def fuse_as_upstream(delta: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Fuse by the patched upstream, rounding stochastically."""
-    fused: torch.Tensor = calculate_weight_float8(delta, weight).to(FP8)
+    fused: torch.Tensor = launch(delta, weight, 0).to(FP8)
     return fused
 
 
@@ -180,8 +174,8 @@ def kernels_agree(weight: torch.Tensor, delta: torch.Tensor) -> bool:
         launched, upcast = [], []
         for capability in (None, AMPERE):
             with as_card_of(capability):
-                launched.append(_fused_add_round_launch(delta.clone(), weight, seed))
-                upcast.append(_upcast_and_round(weight, torch.bfloat16, True, seed))
+                launched.append(launch(delta.clone(), weight, seed))
+                upcast.append(upcast_and_round(weight, torch.bfloat16, True, seed))
         agree += [same_bits(*launched), same_bits(*upcast)]
     return all(agree)
 
@@ -216,13 +210,13 @@ def failures(report: dict[str, object], shapes: list[dict[str, object]]) -> list
     return wrong
 
 
-def main(out: Path) -> int:
+def main(base: str, out: Path) -> int:
     """Measure, write the report, and return 1 where a claim does not hold."""
     device = torch.device("cuda")
     capability = torch.cuda.get_device_capability(device)
     reads_fp8 = capability >= FIRST_WITH_FP8
     report: dict[str, object] = {
-        **provenance("1.0.0"),
+        **provenance(base),
         "compile_for_8.6_float16": compile_for(AMPERE, "*fp16"),
         "compile_for_8.6_fp8": compile_for(AMPERE, "*fp8e4nv"),
     }
@@ -240,6 +234,8 @@ def main(out: Path) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("base", help="which base the patched ltx_core is")
     parser.add_argument("out", type=Path, help="where the figures go, as JSON")
+    args = parser.parse_args()
     with torch.inference_mode():
-        sys.exit(main(parser.parse_args().out))
+        sys.exit(main(args.base, args.out))

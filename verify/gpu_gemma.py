@@ -1,14 +1,14 @@
 """Quantized Gemma on a GPU: what it holds, what loading takes, whether it equals transformers' own.
 
-Makes a random Gemma root, loads it through the patched ledger in each way, and judges:
+Makes a random root of each Gemma that the patched upstream takes, loads it in each way, and judges:
 - hidden states and image features are bit-equal to `from_pretrained` with the same
   BitsAndBytesConfig, streamed, out of a registry, and converted (on a small Gemma);
 - VRAM while loading never exceeds the loaded model, the largest stored tensor and 96 MiB of pieces;
 - anonymous host memory while loading never exceeds twice the largest stored tensor and 100 MiB;
 - hidden states are finite, and `lm_head` shares the embedding's weight.
 
-`python -m verify.gpu_gemma --tree PATCHED --work FOLDER --size full --json OUT` ends with 1 if a
-check fails. The full size needs 34 GiB of disk.
+`python -m verify.gpu_gemma --base NAME --tree PATCHED --work FOLDER --size full --json OUT` ends
+with 1 if a check fails. The full size needs 34 GiB of disk.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from verify.synthetic.architecture import Gemma
+
 MIB = 1024**2
 # one piece of 8 Mi values in float32, bfloat16 and float16, and its quantized values
 VRAM_SLACK_BYTES = 96 * MIB
 HOST_SLACK_BYTES = 100 * MIB
 SAMPLE_PERIOD_S = 0.002
-PROMPT = "a red fox runs over fresh snow at dawn"
+PROMPT_TOKENS = 1024  # what upstream pads a prompt to
 
 
 @dataclass(frozen=True)
@@ -101,29 +103,24 @@ class HostPeak(AbstractContextManager["HostPeak"]):
 class Bench:
     """The loads of one size in one folder on the current GPU."""
 
-    def __init__(self) -> None:
+    def __init__(self, checkpoint: Path) -> None:
         import torch
 
         self.device = torch.device("cuda")
+        self.checkpoint = checkpoint  # what an encoder takes from one, for a Gemma of this size
 
     def build(self, root: Path, **keywords: Any) -> Any:
-        """The text encoder of the patched ledger."""
-        import torch
-        from ltx_pipelines.utils import ModelLedger
+        """The text encoder as the patched pipelines make it."""
+        from verify.gemma_encoder import text_encoders
 
-        ledger = ModelLedger(
-            torch.bfloat16,
-            self.device,
-            checkpoint_path="unread",
-            gemma_root_path=str(root),
-            **keywords,
-        )
-        return ledger.text_encoder()
+        return text_encoders(root, self.checkpoint, device=self.device, **keywords).text_encoder()
 
     def measured(self, way: str, root: Path, **keywords: Any) -> Load:
         """One load and one prompt, with everything freed before and after."""
         import torch
         from ltx_core.text_encoders.gemma.quantized.root import read_shards
+
+        from verify.gemma_reference import hidden_states
 
         self.free()
         held = torch.cuda.memory_allocated()
@@ -138,7 +135,7 @@ class Bench:
         peak = torch.cuda.max_memory_allocated() - held
         begin = time.perf_counter()
         with torch.inference_mode():
-            states, _ = encoder.encode(PROMPT)
+            states = hidden_states(encoder.model, torch.arange(PROMPT_TOKENS)[None])
             finite = all(bool(state.isfinite().all()) for state in states)
         torch.cuda.synchronize()
         encode_s = time.perf_counter() - begin
@@ -158,14 +155,15 @@ class Bench:
 
     def equal(self, mode: Any, root: Path, work: Path) -> dict[str, bool]:
         """Which ways of loading give transformers' bits; the quantized root is made in `work`."""
-        from ltx_core.loader.registry import StateDictRegistry
+        from ltx_core.loader import registry as registries
         from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 
         from verify.gemma_reference import from_pretrained, settings_for
 
         flag = {f"gemma_{mode.value}": True}
         theirs = from_pretrained(root, settings_for(mode), "cuda:0")
-        registry = StateDictRegistry()
+        keeping_all = getattr(registries, "ModelRegistry", None) or registries.StateDictRegistry
+        registry = keeping_all()
         written = convert_root(root, work / f"equal-{mode.value}", mode, self.device).output
         ways: dict[str, Callable[[], Any]] = {
             "streamed": lambda: self.build(root, **flag).model,
@@ -200,10 +198,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--base", required=True, help="which base the checkout is of")
     parser.add_argument("--tree", type=Path, required=True, help="the patched upstream checkout")
     parser.add_argument("--work", type=Path, required=True, help="a folder to make and remove")
     parser.add_argument(
-        "--size", choices=["small", "full"], default="small", help="full is Gemma 3 12B"
+        "--size", choices=["tiny", "full"], default="tiny", help="full is a Gemma of 12B"
     )
     parser.add_argument("--json", type=Path, required=True, help="the file for the result")
     parser.add_argument(
@@ -215,27 +214,45 @@ def main() -> int:
     ]
 
     import torch
-    from ltx_core.text_encoders.gemma.quantized import Mode
-    from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 
-    from verify.gemma_files import GemmaSize, full_size, write_random_root
+    from verify.pipelines import core_of
     from verify.provenance import provenance
+    from verify.synthetic.abilities import gemmas
 
     if args.cap_gib is not None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gib * 1024**3 / total))
-    args.work.mkdir(parents=True)
-    device = torch.device("cuda")
-    small = GemmaSize(hidden=256, layers=4, heads=4, kv_heads=2, head_dim=64, intermediate=512)
-    small_root = write_random_root(args.work / "small", small, device)
-    bench = Bench()
-    # These loads also warm up: what CUDA brings in at first use is no part of a load.
-    equal = {
-        way: ok for mode in Mode for way, ok in bench.equal(mode, small_root, args.work).items()
-    }
+    found = {}
+    for family in gemmas(core_of(args.tree)):
+        args.work.mkdir(parents=True)
+        found[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
+        shutil.rmtree(args.work)
+    passed = all(report["passed"] for report in found.values())
+    result = {**provenance(args.base, cap_gib=args.cap_gib), "passed": passed, **found}
+    args.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
+    return 0 if passed else 1
 
-    size = full_size() if args.size == "full" else small
-    root = write_random_root(args.work / "root", size, device)
+
+def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:
+    """Every check of one family of Gemma; full-size roots are made where `size` says so."""
+    from ltx_core.text_encoders.gemma.quantized import Mode
+    from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+
+    from verify.gemma_encoder import write_checkpoint
+    from verify.synthetic.architecture import SIZES, GemmaSize
+    from verify.synthetic.gemma_root import GemmaStorage, write_gemma_root
+
+    tiny = SIZES["tiny"].gemma[family]
+    tiny_root, root = work / "tiny", work / "root"
+    write_gemma_root(tiny_root, tiny, GemmaStorage(shards=2), seed=0, device="cuda")
+    bench = Bench(write_checkpoint(work / "tiny.safetensors", tiny_root))
+    # These loads also warm up: what CUDA brings in at first use is no part of a load.
+    equal = {way: ok for mode in Mode for way, ok in bench.equal(mode, tiny_root, work).items()}
+
+    chosen = GemmaSize(family) if size == "full" else tiny
+    write_gemma_root(root, chosen, GemmaStorage(shards=6), seed=0, device="cuda")
+    bench = Bench(write_checkpoint(work / "checkpoint.safetensors", root))
     loads = [
         bench.measured(f"streaming {mode.value}", root, **{f"gemma_{mode.value}": True})
         for mode in Mode
@@ -243,14 +260,12 @@ def main() -> int:
     bench.free()
     with HostPeak() as host:
         begin = time.perf_counter()
-        written = convert_root(root, args.work / "4bit", Mode.NF4, device)
+        written = convert_root(root, work / "4bit", Mode.NF4, bench.device)
         convert_s = time.perf_counter() - begin
     loads.append(bench.measured("prequantized 4bit", written.output))
-    passed = all(equal.values()) and all(load.passed for load in loads)
-    result = {
-        **provenance("1.0.0", cap_gib=args.cap_gib),
-        "passed": passed,
-        "size": asdict(size),
+    return {
+        "passed": all(equal.values()) and all(load.passed for load in loads),
+        "size": size,
         "equal_to_transformers": equal,
         "loads": [{**asdict(load), "passed": load.passed} for load in loads],
         "conversion": {
@@ -260,10 +275,6 @@ def main() -> int:
             "bytes_after": written.bytes_after,
         },
     }
-    shutil.rmtree(args.work)
-    args.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
-    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ class GemmaStorage:
     shards: int = 2
 
 
-def write_gemma_root(root: Path, size: GemmaSize, storage: GemmaStorage, *, seed: int) -> None:
+def write_gemma_root(
+    root: Path, size: GemmaSize, storage: GemmaStorage, *, seed: int, device: str = "cpu"
+) -> None:
     """A new folder `root` holds a Gemma of `size` that upstream and transformers both open.
 
     Raises: OutsideError (space).
@@ -36,7 +38,7 @@ def write_gemma_root(root: Path, size: GemmaSize, storage: GemmaStorage, *, seed
     shards = _split(of_dtype(shapes, storage.dtype), storage.shards)
     for name, part in shards.items():
         held = {key: shapes[key] for key in part}
-        write_weights(root / name, held, storage.dtype, {"format": "pt"}, seed)
+        write_weights(root / name, held, storage.dtype, {"format": "pt"}, seed, device=device)
     if len(shards) > 1:
         index = {
             "metadata": {"total_size": bytes_of(of_dtype(shapes, storage.dtype))},

