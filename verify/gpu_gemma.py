@@ -34,7 +34,8 @@ MIB = 1024**2
 VRAM_SLACK_BYTES = 96 * MIB
 HOST_SLACK_BYTES = 100 * MIB
 SAMPLE_PERIOD_S = 0.002
-PROMPT_TOKENS = 1024  # what upstream pads a prompt to
+PROMPT_TOKENS = 1024
+"""What upstream pads a prompt to."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Bench:
         import torch
         from ltx_core.text_encoders.gemma.quantized.root import read_shards
 
-        from verify.gemma_reference import hidden_states
+        from verify.gemma_reference import TOKENS, hidden_states
 
         self.free()
         held = torch.cuda.memory_allocated()
@@ -135,7 +136,9 @@ class Bench:
         peak = torch.cuda.max_memory_allocated() - held
         begin = time.perf_counter()
         with torch.inference_mode():
-            states = hidden_states(encoder.model, torch.arange(PROMPT_TOKENS)[None])
+            states = hidden_states(
+                encoder.model, TOKENS.repeat(1, PROMPT_TOKENS // TOKENS.shape[1])
+            )
             finite = all(bool(state.isfinite().all()) for state in states)
         torch.cuda.synchronize()
         encode_s = time.perf_counter() - begin
