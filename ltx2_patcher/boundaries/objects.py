@@ -84,6 +84,11 @@ class Objects:
         asked = ("for-each-ref", "--format=%(refname)", "--contains", commit)
         return self._run(*asked).out.decode("utf-8", "surrogateescape").split()
 
+    def refs_below(self, prefix: str) -> dict[str, str]:
+        """The refs whose names start with `prefix`, a folder, and the commits they point to."""
+        rows = self._run("for-each-ref", "--format=%(objectname) %(refname)", prefix).out.decode()
+        return {ref: commit for commit, ref in (row.split(" ", 1) for row in rows.splitlines())}
+
     def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
         """The tree entries of `commit` at `paths`, absent ones left out."""
         found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).out
@@ -181,6 +186,10 @@ class Objects:
             commits.append(PastCommit(identity, parent, ours, subject))
         return commits
 
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether `commit` is `of` or one before it."""
+        return self._run("merge-base", "--is-ancestor", commit, of, ok=(0, 1)).code == 0
+
     def commits_between(self, start: str, tip: str) -> list[str]:
         """The first-parent commits after `start`, oldest first."""
         out = self._run("rev-list", "--reverse", "--first-parent", f"{start}..{tip}").out
@@ -256,12 +265,30 @@ class Objects:
             *("--no-from", "--encode-email-headers", f"{since}..{tip}"),
         ).out
 
-    def _run(self, *arguments: str, stdin: bytes = b"", ok: Iterable[int] = (0,)) -> Done:
+    def add_worktree(self, place: Path, commit: str) -> None:
+        """Make `place` a linked working tree, HEAD detached at `commit`, no file there yet."""
+        self._run("worktree", "add", "-f", "--no-checkout", "--detach", str(place), commit)
+
+    def mend_worktree(self, place: Path) -> None:
+        """Let a linked working tree and this repository find each other after a move."""
+        self._run("worktree", "repair", str(place), ok={0, 1})
+
+    def forget_worktrees(self) -> None:
+        """Drop what is recorded of linked working trees whose folders are gone."""
+        self._run("worktree", "prune", "--expire", "now")
+
+    def _run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        ok: Iterable[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+    ) -> Done:
         done = call(
             ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
             stdin=stdin,
             cwd=self.place,
-            env=sealed_environment(),
+            env=sealed_environment() | dict(variables or {}),
             own_session=True,  # a git that is killed with us would leave its lock files
         )
         if done.code not in ok:

@@ -1,4 +1,4 @@
-"""Reads patches/ and vendor/upstream.toml."""
+"""Reads patches/ and vendor/upstream.toml, and adds a base to the latter."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 
+from ltx2_patcher.boundaries import disk
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.lockfile import parse_lock
+from ltx2_patcher.rules.pins import with_base
 from ltx2_patcher.rules.seriesfile import parse_series
+from ltx2_patcher.rules.symbolsfile import Symbols, parse_symbols
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.model import Base, Lock, Series, Wheel
 
@@ -41,6 +44,12 @@ class Store:
             near = get_close_matches(name, bases) or list(bases)
             raise UsageError(f"no base {name!r}", remedy=f"choose {' or '.join(near)}")
         return bases[name]
+
+    def pin(self, base: Base, origin: str) -> None:
+        """Add `base`, carried from the base `origin`, to vendor/upstream.toml in one step."""
+        path = self.vendor / "upstream.toml"
+        text = with_base(_read(path).decode(), base, origin)
+        disk.replace(path, text.encode(), durable=True)
 
     def lock(self, base: str) -> Lock:
         """The lock of a base, checked against the patches and the overlay that lie here.
@@ -90,22 +99,16 @@ class Store:
         patches = tuple(parse_patch(n, _read(self.patches / base / n)) for n in lock.patches)
         return Series(base, patches, self.overlay(), self.symbols(base), lock)
 
-    def symbols(self, base: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    def symbols(self, base: str) -> Symbols:
         """What must stand in the patched files: group -> path -> symbols.
 
         Raises: InvalidError where symbols.toml is missing or not of that form.
         """
-        path = self.patches / base / "symbols.toml"
-        try:
-            raw = tomllib.loads(_read(path).decode())
-            return {
-                group: {file: tuple(map(str, names)) for file, names in files.items()}
-                for group, files in raw.items()
-            }
-        except (ValueError, AttributeError, TypeError) as error:
-            raise InvalidError(
-                f"{path} can't be read: {error}", remedy="restore it with `git checkout -- patches`"
-            ) from error
+        return parse_symbols(self.symbols_text(base), f"patches/{base}/symbols.toml")
+
+    def symbols_text(self, base: str) -> bytes:
+        """symbols.toml of a base as it lies here. Raises: InvalidError where it is missing."""
+        return _read(self.patches / base / "symbols.toml")
 
     def overlay(self) -> dict[str, bytes]:
         """The overlay's files: path in upstream's tree -> content."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from ltx2_patcher.rules.fit import Misfit
 from ltx2_patcher.rules.plan import Stage, group_named, stages
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.model import Base, FileStep, Judgement, Lock, Series, Standing
+from ltx2_patcher.values.model import Base, FileStep, Judgement, Lock, Patch, Series, Standing
 
 OVERLAY_MESSAGE = """\
 Lay in the overlay
@@ -175,6 +175,12 @@ def final_contents(made: Sequence[Stage]) -> dict[str, bytes]:
     return {path: data for stage in made for path, data in stage.files.items()}
 
 
+def commit_of(patch: Patch, files: Mapping[str, bytes]) -> objects.NewCommit:
+    """The commit that says what the patch says and leaves `files`."""
+    message = f"{patch.subject}\n\n{patch.body}\n"
+    return objects.NewCommit(message.encode(), patch.author, patch.date, files)
+
+
 def _apply(
     repository: git.Git,
     base: Base,
@@ -301,9 +307,9 @@ def _on_disk(tree: Path, lock: Lock) -> dict[str, bytes]:
 def _commits(base: Base, made: Sequence[Stage]) -> list[objects.NewCommit]:
     commits = []
     for stage in made:
-        if (patch := stage.patch) is None:
-            message, author, date = OVERLAY_MESSAGE, objects.IDENTITY, midnight(base)
+        if stage.patch is None:
+            words = OVERLAY_MESSAGE.encode(), objects.IDENTITY, midnight(base)
+            commits.append(objects.NewCommit(*words, stage.files))
         else:
-            message, author, date = f"{patch.subject}\n\n{patch.body}\n", patch.author, patch.date
-        commits.append(objects.NewCommit(message.encode(), author, date, stage.files))
+            commits.append(commit_of(stage.patch, stage.files))
     return commits

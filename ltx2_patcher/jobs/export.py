@@ -17,7 +17,7 @@ from ltx2_patcher.rules.lockfile import render_lock
 from ltx2_patcher.rules.mailbox import file_name, join_mails, overlay_mail, split_mails
 from ltx2_patcher.rules.patchfile import parse_patch
 from ltx2_patcher.rules.paths import is_source
-from ltx2_patcher.rules.plan import check_symbols
+from ltx2_patcher.rules.plan import check_symbols, patched
 from ltx2_patcher.rules.seriesfile import render_series
 from ltx2_patcher.values.errors import ConflictError, InvalidError
 from ltx2_patcher.values.model import GROUPS, Base, Lock, LockedPatch, Patch, Series
@@ -58,11 +58,11 @@ def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Ex
         raise ConflictError(
             f"{tree} has no commits on top of {base.name}", remedy="apply the series there first"
         )
-    patches = tuple(_kept(store, base.name, mail) for mail in mails)
+    patches = tuple(kept_patch(store, base.name, mail) for mail in mails)
     lock = make_lock(base, patches, overlay, before)
     series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
-    check_symbols(series, _patched(series, before))
-    return _publish(store, series, dry_run=dry_run)
+    check_symbols(series, patched(series, before))
+    return publish(store, series, dry_run=dry_run)
 
 
 def mailbox(store: Store, base: Base) -> bytes:
@@ -165,8 +165,8 @@ def _never_in(repository: git.Git, start: str, paths: list[str]) -> set[str]:
     return set(paths) - repository.entries(start, paths).keys()
 
 
-def _kept(store: Store, base: str, mail: bytes) -> Patch:
-    """The patch in a mail; with the old file's bytes where it says the same."""
+def kept_patch(store: Store, base: str, mail: bytes) -> Patch:
+    """The patch in a mail; with the bytes of `base`'s file where that says the same."""
     title = mail.partition(b"\nSubject: ")[2].partition(b"\n")[0].decode("ascii", "replace")
     patch = parse_patch(f'the commit "{title}"', mail)
     name = file_name(patch.subject)
@@ -190,17 +190,18 @@ def _meaning(patch: Patch) -> tuple[object, ...]:
     return patch.subject, patch.body, patch.author, patch.date, ids
 
 
-def _patched(series: Series, before: Mapping[str, bytes]) -> dict[str, bytes]:
-    now = {**before, **series.overlay}
-    for patch in series.patches:
-        now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
-    return now
+def publish(
+    store: Store, series: Series, *, symbols: bytes | None = None, dry_run: bool = False
+) -> Exported:
+    """Make patches/ hold the series: patches and overlay first, then the lock, `series` last.
 
-
-def _publish(store: Store, series: Series, *, dry_run: bool) -> Exported:
+    `symbols` is the text of symbols.toml, for a base that has none yet.
+    """
     folder = f"{series.base}"
     files = {f"overlay/{path}": data for path, data in series.overlay.items()}
     files |= {f"{folder}/{patch.name}": patch.data for patch in series.patches}
+    if symbols is not None:
+        files[f"{folder}/symbols.toml"] = symbols
     files[f"{folder}/lock.json"] = render_lock(series.lock)
     files[f"{folder}/series"] = render_series(tuple(patch.name for patch in series.patches))
     changed = tuple(p for p, data in files.items() if disk.read(store.patches / p) != data)

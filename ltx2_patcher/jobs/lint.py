@@ -25,12 +25,13 @@ def lint(store: Store) -> tuple[Linted, ...]:
     checked = []
     for base in store.bases():
         series = store.series(base.name)
-        _check(series)
+        check_series(series)
         checked.append(Linted(base.name, len(series.patches)))
     return tuple(checked)
 
 
-def _check(series: Series) -> None:
+def check_series(series: Series) -> None:
+    """Raises: InvalidError with the first thing that is not sound."""
     lock, now = series.lock, dict(series.lock.before)
     order = [GROUPS.index(patch.group) for patch in series.patches]
     if order != sorted(order):

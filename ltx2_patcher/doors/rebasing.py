@@ -1,0 +1,175 @@
+"""The verb that carries a series to another upstream revision: rebase."""
+
+from __future__ import annotations
+
+from ltx2_patcher.doors.report import add_json, show, store
+from ltx2_patcher.values.errors import ConflictError, UsageError
+
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from collections.abc import Iterator, Sequence
+
+    from ltx2_patcher.boundaries.objects import Revision
+    from ltx2_patcher.jobs.breakage import Trouble
+    from ltx2_patcher.jobs.rebase import Aborted, Progress, Stopped
+
+_SHOWN_LINES = 40
+
+
+def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
+    """Add the verb; its job is imported when it is called."""
+    rebase = verbs.add_parser(
+        "rebase",
+        help="carry a series to another upstream revision; alone, tell where that stands",
+    )
+    step = rebase.add_mutually_exclusive_group()
+    step.add_argument("--onto", metavar="REF", help="begin: the upstream revision to carry to")
+    step.add_argument(
+        "--continue", dest="go_on", action="store_true", help="take what was settled and go on"
+    )
+    step.add_argument("--skip", action="store_true", help="leave this patch out and go on")
+    step.add_argument("--abort", action="store_true", help="end it; everything is as before")
+    rebase.add_argument(
+        "--from",
+        dest="source",
+        metavar="BASE",
+        help="the base to carry (default: the last one before REF)",
+    )
+    rebase.add_argument(
+        "--name", help="of the new base (default: the date of REF); else which rebase is meant"
+    )
+    add_json(rebase)
+    rebase.set_defaults(verb=_rebase)
+
+
+def _rebase(args: Namespace) -> int:
+    from ltx2_patcher.jobs import rebase
+
+    if args.source and not args.onto:
+        raise UsageError("--from goes with --onto", remedy="leave it out, or name --onto REF")
+    data = store()
+    if args.abort:
+        ended = rebase.abort(data, args.name)
+        show(args, ended, _aborted(ended))
+        return 0
+    if args.onto:
+        done = rebase.begin(data, args.onto, source=args.source, name=args.name)
+    elif args.go_on:
+        done = rebase.proceed(data, args.name)
+    elif args.skip:
+        done = rebase.skip(data, args.name)
+    else:
+        done = rebase.standing(data, args.name)
+    show(args, done, _lines(done))
+    asked_only = not (args.onto or args.go_on or args.skip)
+    return 0 if done.written or asked_only else ConflictError.exit_code
+
+
+def _lines(done: Progress) -> Iterator[str]:
+    yield (
+        f"the series of {done.source} onto {done.onto.commit[:12]} ({done.onto.date}), "
+        f"to be the base {done.name}"
+    )
+    for item in done.settled:
+        yield f"  {item.outcome.value:<10} {item.patch}"
+    for ref in done.kept:
+        yield _kept(ref)
+    if done.written:
+        yield f"patches/{done.name}/ and its pin in vendor/upstream.toml are written, and sound"
+        yield "left for you:"
+        yield f"  vendor/upstream.toml: the environment's versions are those of {done.source}"
+        yield (
+            f"  proofs and receipts of {done.name}: "
+            f"make patch test-all BASE={done.name}, then commit"
+        )
+    elif done.stopped:
+        yield from _stopped(done, done.stopped)
+    else:
+        yield f"cut off with {len(done.left)} patches to go"
+        yield "to do: ltx2-patcher rebase --continue   (or --abort)"
+
+
+def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
+    if stopped.patch is None:
+        yield "stopped at the symbols: symbols.toml names what is not there on this revision"
+        for sentence in stopped.lacking:
+            yield f"  {sentence}"
+        yield "to do:"
+        yield f"  correct {stopped.worktree}/symbols.toml"
+        yield "  ltx2-patcher rebase --continue   (or --abort)"
+        return
+    number, total = len(done.settled) + 1, len(done.settled) + len(done.left)
+    yield f"stopped at {number} of {total}: {stopped.patch}"
+    yield f"  why it exists: {stopped.why}"
+    if stopped.landing:
+        since = f" since {_named(stopped.landing.by)}" if stopped.landing.by else ""
+        yield f"  it landed: upstream has what it does{since}"
+        for place in stopped.landing.places:
+            yield f"    {place.path}:{place.line} holds {place.found} of its {place.wanted} lines"
+        yield "to do:"
+        yield "  ltx2-patcher rebase --skip       retires it: the new base goes without"
+        yield (
+            f"  or edit and `git add` in {stopped.worktree} what it must still change, then "
+            "ltx2-patcher rebase --continue"
+        )
+        return
+    for trouble in stopped.troubles:
+        yield from _trouble(trouble)
+    for path in stopped.unparsed:
+        yield f"  {path} merges without a clash, and is no Python then"
+    for reuse in stopped.reused:
+        yield f"  {reuse.path} was settled as last time; look at it:"
+        yield from _cut(reuse.change)
+    yield "to do:"
+    yield f"  cd {stopped.worktree}   (git status, git mergetool and git diff work there)"
+    gone = {trouble.path for trouble in stopped.troubles if trouble.gone}
+    for path in stopped.unmerged:
+        if path in gone:
+            yield f"  move its change to where the code lies now, then: git rm -q {path}"
+        else:
+            yield f"  settle, then: git add {path}"
+    yield "  ltx2-patcher rebase --continue   (--skip leaves the patch out, --abort ends it all)"
+
+
+def _trouble(trouble: Trouble) -> Iterator[str]:
+    if trouble.gone:
+        yield f"  {trouble.path} is gone{_by(trouble)}; our hunk:"
+    else:
+        yield f"  {trouble.path} clashes; our hunk:"
+    yield from _cut(trouble.ours)
+    if trouble.upstream:
+        yield f"  what upstream did to that place{_by(trouble)}:"
+        yield from _cut(trouble.upstream)
+    elif not trouble.gone and trouble.by is None:
+        yield "  upstream did not: it clashes with how an earlier patch was settled"
+    if (there := trouble.elsewhere) and (there.path != trouble.path or not trouble.upstream):
+        yield (
+            f"  the lines around it stand in {there.path}:{there.line} "
+            f"({there.found} of {there.wanted})"
+        )
+
+
+def _by(trouble: Trouble) -> str:
+    return f", in {_named(trouble.by)}" if trouble.by else ""
+
+
+def _named(revision: Revision) -> str:
+    return f"{revision.commit[:10]} ({revision.date}, {revision.subject})"
+
+
+def _aborted(ended: Aborted) -> Iterator[str]:
+    yield f"the rebase to {ended.name} is gone; patches/ and vendor/upstream.toml are as before"
+    for ref in ended.kept:
+        yield _kept(ref)
+
+
+def _kept(ref: str) -> str:
+    return f"  kept: git -C vendor/upstream.git show {ref}"
+
+
+def _cut(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines[:_SHOWN_LINES]:
+        yield f"    {line}"
+    if len(lines) > _SHOWN_LINES:
+        yield f"    ... {len(lines) - _SHOWN_LINES} lines more"
