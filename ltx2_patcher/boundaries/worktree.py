@@ -13,6 +13,7 @@ _SETTINGS = {
     "rerere.enabled": "true",
     "rerere.autoupdate": "false",  # a remembered resolution must be looked at and added
     "merge.conflictStyle": "diff3",
+    "mergetool.keepBackup": "false",
     # The user's own settings must not change the bytes that are taken from here.
     "core.autocrlf": "false",
     "core.eol": "lf",

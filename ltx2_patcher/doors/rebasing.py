@@ -114,8 +114,8 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
             "ltx2-patcher rebase --continue"
         )
         return
-    for trouble in stopped.troubles:
-        yield from _trouble(trouble)
+    for path in dict.fromkeys(trouble.path for trouble in stopped.troubles):
+        yield from _troubles(path, [item for item in stopped.troubles if item.path == path])
     for path in stopped.unparsed:
         yield f"  {path} merges without a clash, and is no Python then"
     for reuse in stopped.reused:
@@ -132,30 +132,31 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
     yield "  ltx2-patcher rebase --continue   (--skip leaves the patch out, --abort ends it all)"
 
 
-def _trouble(trouble: Trouble) -> Iterator[str]:
-    if trouble.gone:
-        yield f"  {trouble.path} is gone{_by(trouble)}; our hunk:"
+def _troubles(path: str, troubles: Sequence[Trouble]) -> Iterator[str]:
+    """What stands in the way in one file."""
+    first = troubles[0]
+    if first.gone:
+        yield f"  {path} is gone{_by(first)}; our hunks:"
     else:
-        yield f"  {trouble.path} clashes; our hunk:"
-    yield from _cut(trouble.ours)
-    if trouble.upstream:
-        yield f"  what upstream did to that place{_by(trouble)}:"
-        yield from _cut(trouble.upstream)
-    elif not trouble.gone and trouble.by is None:
-        yield "  upstream did not: it clashes with how an earlier patch was settled"
-    if (there := trouble.elsewhere) and (there.path != trouble.path or not trouble.upstream):
-        yield (
-            f"  the lines around it stand in {there.path}:{there.line} "
-            f"({there.found} of {there.wanted})"
-        )
+        yield f"  {path} clashes; our hunks, and what upstream did to those places:"
+    for trouble in troubles:
+        yield from _cut(trouble.ours)
+        if trouble.upstream:
+            yield f"  upstream{_by(trouble)}:"
+            yield from _cut(trouble.upstream)
+        elif not trouble.gone and trouble.by is None:
+            yield "  upstream did not: it clashes with how an earlier patch was settled"
+        if there := trouble.elsewhere:
+            then = f" as of {trouble.by.commit[:10]}" if trouble.by else ""
+            yield f"  this code stands in {there.path}:{there.line}{then}"
 
 
 def _by(trouble: Trouble) -> str:
-    return f", in {_named(trouble.by)}" if trouble.by else ""
+    return f" in {_named(trouble.by)}" if trouble.by else ""
 
 
 def _named(revision: Revision) -> str:
-    return f"{revision.commit[:10]} ({revision.date}, {revision.subject})"
+    return f"{revision.commit[:10]} ({revision.date})"
 
 
 def _aborted(ended: Aborted) -> Iterator[str]:

@@ -16,6 +16,8 @@ ORDER = (
     "breakage",
     "newbase",
     "workbench",
+    "course",
+    "handover",
     "rebase",
     "inspect",
     "install",

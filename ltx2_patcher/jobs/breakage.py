@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import PLAIN, Objects, Revision
 from ltx2_patcher.jobs.route import Stop
 from ltx2_patcher.rules.difftext import changed_text, hunk_text
+from ltx2_patcher.rules.lines import split_lines
 from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.rules.replay import Breach, Fit, How, replay
 from ltx2_patcher.rules.whereabouts import Place, whereabouts
@@ -24,7 +25,7 @@ class Trouble:
     ours: tuple[str, ...]  # the hunk, as in a diff
     by: Revision | None  # in which the clash first appears; None: an earlier patch was settled so
     upstream: tuple[str, ...]  # what was made of that place, as a diff; empty where it is gone
-    elsewhere: Place | None  # where the lines around the hunk stand now
+    elsewhere: Place | None  # where code that is not in its file any more stands, as of `by`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def troubles(
 ) -> tuple[Trouble, ...]:
     """What stands in the way of each hunk of `fit`, which is judged on top of `tip`."""
     judged = _along(history, series.patches, fit.patch, stops)
-    sources = _sources(history, tip)
+    sources: dict[str, dict[str, bytes]] = {}
     found = []
     for breach in fit.breaches:
         first = next(
@@ -52,6 +53,9 @@ def troubles(
             None,
         )
         stop, seen = first or (None, breach)
+        there = stop.commit if stop else tip
+        if there not in sources:
+            sources[there] = _sources(history, there)
         clash = seen.clash or breach.clash
         names = [stop.paths[breach.path] for stop in stops if breach.path in stop.paths]
         found.append(
@@ -61,7 +65,7 @@ def troubles(
                 ours=hunk_text(breach.hunk),
                 by=_revision(history, stop.by) if stop else None,
                 upstream=changed_text(clash.base, clash.theirs) if clash else (),
-                elsewhere=whereabouts(breach.hunk.old, sources),
+                elsewhere=_elsewhere(breach, stop, sources[there]),
             )
         )
     return tuple(found)
@@ -115,6 +119,16 @@ def _along(
 def _same(fit: Fit, breach: Breach) -> Breach | None:
     mine = (breach.path, breach.hunk)
     return next((other for other in fit.breaches if (other.path, other.hunk) == mine), None)
+
+
+def _elsewhere(breach: Breach, stop: Stop | None, sources: Mapping[str, bytes]) -> Place | None:
+    """Another place of the code around a hunk, where its own file has lost most of it."""
+    path = stop.paths.get(breach.path) if stop else None
+    left = set(split_lines(sources[path])) if path else set()
+    lines = [line for line in breach.hunk.old if line.strip()]
+    if path and sum(line in left for line in lines) * 2 >= len(lines):
+        return None
+    return whereabouts(breach.hunk.old, sources)
 
 
 def _sources(history: Objects, commit: str) -> dict[str, bytes]:

@@ -1,49 +1,53 @@
-"""Where the lines around a hunk stand in another revision, when they are not where they were."""
+"""Where the code around a hunk stands in another revision, when it is not where it was."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_TELLING = 8
-"""Shorter lines ("else:", ")") stand everywhere and tell nothing."""
+_WORD = re.compile(rb"[A-Za-z_]{6,}")
+"""Names long enough to tell one place from another."""
+
+_COMMON = 12
+"""A name that stands in more files than this tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where most of the lines stand."""
+    """The lines that speak most of the same things."""
 
     path: str
-    line: int  # of the first of them there, from 1
-    found: int
+    line: int  # the first of them, from 1
+    found: int  # names that stand in both
     wanted: int
 
 
 def whereabouts(lines: Sequence[bytes], files: Mapping[str, bytes]) -> Place | None:
-    """The place that holds most of `lines`, the rarer ones counting more; None for no likely one.
+    """The place in `files` with most of the names in `lines`, the rarer ones counting more.
 
-    Indentation may differ: code that moves is often nested differently. A place is likely that
-    holds two of the lines or more, and a third of them.
+    Names and not lines are compared: code that moves is often wrapped, nested or called anew. None
+    where no place as long as twice `lines` has three of the names, and a third of them.
     """
-    wanted = {text for line in lines if len(text := line.strip()) >= _TELLING}
-    there = {
-        path: [line.strip() for line in content.split(b"\n")] for path, content in files.items()
-    }
-    held = {path: wanted.intersection(texts) for path, texts in there.items()}
-    rarity = Counter(text for texts in held.values() for text in texts)
-    likely = [path for path, texts in held.items() if len(texts) >= max(2, len(wanted) / 3)]
-    if not likely:
-        return None
-    path = max(likely, key=lambda path: (sum(1 / rarity[text] for text in held[path]), path))
-    at = [number for number, text in enumerate(there[path], start=1) if text in wanted]
-    reach = 2 * len(lines)
-    texts = there[path]
-    first = max(
-        at,
-        key=lambda start: (
-            len({texts[number - 1] for number in at if start <= number < start + reach}),
-            -start,
-        ),
-    )
-    return Place(path, first, len(held[path]), len(wanted))
+    wanted = set(_WORD.findall(b"".join(lines)))
+    held = {path: wanted.intersection(_WORD.findall(data)) for path, data in files.items()}
+    spread = Counter(word for words in held.values() for word in words)
+    telling = {word for word in wanted if 0 < spread[word] <= _COMMON}
+    best: tuple[float, Place] | None = None
+    for path, words in held.items():
+        if len(words & telling) < 3:
+            continue
+        at = [
+            (number, word)
+            for number, line in enumerate(files[path].split(b"\n"), start=1)
+            for word in _WORD.findall(line)
+            if word in telling
+        ]
+        for first in dict.fromkeys(number for number, _ in at):
+            here = {word for number, word in at if first <= number < first + 2 * len(lines)}
+            if len(here) >= max(3, len(wanted) / 3):
+                weight = sum(1 / spread[word] for word in here)
+                if best is None or weight > best[0]:
+                    best = weight, Place(path, first, len(here), len(wanted))
+    return best[1] if best else None
