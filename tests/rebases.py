@@ -24,9 +24,7 @@ AFTER = "59ca828d5ae24358832ffd7003c2306fbceeba3a"
 LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
 ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
 
-_CLASH = re.compile(
-    rb"<{7} [^\n]*\n(.*?)\|{7} [^\n]*\n(.*?)={7}\n(.*?)>{7} [^\n]*\n", re.DOTALL
-)
+_CLASH = re.compile(rb"<{7} [^\n]*\n(.*?)\|{7} [^\n]*\n(.*?)={7}\n(.*?)>{7} [^\n]*\n", re.DOTALL)
 
 
 def make_place(root: Path, history: Objects, *, base: str = BASE) -> Store:
@@ -38,7 +36,7 @@ def make_place(root: Path, history: Objects, *, base: str = BASE) -> Store:
         shutil.copytree(ROOT / "patches" / name, root / "patches" / name)
     (root / "vendor").mkdir()
     # The history itself answers as upstream: no test of these waits for a network.
-    pins = re.sub('^url = .*$', f'url = "{history.place}"', pins_of(base), flags=re.MULTILINE)
+    pins = re.sub("^url = .*$", f'url = "{history.place}"', pins_of(base), flags=re.MULTILINE)
     (root / "vendor/upstream.toml").write_text(pins)
     shutil.copytree(history.place, root / "vendor/upstream.git")
     return Store(root)

@@ -269,10 +269,6 @@ class Objects:
         """Make `place` a linked working tree, HEAD detached at `commit`, no file there yet."""
         self._run("worktree", "add", "-f", "--no-checkout", "--detach", str(place), commit)
 
-    def mend_worktree(self, place: Path) -> None:
-        """Let a linked working tree and this repository find each other after a move."""
-        self._run("worktree", "repair", str(place), ok={0, 1})
-
     def forget_worktrees(self) -> None:
         """Drop what is recorded of linked working trees whose folders are gone."""
         self._run("worktree", "prune", "--expire", "now")
@@ -322,6 +318,11 @@ def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | 
     if b"No space left" in done.err or b"Out of diskspace" in done.err:
         return OutsideError(
             f"no space left in {tree}", remedy="free some space and run the command again"
+        )
+    if b"unable to write file" in done.err:  # git does not say why
+        return OutsideError(
+            f"git can't write files in {tree}: there may be no space left",
+            remedy="free some space there and run the command again",
         )
     if "ermission denied" in words or "Read-only" in words:
         return OutsideError(

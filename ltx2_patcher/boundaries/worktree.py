@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.git import Git
@@ -31,13 +32,40 @@ class Sides:
     patched: str  # after the patch, where the series comes from
 
 
+def linked(repository: Path, place: Path) -> Worktree | None:
+    """The working tree at `place`, where there is one that `repository` knows.
+
+    Both name each other by absolute paths; here they find each other also after they were moved or
+    copied together, which `git worktree repair` would mend in the original of a copy.
+    """
+    pointer = place / ".git"
+    if (told := disk.read(pointer)) is None:
+        return None
+    own = repository.absolute() / "worktrees" / Path(told.decode().strip()).name
+    if not own.is_dir():
+        return None
+    links = {pointer: f"gitdir: {own}\n", own / "gitdir": f"{pointer.absolute()}\n"}
+    for path, text in links.items():
+        if disk.read(path) != text.encode():
+            disk.replace(path, text.encode())
+    return Worktree(place)
+
+
 class Worktree(Git):
     """One linked working tree with HEAD detached."""
 
-    def settle_on(self, commit: str) -> None:
-        """HEAD, index and tracked files are those of `commit`; untracked files stay."""
+    def prepare(self) -> None:
+        """The repository remembers resolutions, and no setting of the user's changes a byte."""
         for key, value in _SETTINGS.items():
             self.configure(key, value)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether it was ever given files."""
+        return (self.directory / "index").exists()
+
+    def settle_on(self, commit: str) -> None:
+        """HEAD, index and tracked files are those of `commit`; untracked files stay."""
         self._run("reset", "-q", "--hard", commit)
 
     def add(self, files: Mapping[str, bytes]) -> None:
@@ -80,7 +108,7 @@ class Worktree(Git):
     def snapshot(self) -> str:
         """The id of a tree with every file as it lies here, ignored ones left out."""
         index = self.state / "snapshot-index"
-        disk.replace(index, disk.read(self.directory / "index") or b"")
+        disk.replace(index, (self.directory / "index").read_bytes())
         private = {"GIT_INDEX_FILE": str(index)}
         try:
             self._run("add", "-A", variables=private)
@@ -89,9 +117,9 @@ class Worktree(Git):
             with disk.translated(index):
                 index.unlink(missing_ok=True)
 
-    def tree_of(self, commit: str) -> str:
-        """The id of a commit's tree."""
-        return self._run("rev-parse", f"{commit}^{{tree}}").out.decode().strip()
+    def trees_of(self, commits: Iterable[str]) -> list[str]:
+        """The ids of the commits' trees."""
+        return self._run("rev-parse", *(f"{c}^{{tree}}" for c in commits)).out.decode().split()
 
     def commit_of(self, tree: str, parent: str, message: str, date: str) -> str:
         """A commit of ours that holds `tree`; the same words and date give the same id."""

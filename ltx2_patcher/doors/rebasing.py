@@ -165,8 +165,10 @@ def _aborted(ended: Aborted) -> Iterator[str]:
         yield _kept(ref)
 
 
-def _kept(ref: str) -> str:
-    return f"  kept: git -C vendor/upstream.git show {ref}"
+def _kept(what: str) -> str:
+    """Where to find what a person had in the worktree: a ref, or a folder."""
+    show = f"git -C vendor/upstream.git show {what}" if what.startswith("refs/") else what
+    return f"  kept: {show}"
 
 
 def _cut(lines: Sequence[str]) -> Iterator[str]:

@@ -42,6 +42,7 @@ def troubles(
     """What stands in the way of each hunk of `fit`, which is judged on top of `tip`."""
     judged = _along(history, series.patches, fit.patch, stops)
     sources: dict[str, dict[str, bytes]] = {}
+    revisions: dict[str, Revision] = {}
     found = []
     for breach in fit.breaches:
         first = next(
@@ -56,6 +57,8 @@ def troubles(
         there = stop.commit if stop else tip
         if there not in sources:
             sources[there] = _sources(history, there)
+        if stop and stop.by not in revisions:
+            revisions[stop.by] = _revision(history, stop.by)
         clash = seen.clash or breach.clash
         names = [stop.paths[breach.path] for stop in stops if breach.path in stop.paths]
         found.append(
@@ -63,7 +66,7 @@ def troubles(
                 path=names[-1],
                 gone=breach.clash is None,
                 ours=hunk_text(breach.hunk),
-                by=_revision(history, stop.by) if stop else None,
+                by=revisions[stop.by] if stop else None,
                 upstream=changed_text(clash.base, clash.theirs) if clash else (),
                 elsewhere=_elsewhere(breach, stop, sources[there]),
             )

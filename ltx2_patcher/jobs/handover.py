@@ -21,27 +21,28 @@ def lay(course: Course, tree: Worktree, fit: Fit) -> tuple[str, ...]:
     Returns the paths that a remembered resolution settled; they stay unmerged. A file that is gone
     there is unmerged without a file.
     """
-    files, clashes, texts = {}, {}, {}
     before, after = course.before[course.at], course.made[course.at][1]
-    last = course.stops[-1]
-    entries = tree.entries(course.rebase.tip, last.paths.values())
+    last, tip = course.stops[-1], course.rebase.tip
     clashing = {breach.path for breach in fit.breaches}
-    for diff in fit.patch.diffs:
-        path = last.paths.get(diff.path)
-        if path is None:  # gone there: what was before and what the patch makes, no file
-            clashes[_last_name(course, diff.path)] = Sides(diff.before, None, diff.after)
-            continue
-        theirs = tree.contents([entries[path].blob])[entries[path].blob]
-        (drift,) = line_diffs([(before[diff.path], theirs)])
-        lines = split_lines(before[diff.path])
-        text = marked(
-            lines, diff.edits, drift, head=f"upstream {last.commit[:10]}", patch=fit.patch.name
-        )
+    there = [diff for diff in fit.patch.diffs if diff.path in last.paths]
+    entries = tree.entries(tip, [last.paths[diff.path] for diff in there])
+    theirs = tree.blobs(tip, entries)
+    drifts = line_diffs([(before[diff.path], theirs[last.paths[diff.path]]) for diff in there])
+    files, texts = {}, {}
+    clashes = {
+        _last_name(course, diff.path): Sides(diff.before, None, diff.after)
+        for diff in fit.patch.diffs
+        if diff.path not in last.paths  # gone: what was before, what the patch makes, no file
+    }
+    for diff, drift in zip(there, drifts, strict=True):
+        path, lines = last.paths[diff.path], split_lines(before[diff.path])
+        labels = {"head": f"upstream {last.commit[:10]}", "patch": fit.patch.name}
+        text = marked(lines, diff.edits, drift, **labels)
         if diff.path in clashing:
             assert blob_id(after[diff.path]) == diff.after
             clashes[path] = Sides(diff.before, entries[path].blob, diff.after)
             texts[path] = text
-        elif text != theirs:
+        elif text != theirs[path]:
             files[path] = text
     tree.add(files)
     tree.leave_unmerged(clashes)

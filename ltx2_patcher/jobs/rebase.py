@@ -73,7 +73,8 @@ class Progress:
     left: tuple[str, ...]  # patches not yet settled, in order
     stopped: Stopped | None  # None where it ended, or was cut off
     written: NewBase | None  # the new base, where it ended
-    kept: tuple[str, ...] = ()  # refs of vendor/upstream.git that hold what lay in the worktree
+    kept: tuple[str, ...] = ()  # what holds files of the worktree: refs of vendor/upstream.git, or
+    # folders
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.boundaries.worktree import Worktree
+from ltx2_patcher.boundaries.worktree import Worktree, linked
 from ltx2_patcher.rules.rebasefile import parse_rebase, render_rebase
 from ltx2_patcher.values.rebasing import Rebase
 
@@ -50,40 +50,46 @@ class Workbench:
 
     def worktree(self) -> Worktree | None:
         """The worktree, if there is one."""
-        if not (self.place / ".git").exists():
-            return None
-        self.history.mend_worktree(self.place)
-        return Worktree(self.place)
+        return linked(self.history.place, self.place)
 
     def cleared(self, rebase: Rebase) -> Worktree:
         """The worktree at `rebase.tip`, made where it is missing; untracked files stay."""
         tree = self.worktree()
         if tree is None:
             with disk.translated(self.place):
-                if self.place.exists():  # cut off while it was made
+                if self.place.exists():  # cut off while it was made: `rescue` found no files
                     shutil.rmtree(self.place)
             self.history.forget_worktrees()
             self.history.add_worktree(self.place.absolute(), rebase.tip)
             tree = Worktree(self.place)
+            tree.prepare()
         tree.settle_on(rebase.tip)
         return tree
 
     def rescue(self, rebase: Rebase) -> tuple[str, ...]:
         """Hold what lies in the worktree and nowhere else, in a ref that stays; its name.
 
-        None where the worktree is as it was handed over, or as one of the rebase's commits.
+        None where the worktree is as it was handed over, or as one of the rebase's commits. A
+        folder that git does not know as the worktree any more is put beside its place; its path.
         """
         tree = self.worktree()
         if tree is None:
+            return self._set_aside()
+        if not tree.is_filled:
             return ()
         found = tree.snapshot()
         commits = [rebase.onto, *self.history.commits_between(rebase.onto, rebase.tip)]
-        known = {tree.tree_of(commit) for commit in commits}
-        if found in known or (rebase.halt and rebase.halt.laid == found):
+        if found in tree.trees_of(commits) or (rebase.halt and rebase.halt.laid == found):
             return ()
         message = f"What lay in the worktree of the rebase to {rebase.name}\n"
         date = f"{rebase.date}T00:00:00+0000"
         return (self.keep(tree.commit_of(found, rebase.tip, message, date)),)
+
+    def _set_aside(self) -> tuple[str, ...]:
+        with disk.translated(self.place):
+            if not self.place.exists() or not {p.name for p in self.place.iterdir()} - {".git"}:
+                return ()
+            return (str(self.place.rename(_free(self.place.with_name(f"{self.place.name}.left")))),)
 
     def keep(self, commit: str) -> str:
         """Hold `commit` in a ref that outlives the rebase; its name."""
