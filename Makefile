@@ -29,11 +29,11 @@ install: $(VENV)/.tool
 verify: patch install
 	$(ENV)/bin/python -m verify --tree $(if $(TREE),"$(TREE)",vendor/LTX-2-$(BASE))
 
-test: $(VENV)/.dev $(ENV)/.tests
-	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python 
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.runner
 
-test-all: $(VENV)/.dev $(ENV)/.tests
-	$(VENV)/bin/python -m tests.runner --env $(ENV)/bin/python --all
+test-all: $(VENV)/.dev
+	$(VENV)/bin/python -m tests.runner --all
 
 check: $(VENV)/.dev $(ENV)/.tests
 	$(VENV)/bin/ruff format --check .

@@ -52,7 +52,7 @@ def main() -> int:
         loading = subprocess.run(
             [args.env, "-m", "tests.upstream.bench_loading"],
             cwd=ROOT,
-            env=environment(Path(folder) / "trees"),
+            env=environment(Path(folder) / "trees", args.base),
             check=False,
         )
     table = Table("what", "ms", "against", "ms", "ratio", "bound")
@@ -60,9 +60,6 @@ def main() -> int:
         numbers = (f"{row.ms:.1f}", row.against, f"{row.other_ms:.1f}")
         table.add_row(row.what, *numbers, f"{row.ratio:.2f}", f"{row.bound:.2f}")
     Console().print(table)
-    loading = subprocess.run(
-        [args.env, "-m", "tests.upstream.bench_loading"], cwd=ROOT, check=False
-    )
     return max(loading.returncode, int(any(row.ratio > row.bound for row in rows)))
 
 

@@ -2,8 +2,8 @@
 
 A receipt names the base, what ran, when, on what, and the digest of the base's series and the
 overlay. It is stale as soon as one byte of them changes. `make test-all` writes that of a machine
-with upstream's history; `python -m tests.receipts LOG GPU`, with the log of a pytest run of
-tests/upstream/pipelines on that GPU, that of such a machine.
+with upstream's history; `python -m tests.receipts BASE LOG GPU`, with the log of a pytest run
+of tests/upstream/pipelines on that GPU, that of such a machine.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def write_receipts(passed: int) -> None:
         _write(base.name, "history", HISTORY, passed, f"{sys.platform}, no GPU")
 
 
-def write_cuda_receipt(log: str, gpu: str) -> None:
+def write_cuda_receipt(base: str, log: str, gpu: str) -> None:
     """A run of tests/upstream/pipelines where they take the GPU. Raises: ValueError on failures."""
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", log)}
     if set(counts) != {"passed"}:
         raise ValueError(f"no receipt for {counts}")
-    _write("1.0.0", "cuda", CUDA, counts["passed"], gpu)
+    _write(base, "cuda", CUDA, counts["passed"], gpu)
 
 
 def _write(base: str, kind: str, proved: str, passed: int, machine: str) -> None:
@@ -53,4 +53,4 @@ def _write(base: str, kind: str, proved: str, passed: int, machine: str) -> None
 
 
 if __name__ == "__main__":
-    write_cuda_receipt(Path(sys.argv[1]).read_text("utf-8"), sys.argv[2])
+    write_cuda_receipt(sys.argv[1], Path(sys.argv[2]).read_text("utf-8"), sys.argv[3])

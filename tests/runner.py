@@ -1,7 +1,8 @@
-"""Run every test: the tool's in its own environment, upstream's in that of its base, side by side.
+"""Run every test: the tool's in its own environment, upstream's in each base's, two at a time.
 
-`python -m tests.runner --env PYTHON [--all]`. With --all, and only where nothing failed or was
-skipped, it writes the receipts that every other machine checks (tests/receipts.py).
+`python -m tests.runner [--all]`. A base that can't be had on this machine counts as one skip, with
+its reason. With --all, and only where nothing failed or was skipped, it writes the receipts that
+every other machine checks (tests/receipts.py).
 """
 
 from __future__ import annotations
@@ -11,66 +12,88 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.install import environment_python
+from ltx2_patcher.jobs.obtain import obtain
+from ltx2_patcher.values.errors import OutsideError
 from tests.receipts import write_receipts
 from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]
 UPSTREAM = "tests/upstream"  # what imports upstream, torch or bitsandbytes
+AT_ONCE = 2  # a run holds one core
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
 
 
 @dataclass(frozen=True)
-class Half:
-    """One of the two pytest runs."""
+class Run:
+    """One pytest process."""
 
     name: str
     command: tuple[str, ...]
+    variables: dict[str, str] | None = None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--env", required=True, help="the Python of the base's environment")
     parser.add_argument("--all", action="store_true", help="with the slow tests")
     args = parser.parse_args()
-    chosen = "not gpu" if args.all else "not gpu and not slow"
-    # Stale receipts are what a whole run renews: it checks them after it has written them.
-    late = ("--deselect", "tests/test_receipts.py") if args.all else ()
-    halves = (
-        Half("tool", (sys.executable, "-m", "pytest", "tests", f"--ignore={UPSTREAM}", *late)),
-        Half("upstream", (args.env, "-m", "pytest", UPSTREAM)),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        codes, counts = _run(halves, chosen, Path(folder))
+    chosen = ("-m", "not gpu" if args.all else "not gpu and not slow", "--durations=5")
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = _tool_runs(chosen, late=args.all)
+        for base in Store(ROOT).bases():
+            try:
+                obtain(Store(ROOT), base, "auto", lambda _phase, _share: None)
+            except OutsideError as error:
+                counts["skipped"] += 1
+                print(f"skipped: base {base.name}, upstream's history: {error}")
+                continue
+            if _call(("make", "-s", f"BASE={base.name}", f"vendor/env-{base.name}/.tests")):
+                return 1  # make has said why
+            python = environment_python(Store(ROOT), base)
+            command = (str(python), "-m", "pytest", UPSTREAM, *chosen)
+            runs.append(Run(base.name, command, environment(folder / base.name, base.name)))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            codes = list(pool.map(lambda run: _run(run, folder, counts), runs))
     if args.all and not any(codes) and not counts["skipped"]:
         write_receipts(counts["passed"])
         codes.append(_call((sys.executable, "-m", "pytest", "-q", "tests/test_receipts.py")))
-    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    failed = counts["failed"] + counts["error"] + counts["errors"]
+    print(f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped")
     # pytest's 5 is "no tests ran": never right here.
-    return max(codes, default=1)
+    return max(codes)
 
 
-def _run(halves: tuple[Half, ...], chosen: str, folder: Path) -> tuple[list[int], dict[str, int]]:
-    env = environment(folder)
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    codes = []
-    running = []
-    for half in halves:
-        log = (folder / f"{half.name}.log").open("w+b")
-        command = (*half.command, "-m", chosen, "--durations=5")
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
-        running.append((half, log, process))
-    for half, log, process in running:
-        codes.append(process.wait())
+def _tool_runs(chosen: tuple[str, ...], *, late: bool) -> list[Run]:
+    """The tool's own tests in two runs of about the same length."""
+    # Stale receipts are what a whole run renews: it checks them after it has written them.
+    deselected = ("--deselect", "tests/test_receipts.py") if late else ()
+    pytest = (sys.executable, "-m", "pytest", *chosen)
+    rest = (f"--ignore={UPSTREAM}", "--ignore=tests/jobs", *deselected)
+    return [
+        Run("tool, jobs", (*pytest, "tests/jobs")),
+        Run("tool, the rest", (*pytest, "tests", *rest)),
+    ]
+
+
+def _run(run: Run, folder: Path, counts: Counter[str]) -> int:
+    with (folder / f"{run.name}.log").open("w+b") as log:
+        code = subprocess.run(
+            run.command, cwd=ROOT, env=run.variables, stdout=log, stderr=log, check=False
+        ).returncode
         log.seek(0)
         text = log.read().decode("utf-8", "replace")
-        log.close()
-        print(f"===== {half.name} =====\n{text}", flush=True)
-        for number, word in _COUNT.findall(text.strip().rsplit("\n", 1)[-1]):
-            counts["failed" if word.startswith("error") else word] += int(number)
-    return codes, counts
+    print(f"===== {run.name} =====\n{text}", flush=True)
+    for number, word in _COUNT.findall(text.strip().rsplit("\n", 1)[-1]):
+        counts[word] += int(number)
+    return code
 
 
 def _call(command: tuple[str, ...]) -> int:

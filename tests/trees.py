@@ -11,14 +11,15 @@ from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
 from ltx2_patcher.jobs.obtain import checkout_path
 
 ROOT = Path(__file__).parents[1]
-BASE = "1.0.0"
 PACKAGES = ("ltx-core", "ltx-pipelines", "ltx-trainer")
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Make both trees below `folder`; the variables that name them, the patched one on the path."""
+def environment(folder: Path, name: str) -> dict[str, str]:
+    """Make both trees of a base below `folder`; the variables that name them and the base, with
+    the patched tree on the path.
+    """
     store = Store(ROOT)
-    base = store.base(BASE)
+    base = store.base(name)
     upstream, patched = folder / "upstream", folder / "patched"
     for tree in (upstream, patched):
         shutil.copytree(checkout_path(store, base), tree, symlinks=True)
@@ -26,10 +27,11 @@ def environment(folder: Path) -> dict[str, str]:
     apply_tree(store, base, patched)
     sources = [str(patched / f"packages/{name}/src") for name in PACKAGES]
     return os.environ | {
+        "LTX2_BASE": name,
         "LTX2_UPSTREAM_TREE": str(upstream),
         "LTX2_PATCHED_TREE": str(patched),
         "PYTHONPATH": os.pathsep.join(sources),
-        # One thread each: the halves share two cores, and more threads only fight over them.
+        # One thread each: two runs share two cores, and more threads only fight over them.
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }

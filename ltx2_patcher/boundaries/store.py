@@ -6,6 +6,7 @@ import hashlib
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.rules.blobs import blob_id
@@ -118,17 +119,26 @@ class Store:
 
 
 def _base(url: str, name: str, item: dict[str, object]) -> Base:
-    wheels, environment = item.get("wheels", {}), item.get("environment", {})
-    if not isinstance(wheels, dict) or not isinstance(environment, dict):
-        raise TypeError(f"{name}: wheels and environment must be tables")
+    loads = item["loads"]
+    if not isinstance(loads, list):
+        raise TypeError(f"{name}: loads must be a list")
     return Base(
         name=name,
         url=url,
         commit=str(item["commit"]),
         date=str(item["date"]),
-        wheels=tuple(Wheel(dist, **pinned) for dist, pinned in wheels.items()),
-        environment=environment,
+        wheels=tuple(Wheel(dist, **pinned) for dist, pinned in _table(item, "wheels").items()),
+        loads=tuple(map(str, loads)),
+        environment=_table(item, "environment"),
+        accepts=_table(item, "accepts"),
     )
+
+
+def _table(item: dict[str, object], key: str) -> dict[str, Any]:
+    table = item.get(key, {})
+    if not isinstance(table, dict):
+        raise TypeError(f"{key} must be a table")
+    return table
 
 
 def _read(path: Path) -> bytes:

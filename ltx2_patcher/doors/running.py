@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace, _SubParsersAction
     from collections.abc import Iterator
 
+    from ltx2_patcher.values.model import Base
     from ltx2_patcher.values.weights import Weights
 
 
@@ -146,11 +147,11 @@ def _inspect(args: Namespace) -> int:
     from ltx2_patcher.jobs.inspect import inspect
 
     found = inspect(args.path)
-    show(args, found, _described(found, args.base, str(args.path)))
+    show(args, found, _described(found, store().base(args.base), str(args.path)))
     return 0
 
 
-def _described(found: Weights, base: str, origin: str) -> Iterator[str]:
+def _described(found: Weights, base: Base, origin: str) -> Iterator[str]:
     from ltx2_patcher.rules.pairing import misfit_of
     from ltx2_patcher.rules.size import in_words
     from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, Lora, Upsampler
@@ -175,11 +176,11 @@ def _described(found: Weights, base: str, origin: str) -> Iterator[str]:
         yield from (f"  missing  {name}" for name in found.missing[:_SHOWN])
         if len(found.missing) > _SHOWN:
             yield f"  missing  and {len(found.missing) - _SHOWN} more (--json has them all)"
-        if error := misfit_of(found, base, origin):
-            yield f"base {base} can't load it: {error}"
+        if error := misfit_of(found, base, store().bases(), origin):
+            yield f"base {base.name} can't load it: {error}"
             yield f"  to do: {error.remedy}"
         else:
-            yield f"complete, as base {base} expects it"
+            yield f"complete, as base {base.name} expects it"
 
 
 _SHOWN = 12

@@ -18,7 +18,7 @@ from ltx2_patcher.jobs.obtain import checkout_path
 from ltx2_patcher.rules.budget import GIB, advise
 from ltx2_patcher.rules.driver import runs, wheel_tag
 from ltx2_patcher.rules.pairing import misfit_of_checkpoint, misfit_of_gemma, misfit_of_pair
-from ltx2_patcher.rules.requirements import accepted, accepts
+from ltx2_patcher.rules.requirements import accepts
 from ltx2_patcher.rules.size import in_words
 from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.errors import PatcherError, UsageError
@@ -57,7 +57,7 @@ def examine(store: Store, subject: Subject) -> Iterator[Finding]:
     yield from _found("disk", lambda: _disk(store, subject, card))
     yield from _found("patches", lambda: _patches(store, subject.base))
     yield from _environment(store, subject, card)
-    yield from _weights(subject, card)
+    yield from _weights(store, subject, card)
 
 
 def _found(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
@@ -179,8 +179,8 @@ def _distribution(base: Base, name: str, version: str | None, python: Path) -> F
     remedy = f"run `ltx2-patcher install --python {python}`, or `make install`"
     if version is None:
         return Finding(name, Level.FAILURE, "not installed", remedy)
-    if not accepts(base.name, name, version):
-        fact = f"{version}; base {base.name} needs {accepted(base.name, name)}"
+    if not accepts(base, name, version):
+        fact = f"{version}; base {base.name} needs {base.accepts[name]}"
         return Finding(name, Level.FAILURE, fact, f"install {name}=={base.environment[name]} there")
     return Finding(name, Level.OK, version) if name in _DECIDING else None
 
@@ -239,12 +239,15 @@ def _probe(there: Environment, card: Gpu | None, *, chosen: bool) -> Iterator[Fi
             )
 
 
-def _weights(subject: Subject, card: Gpu | None) -> Iterator[Finding]:
+def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Finding]:
     checkpoint = gemma = None
     if subject.checkpoint is not None:
         try:
             checkpoint = inspect_checkpoint(subject.checkpoint)
-            yield _checkpoint(checkpoint, subject.base, subject.checkpoint)
+            misfit = misfit_of_checkpoint(
+                checkpoint, subject.base, store.bases(), str(subject.checkpoint)
+            )
+            yield _failure("checkpoint", misfit) if misfit else _checkpoint(checkpoint)
         except PatcherError as error:
             yield _failure("checkpoint", error)
     if subject.gemma_root is not None:
@@ -264,9 +267,7 @@ def _weights(subject: Subject, card: Gpu | None) -> Iterator[Finding]:
         yield _flags(card, checkpoint, gemma)
 
 
-def _checkpoint(checkpoint: Checkpoint, base: Base, path: Path) -> Finding:
-    if misfit := misfit_of_checkpoint(checkpoint, base.name, str(path)):
-        return _failure("checkpoint", misfit)
+def _checkpoint(checkpoint: Checkpoint) -> Finding:
     fact = f"{checkpoint.name}, {checkpoint.precision}, {in_words(checkpoint.bytes)}"
     return Finding("checkpoint", Level.OK, fact)
 

@@ -102,7 +102,7 @@ def join_environment(
     """
     there = describe(python)
     installed = there.installed()
-    steps = joining_steps(base.name, base.environment, installed, str(python))
+    steps = joining_steps(base, installed, str(python))
     if steps and not dry_run:
         _follow(there, steps, installed, progress)
     return Installed(base.name, there.python, _names(steps), there.torch_build(), dry_run)

@@ -71,7 +71,7 @@ def prepare(
     interpreter = python or environment_python(store, base)
     if not request.asks_help:
         _check_files(request)
-        needs_bitsandbytes = _check_weights(request, base.name, group)
+        needs_bitsandbytes = _check_weights(request, base, store.bases(), group)
         _check_environment(interpreter, needs_bitsandbytes=needs_bitsandbytes)
     return Launch(
         argv=(str(interpreter.absolute()), "-m", f"ltx_pipelines.{pipeline.name}", *arguments),
@@ -106,7 +106,7 @@ def _check_files(request: Request) -> None:
             )
 
 
-def _check_weights(request: Request, base: str, group: str | None) -> bool:
+def _check_weights(request: Request, base: Base, bases: Sequence[Base], group: str | None) -> bool:
     """Whether bitsandbytes is needed.
 
     Without a checkpoint it is no pipeline, and the script says itself what it takes.
@@ -116,7 +116,7 @@ def _check_weights(request: Request, base: str, group: str | None) -> bool:
     if request.checkpoint is None:
         return False
     checkpoint = inspect_checkpoint(_path(request.checkpoint))
-    _refuse(misfit_of_checkpoint(checkpoint, base, request.checkpoint))
+    _refuse(misfit_of_checkpoint(checkpoint, base, bases, request.checkpoint))
     _refuse(misfit_of_scales(checkpoint, request.quantization, group))
     if request.gemma_root is None:
         return False

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ltx2_patcher.rules.request import GemmaFlag
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.model import Base
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
-_LOADS = {
-    "2026-01-08": {"LTX-2 19B"},
-    "1.0.0": {"LTX-2 19B", "LTX-2.3 22B"},
-    "1.2.0": {"LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B"},
-}
 
-
-def misfit_of(found: Checkpoint | GemmaRoot, base: str, origin: str) -> PatcherError | None:
+def misfit_of(
+    found: Checkpoint | GemmaRoot, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
     """Why the base can't load what `inspect` found, taken alone; None where it can."""
     if isinstance(found, Checkpoint):
-        return misfit_of_checkpoint(found, base, origin)
+        return misfit_of_checkpoint(found, base, bases, origin)
     return misfit_of_gemma(found, None, origin)
 
 
-def misfit_of_checkpoint(checkpoint: Checkpoint, base: str, origin: str) -> PatcherError | None:
-    """Why the base can't load the checkpoint; None where it can."""
-    if checkpoint.variant not in _LOADS.get(base, {checkpoint.variant}):
-        able = [name for name, variants in _LOADS.items() if checkpoint.variant in variants]
+def misfit_of_checkpoint(
+    checkpoint: Checkpoint, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
+    """Why the base can't load the checkpoint; None where it can. `bases` are those to turn to."""
+    if checkpoint.variant not in base.loads:
+        able = [other.name for other in bases if checkpoint.variant in other.loads]
+        others = f", or base {' or '.join(able)}" if able else ""
         return UsageError(
-            f"{origin} is {checkpoint.variant}, which base {base} can't load",
-            remedy=f"take {' or '.join(sorted(_LOADS[base]))}, or base {' or '.join(able)}",
+            f"{origin} is {checkpoint.variant}, which base {base.name} can't load",
+            remedy=f"take {' or '.join(base.loads)}{others}",
         )
     if checkpoint.missing:
         return InvalidError(
-            f"{origin} lacks {_some(checkpoint.missing)}, which base {base} expects",
+            f"{origin} lacks {_some(checkpoint.missing)}, which base {base.name} expects",
             remedy="take the whole checkpoint that Lightricks publish, and download it again",
         )
     return None

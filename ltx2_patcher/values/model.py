@@ -33,7 +33,9 @@ class Base:
     commit: str  # 40 lower-case hex digits
     date: str  # yyyy-mm-dd, upstream's
     wheels: tuple[Wheel, ...]  # empty where upstream published none
+    loads: tuple[str, ...]  # the model families it can run: "LTX-2.3 22B"
     environment: Mapping[str, str]  # distribution -> pinned version
+    accepts: Mapping[str, str]  # distribution -> versions that work too: ">=4.52,<5"
 
 
 @dataclass(frozen=True, slots=True)

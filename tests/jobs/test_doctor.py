@@ -110,7 +110,7 @@ def test_versions_that_do_not_go_with_the_base_are_failures(
         tmp_path / "env", {name: v for name, v in pins.items() if name != "einops"}
     )
     found = _findings(copied_store, Subject(near, python=python))
-    assert found["transformers"].fact == "5.8.0; base 1.0.0 needs 4.52 or newer, below 5"
+    assert found["transformers"].fact == "5.8.0; base 1.0.0 needs >=4.52,<5"
     assert found["bitsandbytes"].level is found["einops"].level is Level.FAILURE
     assert found["torch"].level is Level.OK
     assert found["torch at work"].level is Level.FAILURE  # the wheel of a few bytes can't multiply

@@ -13,15 +13,24 @@ from ltx2_patcher.rules.pairing import (
     misfit_of_pair,
     misfit_of_scales,
 )
+from ltx2_patcher.values.model import Base
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
 CHECKPOINT = Checkpoint("LTX-2.3 22B", 48, "bf16", 188160, 0, (), (), 1)
+BASES = [
+    Base(name, "url", "0" * 40, "2026-01-01", (), loads, {}, {})
+    for name, loads in (
+        ("2026-01-08", ("LTX-2 19B",)),
+        ("1.0.0", ("LTX-2 19B", "LTX-2.3 22B")),
+        ("1.2.0", ("LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B")),
+    )
+]
 GEMMA = GemmaRoot("12B", 3840, 48, None, "bf16", False, 5, 0, (), (), (), 1)
 
 
 def test_what_goes_together_has_no_misfit() -> None:
-    assert misfit_of(CHECKPOINT, "1.0.0", "file") is None
-    assert misfit_of(GEMMA, "1.0.0", "root") is None
+    assert misfit_of(CHECKPOINT, BASES[1], BASES, "file") is None
+    assert misfit_of(GEMMA, BASES[1], BASES, "root") is None
     assert misfit_of_pair(CHECKPOINT, GEMMA) is None
     assert misfit_of_pair(replace(CHECKPOINT, context_width=None), GEMMA) is None
 
@@ -29,18 +38,19 @@ def test_what_goes_together_has_no_misfit() -> None:
 @pytest.mark.parametrize(
     ("base", "variant", "remedy"),
     [
-        ("1.0.0", "LTX-2.5 22B", "take LTX-2 19B or LTX-2.3 22B, or base 1.2.0"),
-        ("2026-01-08", "LTX-2.3 22B", "take LTX-2 19B, or base 1.0.0 or 1.2.0"),
+        (BASES[1], "LTX-2.5 22B", "take LTX-2 19B or LTX-2.3 22B, or base 1.2.0"),
+        (BASES[0], "LTX-2.3 22B", "take LTX-2 19B, or base 1.0.0 or 1.2.0"),
     ],
 )
-def test_a_base_refuses_what_came_after_it(base: str, variant: str, remedy: str) -> None:
-    error = misfit_of_checkpoint(replace(CHECKPOINT, variant=variant), base, "file")
+def test_a_base_refuses_what_came_after_it(base: Base, variant: str, remedy: str) -> None:
+    error = misfit_of_checkpoint(replace(CHECKPOINT, variant=variant), base, BASES, "file")
     assert error is not None
     assert error.remedy == remedy
 
 
 def test_missing_keys_are_counted_and_one_is_named() -> None:
-    error = misfit_of_checkpoint(replace(CHECKPOINT, missing=("a", "b", "c")), "1.0.0", "file")
+    lacking = replace(CHECKPOINT, missing=("a", "b", "c"))
+    error = misfit_of_checkpoint(lacking, BASES[1], BASES, "file")
     assert "lacks a and 2 more" in str(error)
     assert "lacks a" in str(misfit_of_gemma(replace(GEMMA, missing=("a",)), None, "root"))
 

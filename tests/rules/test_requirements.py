@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx2_patcher.rules.requirements import accepts, fresh_steps, joining_steps, normalized
 from ltx2_patcher.values.errors import ConflictError
+from ltx2_patcher.values.model import Base
 
 PINS = {
     "torch": "2.13.0",
@@ -16,6 +19,8 @@ PINS = {
     "bitsandbytes": "0.50.2",
     "numpy": "2.4.6",
 }
+ACCEPTS = {"torch": ">=2.7", "transformers": ">=4.52,<5", "bitsandbytes": ">=0.47"}
+BASE = Base("1.0.0", "url", "0" * 40, "2026-03-11", (), (), PINS, ACCEPTS)
 
 
 def test_torch_comes_first_and_torchaudio_alone() -> None:
@@ -42,7 +47,7 @@ def test_a_build_tag_is_the_machines_matter_and_a_version_is_not() -> None:
 
 def test_joining_adds_and_never_changes() -> None:
     theirs = {"torch": "2.8.0+cu128", "torchaudio": "2.8.0", "transformers": "4.55.0", "numpy": "1"}
-    (step,) = joining_steps("1.0.0", PINS, theirs, "python")
+    (step,) = joining_steps(BASE, theirs, "python")
     assert step.wanted == ("bitsandbytes==0.50.2",)
 
 
@@ -58,13 +63,13 @@ def test_joining_adds_and_never_changes() -> None:
 )
 def test_what_does_not_go_with_the_base_is_refused(theirs: dict[str, str], named: str) -> None:
     with pytest.raises(ConflictError, match=named) as caught:
-        joining_steps("1.0.0", PINS, theirs, "python")
+        joining_steps(BASE, theirs, "python")
     assert "without --python" in caught.value.remedy
 
 
 def test_ranges_and_names() -> None:
-    assert accepts("1.0.0", "transformers", "4.52.0")
-    assert accepts("1.0.0", "transformers", "4.57.6.dev0")
-    assert not accepts("1.0.0", "transformers", "5.0.0rc1")
-    assert accepts("another", "transformers", "9")
+    assert accepts(BASE, "transformers", "4.52.0")
+    assert accepts(BASE, "transformers", "4.57.6.dev0")
+    assert not accepts(BASE, "transformers", "5.0.0rc1")
+    assert accepts(replace(BASE, accepts={}), "transformers", "9")
     assert normalized("Pillow_Simd.X") == "pillow-simd-x"

@@ -1,4 +1,7 @@
-"""Where the tests' upstream trees and file sets come from; each is made once a session."""
+"""Where the tests' upstream trees and file sets come from; each is made once a session.
+
+These tests run once for each base, in its environment; LTX2_BASE names it.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,16 +13,26 @@ import pytest
 from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet
 
+BASE = os.environ["LTX2_BASE"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked for other bases."""
+    marked = [(item, item.get_closest_marker("bases")) for item in items]
+    others = [item for item, mark in marked if mark is not None and BASE not in mark.args]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in set(others)]
+
 
 @pytest.fixture(scope="session")
 def upstream_tree() -> Path:
-    """Upstream 1.0.0 as it is."""
+    """Upstream as it is."""
     return Path(os.environ["LTX2_UPSTREAM_TREE"])
 
 
 @pytest.fixture(scope="session")
 def patched_tree() -> Path:
-    """Upstream 1.0.0 with the whole series."""
+    """Upstream with the whole series."""
     return Path(os.environ["LTX2_PATCHED_TREE"])
 
 
