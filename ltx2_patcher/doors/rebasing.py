@@ -78,7 +78,7 @@ def _lines(done: Progress) -> Iterator[str]:
     if done.written:
         yield f"patches/{done.name}/ and its pin in vendor/upstream.toml are written, and sound"
         yield "left for you:"
-        yield f"  vendor/upstream.toml: the environment's versions are those of {done.source}"
+        yield f"  vendor/upstream.toml: what it loads, pins and accepts is {done.source}'s so far"
         yield (
             f"  proofs and receipts of {done.name}: "
             f"make patch test-all BASE={done.name}, then commit"

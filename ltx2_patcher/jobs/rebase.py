@@ -241,7 +241,7 @@ def _finish(course: Course) -> Progress:
 def _draft(course: Course) -> Draft:
     """The new base as it would be written now."""
     bench, rebase, source = course.bench, course.rebase, course.source
-    base = Base(bench.name, source.url, rebase.onto, rebase.date, (), source.environment)
+    base = replace(source, name=bench.name, commit=rebase.onto, date=rebase.date, wheels=())
     moved = {old: new for old, new in course.stops[-1].paths.items() if old != new}
     symbols = disk.read(bench.place / SYMBOLS)
     if symbols is None:

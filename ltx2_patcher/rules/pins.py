@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.model import Base
@@ -22,17 +23,27 @@ def require_base_name(name: str) -> None:
 
 
 def with_base(text: str, base: Base, origin: str) -> str:
-    """The file's text with `base` as its last; `origin` is the base its environment came from."""
+    """The file's text with `base` as its last.
+
+    `origin` is the base that what it loads, its environment and what that accepts were taken from.
+    """
     lines = [
+        f"# Carried from {origin}; what it loads, pins and accepts is that base's until proved.",
         f'[bases."{base.name}"]',
         f'commit = "{base.commit}"',
         f'date = "{base.date}"',
-        "",
-        f"# As pinned for {origin}, until somebody proves others.",
-        f'[bases."{base.name}".environment]',
-        *(f"{_key(name)} = {json.dumps(version)}" for name, version in base.environment.items()),
+        f"loads = {json.dumps(base.loads)}",
+        *_table(base.name, "environment", base.environment),
+        *_table(base.name, "accepts", base.accepts),
     ]
     return text.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _table(base: str, name: str, pins: Mapping[str, str]) -> list[str]:
+    if not pins:
+        return []
+    rows = [f"{_key(package)} = {json.dumps(version)}" for package, version in pins.items()]
+    return ["", f'[bases."{base}".{name}]', *rows]
 
 
 def _key(name: str) -> str:

@@ -65,7 +65,11 @@ def test_where_all_fits_the_new_base_is_written_at_once(place: Store) -> None:
     assert private(place) == old
     base, origin = place.base("2026-03-05"), place.base(BASE)
     assert (base.commit, base.date, base.wheels) == (BEFORE, "2026-03-05", ())
-    assert dict(base.environment) == dict(origin.environment)
+    assert (base.loads, base.environment, base.accepts) == (
+        origin.loads,
+        origin.environment,
+        origin.accepts,
+    )
     assert [item.base for item in lint(place)] == [BASE, "2026-03-05"]
     series = place.series(base.name)
     contents = repository(place).blobs(BEFORE, series.lock.before)

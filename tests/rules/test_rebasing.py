@@ -49,13 +49,16 @@ def test_another_file_is_no_record(data: bytes) -> None:
 
 def test_a_pin_is_added_and_no_other_byte_changes() -> None:
     text = (ROOT / "vendor/upstream.toml").read_text()
-    base = Base("2026-03-30", "url", "a" * 40, "2026-03-30", (), {"torch": "2.13.0", "a.b": '"1"'})
+    pins = {"torch": "2.13.0", "a.b": '"1"'}
+    loads = ("LTX-2 19B",)
+    base = Base("2026-03-30", "url", "a" * 40, "2026-03-30", (), loads, pins, {"torch": ">=2"})
     longer = with_base(text, base, "1.0.0")
-    assert longer.startswith(text.rstrip("\n")) and longer.endswith('"a.b" = "\\"1\\""\n')
+    assert longer.startswith(text.rstrip("\n")) and longer.endswith('torch = ">=2"\n')
     old, new = tomllib.loads(text), tomllib.loads(longer)
     added = new["bases"].pop("2026-03-30")
     assert new == old
-    assert added == {"commit": "a" * 40, "date": base.date, "environment": base.environment}
+    tables = {"loads": list(loads), "environment": pins, "accepts": base.accepts}
+    assert added == {"commit": "a" * 40, "date": base.date} | tables
 
 
 @pytest.mark.parametrize(
