@@ -310,13 +310,16 @@ def _reason(patch: Patch) -> str:
 @contextmanager
 def _under_way(store: Store, name: str | None) -> Iterator[Workbench]:
     """The rebase called `name`, or the only one, held by this process alone."""
-    history = upstream.history(store)
+    none = UsageError(
+        "no rebase is under way", remedy="begin one with `ltx2-patcher rebase --onto REF`"
+    )
+    history = upstream.kept_history(store)
+    if history is None:
+        raise none
     with disk.locked(workbench.lock_of(history)):
         names = workbench.under_way(history)
         if not names:
-            raise UsageError(
-                "no rebase is under way", remedy="begin one with `ltx2-patcher rebase --onto REF`"
-            )
+            raise none
         if len(names) > 1 if name is None else name not in names:
             raise UsageError(
                 f"{len(names)} rebases are under way" if name is None else f"no rebase to {name}",

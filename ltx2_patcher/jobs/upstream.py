@@ -37,3 +37,9 @@ def history(store: Store, *, refresh: bool = False) -> Objects:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Objects(place)
+
+
+def kept_history(store: Store) -> Objects | None:
+    """Upstream's history where it was brought before; nobody is asked for it."""
+    place = store.vendor / _REPOSITORY
+    return Objects(place) if place.exists() else None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import NewCommit, Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.lint import lint
 from ltx2_patcher.jobs.rebase import SYMBOLS, abort, begin, proceed, skip, standing
+from ltx2_patcher.rules.lines import split_lines
+from ltx2_patcher.rules.merge import edited, merge
 from ltx2_patcher.rules.plan import patched, stages
 from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
 from ltx2_patcher.values.rebasing import Outcome, Reason
@@ -334,10 +338,6 @@ def test_what_landed_is_offered_for_retirement_and_never_dropped_by_itself(place
     made = dict(stages(series, series.lock.groups[-1], contents)[4].files)
     assert stages(series, series.lock.groups[-1], contents)[4].patch == fourth
     # Upstream took it over alone: what the patches before it do to those files is not there.
-    from ltx2_patcher.boundaries.linediff import line_diffs
-    from ltx2_patcher.rules.lines import split_lines
-    from ltx2_patcher.rules.merge import edited, merge
-
     before = patched_before(place, 3)
     taken: dict[str, bytes | None] = {}
     for path, text in made.items():
@@ -424,8 +424,6 @@ def test_a_series_that_changed_meanwhile_stops_it(place: Store) -> None:
     name = place.series(BASE).patches[-1].name
     text = (place.patches / BASE / name).read_bytes()
     (place.patches / BASE / name).write_bytes(text.replace(b"It can go", b"Indeed. It can go"))
-    from hashlib import sha256
-
     new = sha256((place.patches / BASE / name).read_bytes()).hexdigest()
     lock.write_text(lock.read_text().replace(sha256(text).hexdigest(), new))
     with pytest.raises(ConflictError, match="not what it was when the rebase began"):
