@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ltx2_patcher.boundaries.linediff import line_diffs
@@ -140,7 +141,7 @@ def replay(folder: Path, store: Store, history: Objects) -> list[Step]:
     """Every leg between two bases that follow each other."""
     bases = sorted(store.bases(), key=lambda base: (base.date, base.name))
     steps = []
-    for source, towards in zip(bases, bases[1:], strict=False):
+    for source, towards in pairwise(bases):
         place = folder / source.name
         steps += leg(place, store, history, source, towards)
         shutil.rmtree(place)
