@@ -90,8 +90,11 @@ class Objects:
         return {ref: commit for commit, ref in (row.split(" ", 1) for row in rows.splitlines())}
 
     def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
-        """The tree entries of `commit` at `paths`, absent ones left out."""
-        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).out
+        """The tree entries of `commit` at or below `paths`, absent ones left out."""
+        wanted = list(paths)
+        if not wanted:  # which git would take for all there are
+            return {}
+        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted).out
         rows = (row.partition(b"\t") for row in found.split(b"\0") if row)
         return {
             path.decode("utf-8", "surrogateescape"): Entry(mode.decode(), blob.decode())

@@ -73,8 +73,7 @@ class Progress:
     left: tuple[str, ...]  # patches not yet settled, in order
     stopped: Stopped | None  # None where it ended, or was cut off
     written: NewBase | None  # the new base, where it ended
-    kept: tuple[str, ...] = ()  # what holds files of the worktree: refs of vendor/upstream.git, or
-    # folders
+    kept: tuple[str, ...] = ()  # refs of vendor/upstream.git, or folders, with worktree files
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def skip(store: Store, name: str | None = None) -> Progress:
     with _under_way(store, name) as bench:
         course = read_course(bench, bench.load())
         halt = course.rebase.halt
-        if halt is None or halt.reason is Reason.SYMBOLS:
+        if halt is None or not course.waits or halt.reason is Reason.SYMBOLS:
             raise UsageError(
                 f"the rebase to {bench.name} waits at no patch", remedy="go on with --continue"
             )
@@ -347,7 +346,9 @@ def _nearest(store: Store, history: Objects, commit: str) -> Base:
             return False, len(history.commits_between(base.commit, commit))
         return True, len(history.commits_between(commit, base.commit))
 
-    return min((b for b in store.bases() if history.resolve(b.commit)), key=way)
+    bases = store.bases()
+    known = [base for base in bases if history.resolve(base.commit)]
+    return min(known, key=way, default=bases[0])
 
 
 def _refuse_taken(bench: Workbench, revision: Revision) -> None:

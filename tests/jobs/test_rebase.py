@@ -330,6 +330,36 @@ def test_a_renamed_file_is_followed(place: Store) -> None:
     assert moved in place.symbols(done.name)["gemma-quant"]
 
 
+def test_what_merges_into_no_python_is_handed_over(place: Store) -> None:
+    (text,) = repository(place).blobs(place.base(BASE).commit, [IC_LORA]).values()
+    onto = imitation(place, {IC_LORA: b"def (:\n" + text})
+    stopped = begin(place, onto).stopped
+    assert stopped and stopped.patch == "offer_the_quantized_gemma_in_every_pipeline.patch"
+    assert (stopped.troubles, stopped.unmerged) == ((), ())
+    assert stopped.unparsed == (IC_LORA,)
+    with pytest.raises(ConflictError, match="no Python any more"):
+        proceed(place)
+    path = stopped.worktree / IC_LORA
+    path.write_bytes(path.read_bytes().removeprefix(b"def (:\n"))
+    git(stopped.worktree, "add", IC_LORA)
+    done = proceed(place)
+    assert done.written and done.settled[1].outcome is Outcome.BY_HAND
+
+
+def test_what_landed_may_be_kept_with_what_it_must_still_change(place: Store) -> None:
+    series, base = place.series(BASE), place.base(BASE)
+    contents = repository(place).blobs(base.commit, series.lock.before)
+    first = stages(series, series.lock.groups[-1], contents)[1]
+    stopped = begin(place, imitation(place, dict(first.files))).stopped
+    assert stopped and stopped.reason is Reason.LANDED and stopped.patch == series.patches[0].name
+    path = stopped.worktree / LEDGER
+    path.write_bytes(path.read_bytes() + b"# and more\n")
+    git(stopped.worktree, "add", LEDGER)
+    done = proceed(place)
+    assert done.written and done.settled[0].outcome is Outcome.BY_HAND
+    assert place.series(done.name).patches[0].diffs[0].path == LEDGER
+
+
 def test_what_landed_is_offered_for_retirement_and_never_dropped_by_itself(place: Store) -> None:
     series = place.series(BASE)
     fourth = series.patches[3]

@@ -66,8 +66,9 @@ class Kills:
         assert done.returncode in {0, 3}, done.stderr
         assert "Traceback" not in done.stderr
         self.total = int(done.stdout.rsplit("events: ", 1)[1])
-        self.points = list(points(self.total, every=every))
-        assert len(self.points) == self.total or every is False
+        chosen = list(points(self.total, every=every))
+        # The five verbs share the twenty points of a quick run.
+        self.points = chosen if every else chosen[2::5]
 
     def at(self, point: int) -> Store:
         self._fresh()
