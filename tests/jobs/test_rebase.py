@@ -481,11 +481,12 @@ def test_a_repository_that_was_moved_goes_on(place: Store) -> None:
 def test_the_users_settings_change_no_byte(
     place: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pins = place.vendor / "upstream.toml"
+    pinned = pins.read_bytes()
     done = to_the_end(place, begin(place, AFTER))
     plain = published(place)
     shutil.rmtree(place.patches / done.name)
-    pins = place.vendor / "upstream.toml"
-    pins.write_text(pins.read_text().partition('\n[bases."2026-03-30"]')[0])
+    pins.write_bytes(pinned)
     settings = tmp_path / "settings"
     settings.write_text(
         "[core]\nautocrlf=true\nfsmonitor=true\nhooksPath=/nowhere\n[rerere]\nautoupdate=true\n"
