@@ -12,6 +12,7 @@ from tests.receipts import FOLDER, ROOT
 
 BASES = [base.name for base in Store(ROOT).bases()]
 RECEIPTS = [FOLDER / f"{base}-{kind}.json" for base in BASES for kind in ("history", "cuda")]
+REPLAY = "replay the history again (python -m tests.replay)"
 BASELINES = sorted((ROOT / "verify/baselines").glob("*.json"))
 
 
@@ -22,6 +23,13 @@ def test_what_was_proved_was_proved_of_this_series(path: Path) -> None:
         f"the series of {receipt['base']} changed since {receipt['date']}: prove it again "
         f"({'python -m verify.gpu_*' if path in BASELINES else receipt['proved']})"
     )
+
+
+def test_the_replay_of_history_was_one_of_these_series() -> None:
+    receipt = json.loads((FOLDER / "replay.json").read_bytes())
+    store = Store(ROOT)
+    now = {base.name: store.digest(base.name) for base in store.bases()}
+    assert receipt["digests"] == now, f"a series changed since {receipt['date']}: {REPLAY}"
 
 
 def test_there_are_baselines_of_a_gpu() -> None:

@@ -70,8 +70,8 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
     The new file takes the place by rename: a hard link (installers share files with their caches)
     is left, not written through. The temporary name is fixed, so that the run that finishes a
     killed one overwrites what it left. With `durable` the bytes are on the disk before they take
-    the place, so that a power cut can't leave a torn file; like git, we ask that of records, not of
-    a working tree.
+    the place, and the place is on the disk when this returns, so that a power cut can't leave a
+    torn file; like git, we ask that of records, not of a working tree.
     """
     with translated(path):
         _make_folder(path.parent)
@@ -87,6 +87,8 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
             mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
         partial.chmod(mode)
         partial.replace(path)
+        if durable:
+            _flush(path.parent)
         _drop_unchecked(path)
 
 
@@ -166,6 +168,14 @@ def translated(path: Path) -> Iterator[None]:
         raise OutsideError(
             f"{path} can't be used: {error.strerror}", remedy="check that path, then try again"
         ) from error
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_folder(folder: Path) -> None:

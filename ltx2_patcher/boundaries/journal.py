@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +43,6 @@ def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> No
     """Record what is about to change; on disk, come a power cut, when this returns."""
     record = Journal(tuple(steps), move)
     disk.replace(state / _NAME, render(record).encode(), durable=True)
-    with disk.translated(state):
-        folder = os.open(state, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def read(state: Path) -> Journal:

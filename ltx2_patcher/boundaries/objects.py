@@ -84,10 +84,16 @@ class Objects:
         asked = ("for-each-ref", "--format=%(refname)", "--contains", commit)
         return self._run(*asked).out.decode("utf-8", "surrogateescape").split()
 
+    def refs_below(self, prefix: str) -> dict[str, str]:
+        """The refs whose names start with `prefix`, a folder, and the commits they point to."""
+        rows = self._run("for-each-ref", "--format=%(objectname) %(refname)", prefix).out.decode()
+        return {ref: commit for commit, ref in (row.split(" ", 1) for row in rows.splitlines())}
+
     def entries(self, commit: str, paths: Iterable[str]) -> dict[str, Entry]:
-        """The tree entries of `commit` at `paths`, absent ones left out."""
-        if not (wanted := list(paths)):
-            return {}  # without a path git lists them all
+        """The tree entries of `commit` at or below `paths`, absent ones left out."""
+        wanted = list(paths)
+        if not wanted:  # which git would take for all there are
+            return {}
         found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted).out
         rows = (row.partition(b"\t") for row in found.split(b"\0") if row)
         return {
@@ -192,6 +198,10 @@ class Objects:
             commits.append(PastCommit(identity, parent, ours, subject))
         return commits
 
+    def is_ancestor(self, commit: str, of: str) -> bool:
+        """Whether `commit` is `of` or one before it."""
+        return self._run("merge-base", "--is-ancestor", commit, of, ok=(0, 1)).code == 0
+
     def commits_between(self, start: str, tip: str) -> list[str]:
         """The first-parent commits after `start`, oldest first."""
         out = self._run("rev-list", "--reverse", "--first-parent", f"{start}..{tip}").out
@@ -267,12 +277,26 @@ class Objects:
             *("--no-from", "--encode-email-headers", f"{since}..{tip}"),
         ).out
 
-    def _run(self, *arguments: str, stdin: bytes = b"", ok: Iterable[int] = (0,)) -> Done:
+    def add_worktree(self, place: Path, commit: str) -> None:
+        """Make `place` a linked working tree, HEAD detached at `commit`, no file there yet."""
+        self._run("worktree", "add", "-f", "--no-checkout", "--detach", str(place), commit)
+
+    def forget_worktrees(self) -> None:
+        """Drop what is recorded of linked working trees whose folders are gone."""
+        self._run("worktree", "prune", "--expire", "now")
+
+    def _run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        ok: Iterable[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+    ) -> Done:
         done = call(
             ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
             stdin=stdin,
             cwd=self.place,
-            env=sealed_environment(),
+            env=sealed_environment() | dict(variables or {}),
             own_session=True,  # a git that is killed with us would leave its lock files
         )
         if done.code not in ok:
@@ -306,6 +330,11 @@ def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | 
     if b"No space left" in done.err or b"Out of diskspace" in done.err:
         return OutsideError(
             f"no space left in {tree}", remedy="free some space and run the command again"
+        )
+    if b"unable to write file" in done.err:  # git does not say why
+        return OutsideError(
+            f"git can't write files in {tree}: there may be no space left",
+            remedy="free some space there and run the command again",
         )
     if "ermission denied" in words or "Read-only" in words:
         return OutsideError(

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from ltx2_patcher.boundaries import disk, journal
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.lockfile import parse_lock
 from ltx2_patcher.rules.paths import is_source
+from ltx2_patcher.rules.pins import PINS_REMEDY, parse_pins
 from ltx2_patcher.rules.seriesfile import parse_series
 from ltx2_patcher.rules.servedfile import ServedRevision, parse_served
+from ltx2_patcher.rules.symbolsfile import Symbols, parse_symbols
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
-from ltx2_patcher.values.model import Base, Lock, Series, Wheel
-
-# A base's name becomes part of paths and of a branch, and these values arguments of git and pip.
-_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_RANGE = re.compile(r"(<|<=|>|>=|==|!=|~=)[0-9][0-9.]*(,(<|<=|>|>=|==|!=|~=)[0-9][0-9.]*)*")
+from ltx2_patcher.values.model import Base, Lock, Series
 
 
 class Store:
@@ -39,15 +32,16 @@ class Store:
 
         Raises: InvalidError where the file is missing or not what it must be.
         """
-        path = self.vendor / "upstream.toml"
-        remedy = "run from a clone of this repository, or `git checkout -- vendor/upstream.toml`"
-        try:
-            raw = tomllib.loads(_read(path).decode())
-            return tuple(
-                _checked(_base(raw["url"], name, item)) for name, item in raw["bases"].items()
-            )
-        except (InvalidError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-            raise InvalidError(f"{path} can't be read: {e!r}", remedy=remedy) from e
+        return parse_pins(self.pins_text(), str(self.pins_file))
+
+    @property
+    def pins_file(self) -> Path:
+        """Where the bases are pinned."""
+        return self.vendor / "upstream.toml"
+
+    def pins_text(self) -> bytes:
+        """vendor/upstream.toml as it lies here. Raises: InvalidError where it is missing."""
+        return _read(self.pins_file, remedy=PINS_REMEDY)
 
     def base(self, name: str) -> Base:
         """One base. Raises: UsageError for a name that is none, with the near ones."""
@@ -128,22 +122,16 @@ class Store:
         patches = tuple(parse_patch(n, _read(self.patches / base / n)) for n in lock.patches)
         return Series(base, patches, self.overlay(), self.symbols(base), lock)
 
-    def symbols(self, base: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    def symbols(self, base: str) -> Symbols:
         """What must stand in the patched files: group -> path -> symbols.
 
         Raises: InvalidError where symbols.toml is missing or not of that form.
         """
-        path = self.patches / base / "symbols.toml"
-        try:
-            raw = tomllib.loads(_read(path).decode())
-            return {
-                group: {file: tuple(map(str, names)) for file, names in files.items()}
-                for group, files in raw.items()
-            }
-        except (ValueError, AttributeError, TypeError, RecursionError) as error:
-            raise InvalidError(
-                f"{path} can't be read: {error}", remedy="restore it with `git checkout -- patches`"
-            ) from error
+        return parse_symbols(self.symbols_text(base), f"patches/{base}/symbols.toml")
+
+    def symbols_text(self, base: str) -> bytes:
+        """symbols.toml of a base as it lies here. Raises: InvalidError where it is missing."""
+        return _read(self.patches / base / "symbols.toml")
 
     @property
     def served_file(self) -> Path:
@@ -177,46 +165,7 @@ class Store:
         return files
 
 
-def _checked(base: Base) -> Base:
-    """Raises: ValueError where a value is not what git, pip or a path may be given."""
-    words = [base.name, *base.environment, *base.environment.values()]
-    words += [word for w in base.wheels for word in (w.distribution, w.version, w.sha256)]
-    if wrong := [w for w in words if not isinstance(w, str) or not _NAME.fullmatch(w)]:
-        raise ValueError(f"{base.name}: {wrong[0]!r} is no plain name or version")
-    if not isinstance(base.url, str) or base.url.startswith("-"):
-        raise ValueError("url is no address")
-    if wrong := [r for r in base.accepts.values() if not _RANGE.fullmatch(str(r))]:
-        raise ValueError(f"{base.name}: {wrong[0]!r} is no range of versions")
-    if not _COMMIT.fullmatch(base.commit) or not _DATE.fullmatch(base.date):
-        raise ValueError(f"{base.name}: commit must be 40 hex digits, date yyyy-mm-dd")
-    return base
-
-
-def _base(url: str, name: str, item: dict[str, object]) -> Base:
-    loads = item["loads"]
-    if not isinstance(loads, list):
-        raise TypeError(f"{name}: loads must be a list")
-    return Base(
-        name=name,
-        url=url,
-        commit=str(item["commit"]),
-        date=str(item["date"]),
-        wheels=tuple(Wheel(dist, **pinned) for dist, pinned in _table(item, "wheels").items()),
-        loads=tuple(map(str, loads)),
-        environment=_table(item, "environment"),
-        accepts=_table(item, "accepts"),
-    )
-
-
-def _table(item: dict[str, object], key: str) -> dict[str, Any]:
-    table = item.get(key, {})
-    if not isinstance(table, dict):
-        raise TypeError(f"{key} must be a table")
-    return table
-
-
-def _read(path: Path) -> bytes:
-    remedy = "restore it with `git checkout -- patches`"
+def _read(path: Path, *, remedy: str = "restore it with `git checkout -- patches`") -> bytes:
     try:
         data = disk.read(path)
     except PatcherError as error:

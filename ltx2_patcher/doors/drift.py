@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ltx2_patcher.jobs.outdated import Drifted, News, Outdated
     from ltx2_patcher.rules.drift import Laid
     from ltx2_patcher.rules.replay import Breach
-    from ltx2_patcher.values.model import Edit
 
 NEWS = 10
 """Exit code of `outdated` where there is something to report: no class of error has it."""
@@ -266,16 +265,11 @@ def _told_of(done: Outdated, news: News) -> Iterator[str]:
 
 def _near(file: Drifted) -> Iterator[str]:
     """Upstream's edits at our hunks, as the hunks of a diff without context."""
+    from ltx2_patcher.rules.difftext import edit_text
+
     for edit in file.near:
         yield f"@@ line {edit.start + 1}: {len(edit.old)} taken, {len(edit.new)} put @@"
-        lines = _marked(edit)
+        lines = edit_text(edit)
         yield from lines[:_LINES]
         if len(lines) > _LINES:
             yield f"... {len(lines) - _LINES} lines more"
-
-
-def _marked(edit: Edit) -> list[str]:
-    sides = (("-", edit.old), ("+", edit.new))
-    return [
-        f"{mark}{line.decode('utf-8', 'replace').rstrip()}" for mark, ls in sides for line in ls
-    ]

@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from ltx2_patcher.doors import drift, maintaining, patching, running
+from ltx2_patcher.doors import drift, maintaining, patching, rebasing, running
 from ltx2_patcher.values.errors import OutsideError, PatcherError
 
 TYPE_CHECKING = False  # as in report.py
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     patching.register(verbs)
     maintaining.register(verbs)
+    rebasing.register(verbs)
     running.register(verbs)
     drift.register(verbs)
     return parser

@@ -13,21 +13,20 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import OVERLAY_MESSAGE, commits_of
 from ltx2_patcher.jobs.obtain import checkout_path, midnight
 from ltx2_patcher.jobs.publication import (
+    files_of,
     holding,
     publish,
     refuse_pending,
-    series_bytes,
     steps_to,
 )
 from ltx2_patcher.jobs.upstream import kept_history
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.fit import apply_diff
-from ltx2_patcher.rules.lockfile import render_lock
 from ltx2_patcher.rules.mailbox import file_name, join_mails, overlay_mail, split_mails
 from ltx2_patcher.rules.message import parse_message
 from ltx2_patcher.rules.patchfile import parse_patch
 from ltx2_patcher.rules.paths import is_source
-from ltx2_patcher.rules.plan import check_symbols, stages
+from ltx2_patcher.rules.plan import check_symbols, patched, stages
 from ltx2_patcher.rules.soundness import check_series
 from ltx2_patcher.values.errors import ConflictError, InvalidError
 from ltx2_patcher.values.model import GROUPS, Base, FileStep, Lock, LockedPatch, Patch, Series
@@ -111,13 +110,11 @@ def check_export(store: Store, base: Base) -> Checked:
     )
     lock = make_lock(base, patches, series.overlay, before)
     again = Series(base.name, patches, series.overlay, series.symbols, lock)
-    check_symbols(again, _patched(again, before))
-    files = {patch.name: patch.data for patch in patches} | {"lock.json": render_lock(lock)}
-    files["series"] = series_bytes(store, base.name, tuple(patch.name for patch in patches))
-    for name, data in files.items():
-        if disk.read(store.patches / base.name / name) != data:
+    check_symbols(again, patched(again, before))
+    for path, data in files_of(store, again).items():
+        if disk.read(store.root / path) != data:
             raise InvalidError(
-                f"patches/{base.name}/{name} is not, byte for byte, what exporting it gives",
+                f"{path} is not, byte for byte, what exporting it gives",
                 remedy=f"remove that file and run `ltx2-patcher export --base {base.name}`",
             )
     return Checked(base.name, len(patches), source.place.name)
@@ -178,7 +175,7 @@ def read_back(store: Store, base: Base, repository: git.Git, tip: str) -> Series
     """
     start = base_commit(repository, base, tip)
     overlay = _overlay(repository, start, tip)
-    drafts = _drafts(repository, start, tip, overlay)
+    drafts = drafts_of(repository, start, tip, overlay)
     touched = sorted({path for draft in drafts for path in draft.files})
     if not touched:
         raise ConflictError(
@@ -203,15 +200,30 @@ def render(
     Raises: InvalidError where a commit is no canonical patch, changes nothing, or the whole is not
     sound.
     """
-    mails = _mails(base, before, drafts)
-    patches = tuple(_kept(store, base.name, mail) for mail in mails)
+    patches = canonical(store, base, before, drafts, kept=base.name)
     held = {diff.path for patch in patches for diff in patch.diffs}
     before = {path: content for path, content in before.items() if path in held}
     lock = make_lock(base, patches, overlay, before)
     series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
-    check_symbols(series, _patched(series, before))
+    check_symbols(series, patched(series, before))
     check_series(series)
     return series
+
+
+def canonical(
+    store: Store,
+    base: Base,
+    before: Mapping[str, bytes],
+    drafts: Sequence[objects.NewCommit],
+    *,
+    kept: str,
+) -> tuple[Patch, ...]:
+    """The commits on the contents `before` as patches; one that says the same as its file in the
+    folder of the base `kept` has that file's bytes.
+
+    Raises: InvalidError where a commit is no canonical patch, or changes nothing.
+    """
+    return tuple(_kept(store, kept, mail) for mail in _mails(base, before, drafts))
 
 
 def _mails(
@@ -293,10 +305,13 @@ def _overlay(repository: git.Git, start: str, tip: str) -> dict[str, bytes]:
     return repository.blobs(tip, [path for path in kept if path not in there])
 
 
-def _drafts(
-    repository: git.Git, start: str, tip: str, overlay: Mapping[str, bytes]
+def drafts_of(
+    repository: objects.Objects, start: str, tip: str, overlay: Mapping[str, bytes]
 ) -> list[objects.NewCommit]:
-    """The same commits without the overlay's files; a commit left empty is dropped."""
+    """The commits from `start` to `tip` without the overlay's files; empty ones are left out.
+
+    Raises: InvalidError where a commit removes a file.
+    """
     commits = []
     chain = repository.commits_between(start, tip)
     for parent, commit in zip([start, *chain], chain, strict=False):
@@ -315,13 +330,13 @@ def _drafts(
     return commits
 
 
-def _never_in(repository: git.Git, start: str, paths: list[str]) -> set[str]:
+def _never_in(repository: objects.Objects, start: str, paths: list[str]) -> set[str]:
     """Paths the base does not have: files of an earlier overlay that a later commit took back."""
     return set(paths) - repository.entries(start, paths).keys()
 
 
 def _kept(store: Store, base: str, mail: bytes) -> Patch:
-    """The patch in a mail; with the old file's bytes where it says the same."""
+    """The patch in a mail; with the bytes of `base`'s file where that says the same."""
     title = mail.partition(b"\nSubject: ")[2].partition(b"\n")[0].decode("ascii", "replace")
     patch = parse_patch(f'the commit "{title}"', mail)
     name = file_name(patch.subject)
@@ -343,10 +358,3 @@ def _kept(store: Store, base: str, mail: bytes) -> Patch:
 def _meaning(patch: Patch) -> tuple[object, ...]:
     ids = [(diff.path, diff.before, diff.after) for diff in patch.diffs]
     return patch.subject, patch.body, patch.author, patch.date, ids
-
-
-def _patched(series: Series, before: Mapping[str, bytes]) -> dict[str, bytes]:
-    now = {**before, **series.overlay}
-    for patch in series.patches:
-        now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
-    return now

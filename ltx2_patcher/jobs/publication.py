@@ -61,20 +61,23 @@ def steps_to(store: Store, series: Series) -> tuple[FileStep, ...]:
     Raises: InvalidError where another base can't take the overlay, or can't be read and would have
     to.
     """
-    folder = f"patches/{series.base}"
-    names = tuple(patch.name for patch in series.patches)
     files: dict[str, bytes | None] = {
         f"patches/overlay/{path}": None for path in store.overlay() if path not in series.overlay
     }
     files |= {f"patches/overlay/{path}": data for path, data in series.overlay.items()}
-    for old in sorted((store.patches / series.base).glob("*.patch")):
-        if old.name not in names:
-            files[f"{folder}/{old.name}"] = None
-    files |= {f"{folder}/{patch.name}": patch.data for patch in series.patches}
     files |= _other_locks(store, series)
-    files[f"{folder}/lock.json"] = render_lock(series.lock)
-    files[f"{folder}/series"] = series_bytes(store, series.base, names)
-    return steps(store, files)
+    for old in sorted((store.patches / series.base).glob("*.patch")):
+        files[f"patches/{series.base}/{old.name}"] = None
+    return steps(store, files | files_of(store, series))
+
+
+def files_of(store: Store, series: Series) -> dict[str, bytes]:
+    """What the folder of the series' base holds but for symbols.toml, `series` last."""
+    names = tuple(patch.name for patch in series.patches)
+    files = {patch.name: patch.data for patch in series.patches}
+    files["lock.json"] = render_lock(series.lock)
+    files["series"] = series_bytes(store, series.base, names)
+    return {f"patches/{series.base}/{name}": data for name, data in files.items()}
 
 
 def steps(store: Store, files: Mapping[str, bytes | None]) -> tuple[FileStep, ...]:

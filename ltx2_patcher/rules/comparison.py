@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import Enum
 
+from ltx2_patcher.rules.difftext import hunk_lines
 from ltx2_patcher.values.model import FileDiff, Patch
 
 _CONTEXT = 3
@@ -68,19 +69,7 @@ def _sections(patch: Patch, *, everything: bool) -> dict[str, list[str]]:
 def _lines(diff: FileDiff, *, everything: bool) -> Iterator[str]:
     for hunk in diff.hunks:
         yield f"@@{hunk.header.split('@@', 2)[2]}" if everything else "@@"
-        at, first = 0, hunk.start - 1 if hunk.old else hunk.start
-        for edit in hunk.edits:
-            if everything:
-                yield from (f" {_shown(line)}" for line in hunk.old[at : edit.start - first])
-                at = edit.end - first
-            yield from (f"-{_shown(line)}" for line in edit.old)
-            yield from (f"+{_shown(line)}" for line in edit.new)
-        if everything:
-            yield from (f" {_shown(line)}" for line in hunk.old[at:])
-
-
-def _shown(line: bytes) -> str:
-    return line.decode("utf-8", "backslashreplace").rstrip("\n")
+        yield from (line for line in hunk_lines(hunk) if everything or line[0] != " ")
 
 
 def _differences(one: Patch, other: Patch, *, everything: bool) -> Iterator[str]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.difftext import hunk_lines, shown
 from ltx2_patcher.rules.merge import Clash
 from ltx2_patcher.rules.plan import Stage, check_symbols
 from ltx2_patcher.rules.replay import Breach, Fit, How, replay
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.model import GROUPS, Edit, Hunk, Lock, Series
+from ltx2_patcher.values.model import GROUPS, Edit, Lock, Series
 
 _NEAR = 3
 """Lines around a hunk of ours that count as its neighbourhood: git's own context."""
@@ -153,18 +154,17 @@ def _clash_in_words(breach: Breach, clash: Clash) -> str:
     place = f"{breach.path}, hunk {breach.hunk.header.strip().rstrip(':')}"
     ours, theirs = clash.base, clash.theirs
     if not theirs:
-        return f'{place}: "{_shown(ours)}" is gone'
+        return f'{place}: "{_first(ours)}" is gone'
     if not ours:
-        return f'{place}: "{_shown(theirs)}" stands where ours goes'
+        return f'{place}: "{_first(theirs)}" stands where ours goes'
     same = takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False))
     at = min(len(list(same)), len(ours) - 1, len(theirs) - 1)
-    wanted, stands = _shown(ours[at:]), _shown(theirs[at:])
+    wanted, stands = _first(ours[at:]), _first(theirs[at:])
     return f'{place}: "{wanted}" should stand there and is "{stands}"'
 
 
-def _shown(lines: Sequence[bytes]) -> str:
-    first = next((line for line in lines if line.strip()), b"")
-    return first.decode("utf-8", "replace").strip()
+def _first(lines: Sequence[bytes]) -> str:
+    return shown(next((line for line in lines if line.strip()), b"")).strip()
 
 
 def near(ours: Sequence[Edit], theirs: Sequence[Edit]) -> tuple[Edit, ...]:
@@ -178,23 +178,7 @@ def near(ours: Sequence[Edit], theirs: Sequence[Edit]) -> tuple[Edit, ...]:
 
 def diff_lines(breach: Breach) -> Iterator[tuple[str, str]]:
     """A breach as marked lines: "-" and "+" are ours, "<" and ">" what upstream made there."""
-    yield from (("@", line) for line in _hunk_text(breach.hunk))
+    yield from (("@", line) for line in hunk_lines(breach.hunk))
     if breach.clash is not None:
-        yield from (("<", line.decode("utf-8", "replace").rstrip()) for line in breach.clash.base)
-        yield from ((">", line.decode("utf-8", "replace").rstrip()) for line in breach.clash.theirs)
-
-
-def _hunk_text(hunk: Hunk) -> Iterator[str]:
-    first = hunk.start - 1 if hunk.old else hunk.start
-    done = 0
-    for edit in hunk.edits:
-        at = edit.start - first
-        yield from _marked(" ", hunk.old[done:at])
-        yield from _marked("-", edit.old)
-        yield from _marked("+", edit.new)
-        done = at + len(edit.old)
-    yield from _marked(" ", hunk.old[done:])
-
-
-def _marked(mark: str, lines: Iterable[bytes]) -> Iterator[str]:
-    return (f"{mark}{line.decode('utf-8', 'replace').rstrip()}" for line in lines)
+        yield from (("<", shown(line)) for line in breach.clash.base)
+        yield from ((">", shown(line)) for line in breach.clash.theirs)

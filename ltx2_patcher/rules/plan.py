@@ -55,9 +55,20 @@ def stages(series: Series, upto: str, base: Mapping[str, bytes]) -> tuple[Stage,
     return tuple(made)
 
 
-def unpatched(series: Series, group: str, patched: Mapping[str, bytes]) -> dict[str, bytes]:
+def patched(series: Series, base: Mapping[str, bytes]) -> dict[str, bytes]:
+    """What every file holds after the whole series, whatever its lock says.
+
+    Raises: ConflictError (Misfit) where a patch does not fit.
+    """
+    now = {**base, **series.overlay}
+    for patch in series.patches:
+        now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
+    return now
+
+
+def unpatched(series: Series, group: str, contents: Mapping[str, bytes]) -> dict[str, bytes]:
     """The base's contents, by taking the series out of files that stand at the end of `group`."""
-    now = dict(patched)
+    now = dict(contents)
     last = GROUPS.index(group)
     for patch in reversed([p for p in series.patches if GROUPS.index(p.group) <= last]):
         for diff in patch.diffs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ltx2_patcher.rules.difftext import shown
 from ltx2_patcher.rules.lines import split_lines
 from ltx2_patcher.rules.merge import edited, merge, undone
 from ltx2_patcher.values.errors import ConflictError
@@ -91,4 +92,4 @@ def _touch(one: Edit, other: Edit) -> bool:
 
 def _words(edit: Edit) -> str:
     lines = edit.new or edit.old
-    return f' ("{lines[0].decode("utf-8", "replace").strip()}")' if lines else ""
+    return f' ("{shown(lines[0]).strip()}")' if lines else ""

@@ -1,0 +1,113 @@
+"""A repository of its own to rebase in, and a person who settles what a rebase stops at."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ltx2_patcher.boundaries import journal
+from ltx2_patcher.boundaries.objects import Objects
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.rebase import SYMBOLS, Progress, proceed, skip
+from ltx2_patcher.values.errors import ConflictError
+from ltx2_patcher.values.rebasing import Reason
+from tests.conftest import BASE, ROOT, files, git
+
+BEFORE = "9e8a28e17ac4dd9e49695223d50753a1ebda36fe"
+"""The revision before 1.0.0, on which its series fits as it is."""
+
+AFTER = "59ca828d5ae24358832ffd7003c2306fbceeba3a"
+"""The revision after it, in which model_ledger.py is gone."""
+
+LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
+ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
+
+_CLASH = re.compile(rb"<{7} [^\n]*\n(.*?)\|{7} [^\n]*\n(.*?)={7}\n(.*?)>{7} [^\n]*\n", re.DOTALL)
+
+
+def make_place(root: Path, history: Objects, *, base: str = BASE) -> Store:
+    """The tool, one base, and upstream's history, as a maintainer has them."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher", ignore=ignored)
+    shutil.copytree(ROOT / "tests/jobs", root / "tests/jobs", ignore=ignored)
+    for name in (base, "overlay"):
+        shutil.copytree(ROOT / "patches" / name, root / "patches" / name)
+    (root / "vendor").mkdir()
+    # The history itself answers as upstream: no test of these waits for a network.
+    pins = re.sub("^url = .*$", f'url = "{history.place}"', pins_of(base), flags=re.MULTILINE)
+    (root / "vendor/upstream.toml").write_text(pins)
+    shutil.copytree(history.place, root / "vendor/upstream.git")
+    return Store(root)
+
+
+def pins_of(base: str) -> str:
+    """vendor/upstream.toml without the other bases."""
+    text = (ROOT / "vendor/upstream.toml").read_text()
+    head, *parts = re.split(r'^(?=\[bases\."[^".]*(?:\.[^".]*)*"\]$)', text, flags=re.MULTILINE)
+    return head + "".join(part for part in parts if part.startswith(f'[bases."{base}"]'))
+
+
+def settle(place: Path) -> None:
+    """As a person does: at each clash upstream's lines, then ours; what is gone, goes."""
+    for path in git(place, "diff", "--name-only", "--diff-filter=U").splitlines():
+        file = place / path
+        if not file.exists():
+            git(place, "rm", "-q", path)
+            continue
+        file.write_bytes(_CLASH.sub(_both, file.read_bytes()))
+        git(place, "add", path)
+
+
+def settle_symbols(store: Store, place: Path) -> None:
+    """Drop what is not there."""
+    path = place / SYMBOLS
+    text = re.sub(rf'"{re.escape(LEDGER)}" = \[.*?\]\n', "", path.read_text(), flags=re.DOTALL)
+    path.write_text(text)
+
+
+def to_the_end(store: Store, done: Progress) -> Progress:
+    """Settle whatever it stops at; a patch of which nothing is left is skipped."""
+    while done.stopped:
+        place = done.stopped.worktree
+        if done.stopped.reason is Reason.SYMBOLS:
+            settle_symbols(store, place)
+        else:
+            settle(place)
+        try:
+            done = proceed(store)
+        except ConflictError as error:
+            assert "nothing is left" in str(error)
+            done = skip(store)
+    return done
+
+
+def published(store: Store) -> dict[str, tuple[int, bytes]]:
+    """All that a rebase may change at its end only."""
+    pins = store.vendor / "upstream.toml"
+    return files(store.patches) | {"pins": (pins.stat().st_mode, pins.read_bytes())}
+
+
+def private(store: Store) -> tuple[list[str], str]:
+    """What a rebase has beside that: names in vendor/, and refs."""
+    assert not journal.pending(store.state)
+    names = sorted(path.name for path in store.vendor.iterdir() if path != store.state)
+    return names, git(store.vendor / "upstream.git", "for-each-ref")
+
+
+def tool(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the copy's command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "ltx2_patcher", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _both(clash: re.Match[bytes]) -> bytes:
+    theirs, base, ours = (part.splitlines(keepends=True) for part in clash.groups())
+    return b"".join([*theirs, *(line for line in ours if line not in base)])
