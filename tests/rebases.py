@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import journal
@@ -28,26 +29,28 @@ ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
 _CLASH = re.compile(rb"<{7} [^\n]*\n(.*?)\|{7} [^\n]*\n(.*?)={7}\n(.*?)>{7} [^\n]*\n", re.DOTALL)
 
 
-def make_place(root: Path, history: Objects, *, base: str = BASE) -> Store:
-    """The tool, one base, and upstream's history, as a maintainer has them."""
+def make_place(root: Path, history: Objects, *bases: str) -> Store:
+    """The tool, these bases (none: 1.0.0), and upstream's history, as a maintainer has them."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher", ignore=ignored)
     shutil.copytree(ROOT / "tests/jobs", root / "tests/jobs", ignore=ignored)
-    for name in (base, "overlay"):
+    bases = bases or (BASE,)
+    for name in (*bases, "overlay"):
         shutil.copytree(ROOT / "patches" / name, root / "patches" / name)
     (root / "vendor").mkdir()
     # The history itself answers as upstream: no test of these waits for a network.
-    pins = re.sub("^url = .*$", f'url = "{history.place}"', pins_of(base), flags=re.MULTILINE)
+    pins = re.sub("^url = .*$", f'url = "{history.place}"', pins_of(bases), flags=re.MULTILINE)
     (root / "vendor/upstream.toml").write_text(pins)
     shutil.copytree(history.place, root / "vendor/upstream.git")
     return Store(root)
 
 
-def pins_of(base: str) -> str:
+def pins_of(bases: Sequence[str]) -> str:
     """vendor/upstream.toml without the other bases."""
     text = (ROOT / "vendor/upstream.toml").read_text()
     head, *parts = re.split(r'^(?=\[bases\."[^".]*(?:\.[^".]*)*"\]$)', text, flags=re.MULTILINE)
-    return head + "".join(part for part in parts if part.startswith(f'[bases."{base}"]'))
+    starts = tuple(f'[bases."{base}"]' for base in bases)
+    return head + "".join(part for part in parts if part.startswith(starts))
 
 
 def settle(place: Path) -> None:

@@ -120,7 +120,7 @@ def without(wanted: Symbols, lacking: tuple[str, ...]) -> str:
 
 def leg(root: Path, store: Store, history: Objects, source: Base, towards: Base) -> list[Step]:
     """Carry `source` through every revision up to and with that of `towards`."""
-    place = make_place(root, history, base=source.name)
+    place = make_place(root, history, source.name)
     settler = Settler(store, history, towards)
     known = set(store.series(towards.name).lock.patches)
     steps, name = [], source.name

@@ -115,7 +115,7 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
         since = f" since {_named(stopped.landing.by)}" if stopped.landing.by else ""
         yield f"  it landed: upstream has what it does{since}"
         for place in stopped.landing.places:
-            yield f"    {place.path}:{place.line} holds {place.found} of its {place.wanted} lines"
+            yield f"    {place.path}:{place.line} holds {place.found} of its {place.wanted} names"
         yield "to do:"
         yield "  ltx2-patcher rebase --skip       retires it: the new base goes without"
         yield (

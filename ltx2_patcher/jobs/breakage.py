@@ -33,7 +33,7 @@ class Landing:
     """A patch whose effect upstream has already."""
 
     by: Revision | None  # in which it first is there
-    places: tuple[Place, ...]  # where the lines that each hunk would leave stand
+    places: tuple[Place, ...]  # where the names stand that its hunks would put
 
 
 def troubles(
@@ -82,13 +82,13 @@ def landing(
     first = next((stop for stop, past in judged if past.how is How.LANDED), None)
     paths = stops[-1].paths
     texts = history.blobs(tip, [paths[diff.path] for diff in patch.diffs])
-    places = []
+    places: dict[Place, None] = {}  # several hunks may have gone to one
     for diff in patch.diffs:
         path = paths[diff.path]
         for hunk in diff.hunks:
             added = [line for edit in hunk.edits for line in edit.new] or list(hunk.new)
             if place := whereabouts(added, {path: texts[path]}):
-                places.append(place)
+                places[place] = None
     return Landing(_revision(history, first.by) if first else None, tuple(places))
 
 

@@ -83,6 +83,42 @@ def test_where_all_fits_the_new_base_is_written_at_once(place: Store) -> None:
     assert any(patch.data in old_data for patch in series.patches)
 
 
+def test_a_new_base_renews_no_other(tmp_path: Path, history: Objects) -> None:
+    place = make_place(tmp_path / "repository", history, BASE, "2026-01-08")
+    lock = place.patches / "2026-01-08/lock.json"
+    lock.write_bytes(lock.read_bytes() + b"\n")  # as no export writes it, and sound
+    before = published(place)
+    done = begin(place, BEFORE, source=BASE)
+    assert done.written
+    now = published(place)
+    assert {path for path, data in now.items() if before.get(path) != data} == {
+        "pins",
+        *(path for path in now if path.startswith("2026-03-05/")),
+    }
+
+
+def test_what_stands_in_the_new_bases_place_is_not_written_over(place: Store) -> None:
+    done = begin(place, AFTER)
+    while done.stopped and done.stopped.reason is not Reason.SYMBOLS:
+        settle(done.stopped.worktree)
+        try:
+            done = proceed(place)
+        except ConflictError:
+            done = skip(place)
+    assert done.stopped
+    settle_symbols(place, done.stopped.worktree)
+    mine = place.patches / "2026-03-30/mine.patch"
+    mine.parent.mkdir()
+    mine.write_text("mine\n")
+    before = published(place)
+    with pytest.raises(ConflictError, match="is there already"):
+        proceed(place)
+    assert published(place) == before
+    mine.unlink()
+    mine.parent.rmdir()
+    assert proceed(place).written
+
+
 def test_a_stop_tells_the_place_the_revision_and_where_the_code_went(place: Store) -> None:
     before = published(place)
     done = begin(place, AFTER[:9])

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries import journal
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs import rebase, workbench
 from ltx2_patcher.jobs.lint import lint
 from ltx2_patcher.jobs.rebase import Progress, begin, proceed
-from ltx2_patcher.values.errors import UsageError
+from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.rebasing import Outcome, Reason
 from tests.conftest import git
 from tests.jobs.test_interruption import FULLY, points
@@ -106,6 +107,33 @@ def test_killed_on_the_way_to_a_whole_base(start: Path, every: bool) -> None:
         workbench.sweep(store, Objects(store.vendor / "upstream.git"))
         assert private(store) == left, point
         assert [item.base for item in lint(store)] == ["1.0.0", "2026-03-05"], point
+
+
+def test_cut_off_while_it_wrote_the_base_is_written(start: Path) -> None:
+    """From the moment that the journal stands, the base is there, whoever finishes it."""
+    kills = Kills(start, False, "rebase", "--onto", BEFORE)
+    whole = published(Store(kills.place))
+    low, high = 0, kills.total  # not begun to write there; over there
+    while high - low > 1:
+        point = (low + high) // 2
+        store = kills.at(point)
+        begun = journal.pending(store.state) or "2026-03-05" in {b.name for b in store.bases()}
+        low, high = (low, point) if begun else (point, high)
+    store = kills.at(high + 3)  # with some of its files there
+    assert journal.pending(store.state)
+    assert "2026-03-05" not in {base.name for base in store.bases()}
+    assert (store.patches / "2026-03-05").exists()
+    assert [item.base for item in lint(store)] == ["1.0.0"]
+    with pytest.raises(ConflictError, match="is written already"):
+        rebase.abort(store)
+    assert published(store) == whole
+    done = proceed(store)
+    assert done.written and done.finished is None
+    store = kills.at(high + 3)
+    said = tool(store.root, "rebase", "--continue")
+    assert said.returncode == 0, said.stderr
+    assert "cut off here and is finished now: the new base 2026-03-05" in said.stdout
+    assert published(store) == whole
 
 
 @pytest.mark.parametrize("every", FULLY)

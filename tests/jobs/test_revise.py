@@ -131,7 +131,8 @@ def test_edit_of_the_overlay_alone(copied_store: Store, base: Base, patched: Pat
     append(patched / FLAGS, "# laid in\n")
     append(patched / TYPES, "# stays an edit\n")
     done = edit_patch(copied_store, base, patched, "overlay")
-    assert set(done.changed) == {f"patches/overlay/{FLAGS}", f"patches/{BASE}/lock.json"}
+    locks = {f"patches/{item.name}/lock.json" for item in copied_store.bases()}
+    assert set(done.changed) == {f"patches/overlay/{FLAGS}", *locks}
     assert done.left == (TYPES,)
     assert git(patched, "status", "--porcelain") == f"M {TYPES}"
     require_whole(copied_store, base, patched)
