@@ -354,8 +354,8 @@ def _refuse_written(store: Store, rebase: Rebase) -> None:
     if _is_written(store, rebase):
         raise ConflictError(
             f"the base {rebase.name} is written already",
-            remedy="end the rebase with --continue; the base itself goes with "
-            f"`git checkout -- vendor/upstream.toml` and by removing patches/{rebase.name}",
+            remedy="end the rebase with --continue; the base itself goes by removing "
+            f"patches/{rebase.name} and its lines in vendor/upstream.toml",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -24,9 +25,15 @@ POINTS_IN_TEST = 20
 def killed_at(
     point: int, root: Path, *arguments: str, tool: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
+    """Run the command line that lies in `tool`, killed at the `point`-th event; at 0 to its end.
+
+    It writes no bytecode: that would count as events where the tool lies below `root`.
+    """
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         [sys.executable, "-m", "tests.jobs.killed", str(point), str(root), *arguments],
         cwd=tool,
+        env=env | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -125,14 +132,7 @@ def test_a_killed_obtain_leaves_no_half_checkout(tmp_path: Path, every: bool) ->
     shutil.copytree(ROOT / "tests/jobs", root / "tests/jobs")
 
     def run(point: int) -> subprocess.CompletedProcess[str]:
-        arguments = [str(point), str(root), "apply", "--source", "pypi"]
-        return subprocess.run(
-            [sys.executable, "-m", "tests.jobs.killed", *arguments],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return killed_at(point, root, "apply", "--source", "pypi", tool=root)
 
     total = _events(run(0))
     whole = world(root / f"vendor/LTX-2-{BASE}")

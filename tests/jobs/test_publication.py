@@ -24,7 +24,7 @@ from ltx2_patcher.rules.pins import with_base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
 from ltx2_patcher.values.model import Base
 from tests.conftest import BASE, ROOT, files, git, world
-from tests.jobs.test_interruption import FULLY, points
+from tests.jobs.test_interruption import FULLY, killed_at, points
 from tests.jobs.test_revise import ARGS, FLAGS, HELP, LEDGER, LOAD, MESSAGE, TYPES, append
 
 TWIN = "twin"
@@ -63,15 +63,7 @@ def checkout(store: Store) -> Path:
 
 def run(store: Store, *arguments: str, point: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the copy's command line; killed at the `point`-th event, where that is not 0."""
-    return subprocess.run(
-        [sys.executable, "-m", "tests.jobs.killed", str(point), str(store.root), *arguments],
-        cwd=store.root,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        | {"PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return killed_at(point, store.root, *arguments, tool=store.root)
 
 
 def test_the_overlay_renews_the_locks_of_all_bases(repository: Store, base: Base) -> None:

@@ -12,7 +12,7 @@ from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import NewCommit, Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.lint import lint
-from ltx2_patcher.jobs.rebase import SYMBOLS, abort, begin, proceed, skip, standing
+from ltx2_patcher.jobs.rebase import SYMBOLS, Progress, abort, begin, proceed, skip, standing
 from ltx2_patcher.rules.lines import split_lines
 from ltx2_patcher.rules.merge import edited, merge
 from ltx2_patcher.rules.plan import patched, stages
@@ -54,6 +54,18 @@ def imitation(place: Store, files: dict[str, bytes | None]) -> str:
     (made,) = history.build(base.commit, [commit])
     history.move_ref("refs/heads/imitation", made, expect="0" * 40)
     return made
+
+
+def to_the_symbols(place: Store) -> Progress:
+    """A rebase whose patches are settled, at its last stop."""
+    done = begin(place, AFTER)
+    while done.stopped and done.stopped.reason is not Reason.SYMBOLS:
+        settle(done.stopped.worktree)
+        try:
+            done = proceed(place)
+        except ConflictError:
+            done = skip(place)
+    return done
 
 
 def test_where_all_fits_the_new_base_is_written_at_once(place: Store) -> None:
@@ -98,13 +110,7 @@ def test_a_new_base_renews_no_other(tmp_path: Path, history: Objects) -> None:
 
 
 def test_what_stands_in_the_new_bases_place_is_not_written_over(place: Store) -> None:
-    done = begin(place, AFTER)
-    while done.stopped and done.stopped.reason is not Reason.SYMBOLS:
-        settle(done.stopped.worktree)
-        try:
-            done = proceed(place)
-        except ConflictError:
-            done = skip(place)
+    done = to_the_symbols(place)
     assert done.stopped
     settle_symbols(place, done.stopped.worktree)
     mine = place.patches / "2026-03-30/mine.patch"
@@ -182,13 +188,7 @@ def test_settled_to_the_end_it_is_a_base(place: Store) -> None:
 
 def test_symbols_must_be_settled_before_the_base_is_written(place: Store) -> None:
     before = published(place)
-    done = begin(place, AFTER)
-    while done.stopped and done.stopped.reason is not Reason.SYMBOLS:
-        settle(done.stopped.worktree)
-        try:
-            done = proceed(place)
-        except ConflictError:
-            done = skip(place)
+    done = to_the_symbols(place)
     assert done.stopped and not done.left
     assert done.stopped.lacking == (f"{LEDGER}: not touched by the series on this revision",)
     assert proceed(place).stopped == done.stopped == standing(place).stopped

@@ -20,20 +20,10 @@ from ltx2_patcher.jobs.rebase import Progress, begin, proceed
 from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.rebasing import Outcome, Reason
 from tests.conftest import git
-from tests.jobs.test_interruption import FULLY, points
+from tests.jobs.test_interruption import FULLY, killed_at, points
 from tests.rebases import AFTER, BEFORE, make_place, private, published, settle, tool
 
 pytestmark = pytest.mark.history
-
-
-def killed_at(point: int, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.jobs.killed", str(point), str(root), *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def standing(store: Store) -> Progress | None:
@@ -63,7 +53,7 @@ class Kills:
         self.start, self.arguments = start, arguments
         self.place = start.with_name("place")
         self._fresh()
-        done = killed_at(0, self.place, *arguments)
+        done = killed_at(0, self.place, *arguments, tool=self.place)
         assert done.returncode in {0, 3}, done.stderr
         assert "Traceback" not in done.stderr
         self.total = int(done.stdout.rsplit("events: ", 1)[1])
@@ -73,7 +63,7 @@ class Kills:
 
     def at(self, point: int) -> Store:
         self._fresh()
-        done = killed_at(point, self.place, *self.arguments)
+        done = killed_at(point, self.place, *self.arguments, tool=self.place)
         assert done.returncode == -signal.SIGKILL, done.stderr
         return Store(self.place)
 
