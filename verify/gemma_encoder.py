@@ -1,6 +1,7 @@
 """The patched upstream's text encoder of a Gemma root, made by what its pipelines make it with.
 
-That is a ModelLedger until March 2026, then a PromptEncoder.
+That is a ModelLedger until March 2026, then a PromptEncoder: of a Gemma root until August, which
+says how it is to be loaded, then of ModelPaths.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from verify.synthetic.naming import file_names
 
 HAS_LEDGER = importlib.util.find_spec("ltx_pipelines.utils.model_ledger") is not None
+TAKES_ROOTS = HAS_LEDGER or importlib.util.find_spec("ltx_pipelines.utils.model_paths") is None
 
 
 class TextEncoders(Protocol):
@@ -41,6 +43,14 @@ def text_encoders(root: Path, checkpoint: Path, **keywords: Any) -> TextEncoders
         )
         return ledger
     from ltx_pipelines.utils.blocks import PromptEncoder
+
+    if TAKES_ROOTS:
+        from ltx_pipelines.utils.requested_gemma import GemmaRoot
+
+        flags = {name: keywords.pop(name, False) for name in ("gemma_4bit", "gemma_8bit")}
+        return _OfPromptEncoder(
+            PromptEncoder(str(checkpoint), GemmaRoot(str(root), **flags), **keywords)
+        )
     from ltx_pipelines.utils.model_paths import ModelPaths
 
     paths = ModelPaths.from_monolith(str(checkpoint), gemma_root=str(root))
@@ -84,4 +94,8 @@ class _OfPromptEncoder:
 
     def text_encoder(self) -> Any:
         # What each of its calls uses and frees.
-        return self.prompt_encoder._build_text_encoder()  # noqa: SLF001
+        encoder = self.prompt_encoder
+        return encoder._text_encoder_builder.build(  # noqa: SLF001
+            device=encoder._device,  # noqa: SLF001
+            dtype=encoder._dtype,  # noqa: SLF001
+        ).eval()

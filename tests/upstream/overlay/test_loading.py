@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 
 from tests.upstream.conftest import BASE
 from tests.upstream.overlay.conftest import SIZE, MakeEncoders
-from verify.gemma_encoder import HAS_LEDGER
+from verify.gemma_encoder import TAKES_ROOTS
 from verify.gemma_files import random_model, rewrite_shards, write_root
 from verify.gemma_reference import (
     LANGUAGE_MODEL_ONLY,
@@ -226,7 +226,7 @@ def weights_registry() -> Any:
     """Upstream's registry that keeps weights, and no more."""
     from ltx_core.loader import registry
 
-    if HAS_LEDGER:
+    if TAKES_ROOTS:
         return registry.StateDictRegistry()
     return registry.ModelRegistry(cache_weights=True, cache_models=False)
 
@@ -240,7 +240,7 @@ def test_a_model_that_is_let_go_is_freed(
         encoder = ledger.text_encoder()
         hidden_states(encoder.model)
         weights = [weakref.ref(parameter) for parameter in encoder.parameters()]
-        if not HAS_LEDGER:  # the PromptEncoder keeps the shell
+        if not TAKES_ROOTS:  # the PromptEncoder keeps the shell
             encoder.dispose()
         del encoder
         gc.collect()

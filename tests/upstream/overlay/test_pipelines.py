@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 
 from tests.upstream.conftest import BASE
 from tests.upstream.overlay.conftest import CPU
+from verify.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
 
 modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
@@ -48,13 +49,17 @@ if BASE != "2026-01-08":
         "a2vid_two_stage": ("A2VidPipelineTwoStage", TWO_STAGES, 2),
         "retake": ("RetakePipeline", CHECKPOINT, 1),
     }
+if BASE in ("2026-08-03", "1.2.0"):
+    PIPELINES["t2a_one_stage"] = ("T2AOneStagePipeline", CHECKPOINT, 1)
 if BASE == "1.2.0":
     PIPELINES |= {
         "dfr_pipeline": ("DFRPipeline", TWO_STAGES, 1),
         "dubit": ("DubItPipeline", DISTILLED, 1),
-        "t2a_one_stage": ("T2AOneStagePipeline", CHECKPOINT, 1),
     }
-scripts = pytest.mark.parametrize("script", PIPELINES)
+# Scripts that come or go between the revisions that a base serves: without a hook of their own.
+UNHOOKED = {"2026-05-28": ["lipdub"], "2026-08-03": ["dubit"]}.get(BASE, [])
+pipelines = pytest.mark.parametrize("script", PIPELINES)
+scripts = pytest.mark.parametrize("script", [*PIPELINES, *UNHOOKED])
 
 
 def pipeline_module(script: str) -> ModuleType:
@@ -99,15 +104,16 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
     ]
     if script == "retake":
         times = ["--start-time", "0", "--end-time", "1", "--video-path", str(inputs / "video.mp4")]
-        of_distilled = "distilled-" if BASE == "1.2.0" else ""
+        of_distilled = "" if HAS_LEDGER else "distilled-"
         return [*shared, *times, f"--{of_distilled}checkpoint-path", checkpoint]
     if script in ("ti2vid_one_stage", "t2a_one_stage"):
         return [*shared, "--checkpoint-path", checkpoint]
     shared += ["--spatial-upsampler-path", checkpoint]
-    if script in ("distilled", "ic_lora", "dubit"):
+    if script in ("distilled", "ic_lora", "lipdub", "dubit"):
         video = str(inputs / "video.mp4")
         conditioning = {
             "ic_lora": ["--video-conditioning", video, "1.0"],
+            "lipdub": ["--reference-video", video, "--lora", checkpoint],
             "dubit": ["--reference-video", video, "--lora", checkpoint],
         }
         return [
@@ -121,7 +127,7 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
 
 
 @pytest.mark.bases("2026-01-08", "1.0.0")
-@scripts
+@pipelines
 @modes
 def test_constructors_hand_the_keywords_to_every_ledger(
     bf16_root: Path, script: str, mode: Mode
@@ -137,24 +143,28 @@ def test_constructors_hand_the_keywords_to_every_ledger(
     assert {ledger.gemma_quantization.model_loader.mode for ledger in ledgers} == {mode}
 
 
-@pytest.mark.bases("1.2.0")
-@scripts
+@pytest.mark.bases("2026-04-13", "2026-05-28", "2026-08-03", "1.2.0")
+@pipelines
 @modes
 def test_constructors_hand_the_keywords_to_their_encoder(
     quantized_roots: dict[Mode, Path], script: str, mode: Mode
 ) -> None:
     """Seen by what the keyword meets: a root that is quantized the other way."""
-    from ltx_pipelines.utils.model_paths import ModelPaths
-
     pipeline = getattr(pipeline_module(script), PIPELINES[script][0])
     wanted = inspect.signature(pipeline).parameters.values()
     # What a pipeline makes after its prompt encoder is never reached.
-    given = {p.name: [LORA] for p in wanted if p.default is p.empty}
+    given: dict[str, Any] = {p.name: [LORA] for p in wanted if p.default is p.empty}
     other = next(other for other in Mode if other is not mode)
-    paths = ModelPaths.from_monolith("unread", gemma_root=str(quantized_roots[other]))
-    flag = {f"gemma_{mode.value}": True}
+    root = str(quantized_roots[other])
+    given |= {"gemma_root": root} if TAKES_ROOTS else {"model_paths": model_paths(root)}
     with pytest.raises(GemmaFlagsError, match=f"{mode.flag} was given, but .* {other.value}"):
-        pipeline(**{**given, "model_paths": paths}, device=CPU, **flag)
+        pipeline(**given, device=CPU, **{f"gemma_{mode.value}": True})
+
+
+def model_paths(gemma_root: str) -> Any:
+    from ltx_pipelines.utils.model_paths import ModelPaths
+
+    return ModelPaths.from_monolith("unread", gemma_root=gemma_root)
 
 
 @scripts
