@@ -168,7 +168,15 @@ def test_the_gemma_root_is_one_that_transformers_opens(variant: str, fileset: Fi
 
 @pytest.mark.parametrize(
     ("variant", "layout", "gemma"),
-    list(product(VARIANTS, LAYOUTS, [g.value for g in gemmas(CORE)])),
+    [
+        pytest.param(
+            variant.value,
+            layout,
+            gemma.value,
+            marks=[] if gemma is variant.gemma else pytest.mark.slow,
+        )
+        for variant, layout, gemma in product(variants(CORE), LAYOUTS, gemmas(CORE))
+    ],
 )
 def test_any_gemma_goes_with_any_variant(
     variant: str, layout: Layout, gemma: str, fileset: FileSets
