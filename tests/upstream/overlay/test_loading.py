@@ -247,7 +247,7 @@ def test_a_model_that_is_let_go_is_freed(
         assert not any(weight() is not None for weight in weights)
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.bases("2026-01-08", "2026-02-09", "2026-03-04", "1.0.0")
 @modes
 def test_variants_of_a_ledger_keep_the_flags(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode

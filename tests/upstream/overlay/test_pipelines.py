@@ -31,7 +31,8 @@ LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
 CHECKPOINT = {"checkpoint_path": "unread"}
 TWO_STAGES = {**CHECKPOINT, "distilled_lora": [LORA], "spatial_upsampler_path": "unread"}
 STRENGTHS = {"distilled_lora_strength_stage_1": 0.25, "distilled_lora_strength_stage_2": 0.5}
-DISTILLED_CHECKPOINT = "checkpoint_path" if BASE == "2026-01-08" else "distilled_checkpoint_path"
+NAMED_APART = BASE not in {"2026-01-08", "2026-02-09"}
+DISTILLED_CHECKPOINT = "distilled_checkpoint_path" if NAMED_APART else "checkpoint_path"
 DISTILLED = {DISTILLED_CHECKPOINT: "unread", "spatial_upsampler_path": "unread"}
 
 # script: its pipeline, the constructor's other arguments, and how many ledgers it makes
@@ -42,12 +43,16 @@ PIPELINES: dict[str, tuple[str, dict[str, Any], int]] = {
     "ti2vid_two_stages": ("TI2VidTwoStagesPipeline", TWO_STAGES, 2),
     "ic_lora": ("ICLoraPipeline", DISTILLED, 2),
 }
-if BASE == "1.0.0":
+if BASE in {"2026-03-04", "1.0.0"}:
     PIPELINES |= {
-        "ti2vid_two_stages_hq": ("TI2VidTwoStagesHQPipeline", {**TWO_STAGES, **STRENGTHS}, 2),
         "a2vid_two_stage": ("A2VidPipelineTwoStage", TWO_STAGES, 2),
         "retake": ("RetakePipeline", CHECKPOINT, 1),
     }
+if BASE == "2026-03-04":
+    PIPELINES["ti2vid_two_stages_res2s"] = ("TI2VidTwoStagesRes2sPipeline", TWO_STAGES, 2)
+if BASE == "1.0.0":
+    arguments = {**TWO_STAGES, **STRENGTHS}
+    PIPELINES["ti2vid_two_stages_hq"] = ("TI2VidTwoStagesHQPipeline", arguments, 2)
 scripts = pytest.mark.parametrize("script", PIPELINES)
 
 

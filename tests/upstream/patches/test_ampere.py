@@ -189,7 +189,7 @@ def test_scales_are_folded(
     assert_folded(ledger(checkpoint, registry=registry, **IN_FP8), stored)
 
 
-@pytest.mark.bases("1.0.0")
+@pytest.mark.bases("2026-02-09", "2026-03-04", "1.0.0")
 def test_scales_are_folded_for_stochastic_rounding_too(
     stored: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
@@ -308,7 +308,7 @@ def test_a_bf16_checkpoint_loads_as_it_did(
         assert torch.equal(value.double(), tiny_transformer[key].to(kept).double())
 
 
-@pytest.mark.bases("1.0.0")
+@pytest.mark.bases("2026-02-09", "2026-03-04", "1.0.0")
 def test_fp8_scaled_mm_keeps_its_scales(stored: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """Its parts by name, since making the policy needs tensorrt_llm."""
     from ltx_core.quantization import (

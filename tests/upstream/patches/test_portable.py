@@ -106,7 +106,7 @@ def arguments_of(script: str, folder: Path) -> list[str]:
     )
     save_file({"x": torch.zeros(1)}, lora)
     distilled = script in {"distilled", "ic_lora"}
-    named_apart = distilled and BASE != "2026-01-08"
+    named_apart = distilled and BASE not in {"2026-01-08", "2026-02-09"}
     wanted = ["--prompt", "a fox", "--output-path", str(folder / "out.mp4")]
     option = "--distilled-checkpoint-path" if named_apart else "--checkpoint-path"
     wanted += [option, str(checkpoint)]

@@ -374,7 +374,8 @@ def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")  # the newest loads everything
+# The newest loads everything.
+@pytest.mark.bases("2026-01-08", "2026-02-09", "2026-03-04", "1.0.0")
 @pytest.mark.parametrize(
     ("option", "newest", "offered"),
     [
