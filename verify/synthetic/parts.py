@@ -134,7 +134,7 @@ def _gemma_ops(family: Gemma) -> Any:
 def _without_gemma(part: torch.nn.Module) -> torch.nn.Module:
     """From 2026-01-29 to 2026-03-04 a text encoder makes its Gemma too, which has files apart."""
     if hasattr(part, "model"):
-        part.model = None
+        del part.model
     return part
 
 

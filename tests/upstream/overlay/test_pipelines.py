@@ -51,8 +51,8 @@ if BASE in {"2026-03-04", "1.0.0"}:
 if BASE == "2026-03-04":
     PIPELINES["ti2vid_two_stages_res2s"] = ("TI2VidTwoStagesRes2sPipeline", TWO_STAGES, 2)
 if BASE == "1.0.0":
-    arguments = {**TWO_STAGES, **STRENGTHS}
-    PIPELINES["ti2vid_two_stages_hq"] = ("TI2VidTwoStagesHQPipeline", arguments, 2)
+    STRONGER = {**TWO_STAGES, **STRENGTHS}
+    PIPELINES["ti2vid_two_stages_hq"] = ("TI2VidTwoStagesHQPipeline", STRONGER, 2)
 scripts = pytest.mark.parametrize("script", PIPELINES)
 
 

@@ -1,13 +1,17 @@
 """What each script of upstream says of the two flags."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.upstream.pipelines.cases import WITH_GEMMA_3
 from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet
 
-SCRIPTS = (
+_FOLDER = Path(os.environ["LTX2_PATCHED_TREE"], "packages/ltx-pipelines/src/ltx_pipelines")
+_EVER = (
     "a2vid_two_stage",
     "distilled",
     "ic_lora",
@@ -16,13 +20,15 @@ SCRIPTS = (
     "ti2vid_one_stage",
     "ti2vid_two_stages",
     "ti2vid_two_stages_hq",
+    "ti2vid_two_stages_res2s",
 )
+SCRIPTS = [script for script in _EVER if (_FOLDER / f"{script}.py").is_file()]
 
 
 @pytest.fixture(scope="session")
 def checkpoint(fileset: Callable[[str], FileSet]) -> list[str]:
     """What the scripts want to read before they parse, even for --help."""
-    path = str(fileset("2.3").checkpoint)
+    path = str(fileset(WITH_GEMMA_3).checkpoint)
     return ["--checkpoint-path", path, "--distilled-checkpoint-path", path]
 
 

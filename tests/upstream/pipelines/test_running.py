@@ -14,11 +14,16 @@ from ltx2_patcher.jobs.run import prepare
 from ltx2_patcher.rules.pairing import misfit_of_pair
 from ltx2_patcher.values.model import Base
 from ltx2_patcher.values.weights import Lora, Upsampler
-from verify.cases import Gemma
+from tests.upstream.pipelines.cases import VARIANTS, WITH_GEMMA_3
+from verify.cases import DISTILLED_CHECKPOINT, Gemma, knows_flag
 from verify.synthetic.files import FileSet
 
+NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B"}
 
-@pytest.mark.parametrize(("variant", "name"), [("2.0", "LTX-2 19B"), ("2.3", "LTX-2.3 22B")])
+
+@pytest.mark.parametrize(
+    ("variant", "name"), [pair for pair in NAMES.items() if pair[0] in VARIANTS]
+)
 def test_no_name_of_upstream_is_missing_or_unknown(
     fileset: Callable[[str], FileSet], variant: str, name: str
 ) -> None:
@@ -45,11 +50,16 @@ def test_a_root_that_our_script_quantized_is_told(
 
 
 def test_run_renders_a_clip(
-    store: Store, base: Base, fileset: Callable[[str], FileSet], tmp_path: Path
+    store: Store,
+    base: Base,
+    fileset: Callable[[str], FileSet],
+    patched_tree: Path,
+    tmp_path: Path,
 ) -> None:
-    files = fileset("2.3")
+    files = fileset(WITH_GEMMA_3)
+    named_apart = knows_flag(patched_tree, DISTILLED_CHECKPOINT)
     options = {
-        "--distilled-checkpoint-path": files.checkpoint,
+        DISTILLED_CHECKPOINT if named_apart else "--checkpoint-path": files.checkpoint,
         "--gemma-root": files.gemma_root,
         "--spatial-upsampler-path": files.spatial_upsampler,
         "--output-path": tmp_path / "clip.mp4",
