@@ -67,7 +67,8 @@ def test_otherwise_the_literals_stand(tmp_path: Path, stated: dict[str, Any] | N
 
 
 def test_the_ledger_binds_its_root(tiny_gemma_root: Path, tmp_path: Path) -> None:
-    builder = text_encoders(tiny_gemma_root, tmp_path / "unread").text_encoder_builder
+    ledger: Any = text_encoders(tiny_gemma_root, tmp_path / "unread")
+    builder = ledger.text_encoder_builder
     assert builder.model_class_configurator.gemma_root == str(tiny_gemma_root)
     assert issubclass(builder.model_class_configurator, AVGemmaTextEncoderModelConfigurator)
 

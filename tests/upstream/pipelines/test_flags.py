@@ -1,34 +1,28 @@
 """What each script of upstream says of the two flags."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.upstream.pipelines.cases import WITH_GEMMA_3
+from tests.upstream.conftest import FileSets
+from tests.upstream.pipelines.cases import VARIANTS
 from verify.pipelines import Pipelines
-from verify.synthetic.files import FileSet
 
-_FOLDER = Path(os.environ["LTX2_PATCHED_TREE"], "packages/ltx-pipelines/src/ltx_pipelines")
-_EVER = (
-    "a2vid_two_stage",
-    "distilled",
-    "ic_lora",
-    "keyframe_interpolation",
-    "retake",
-    "ti2vid_one_stage",
-    "ti2vid_two_stages",
-    "ti2vid_two_stages_hq",
-    "ti2vid_two_stages_res2s",
+_FOLDER = Path(os.environ["LTX2_UPSTREAM_TREE"]) / "packages/ltx-pipelines/src/ltx_pipelines"
+WITHOUT_TEXT_ENCODER = {"hdr_ic_lora"}
+SCRIPTS = sorted(
+    path.stem
+    for path in _FOLDER.glob("*.py")
+    if "__main__" in path.read_text("utf-8") and path.stem not in WITHOUT_TEXT_ENCODER
 )
-SCRIPTS = [script for script in _EVER if (_FOLDER / f"{script}.py").is_file()]
+"""What upstream can run, before ours is beside it."""
 
 
 @pytest.fixture(scope="session")
-def checkpoint(fileset: Callable[[str], FileSet]) -> list[str]:
+def checkpoint(fileset: FileSets) -> list[str]:
     """What the scripts want to read before they parse, even for --help."""
-    path = str(fileset(WITH_GEMMA_3).checkpoint)
+    path = str(fileset(VARIANTS[-1]).checkpoint)
     return ["--checkpoint-path", path, "--distilled-checkpoint-path", path]
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,20 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.inspect import inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.run import prepare
 from ltx2_patcher.rules.pairing import misfit_of_pair
-from ltx2_patcher.values.model import Base
 from ltx2_patcher.values.weights import Lora, Upsampler
-from tests.upstream.pipelines.cases import VARIANTS, WITH_GEMMA_3
-from verify.cases import DISTILLED_CHECKPOINT, Gemma, knows_flag
-from verify.synthetic.files import FileSet
+from tests.upstream.conftest import BASE, FileSets
+from tests.upstream.pipelines.cases import WITH_GEMMA_3
+from tests.upstream.pipelines.conftest import GemmaRoots
+from verify.cases import Case, Gemma, Mode, command_line
 
 NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B"}
 
 
 @pytest.mark.parametrize(
-    ("variant", "name"), [pair for pair in NAMES.items() if pair[0] in VARIANTS]
+    ("variant", "name"), [(v, name) for v, name in NAMES.items() if v <= WITH_GEMMA_3]
 )
 def test_no_name_of_upstream_is_missing_or_unknown(
-    fileset: Callable[[str], FileSet], variant: str, name: str
+    fileset: FileSets, variant: str, name: str
 ) -> None:
     files = fileset(variant)
     checkpoint = inspect_checkpoint(files.checkpoint)
@@ -43,37 +42,22 @@ def test_no_name_of_upstream_is_missing_or_unknown(
     [(Gemma.PREQUANTIZED_4BIT, "4bit"), (Gemma.PREQUANTIZED_8BIT, "8bit")],
 )
 def test_a_root_that_our_script_quantized_is_told(
-    gemma_root: Callable[[str, Gemma], Path], kind: Gemma, told: str
+    gemma_root: GemmaRoots, kind: Gemma, told: str
 ) -> None:
     gemma = inspect_gemma(gemma_root("2.0", kind))
     assert (gemma.quantization, gemma.missing, gemma.faults) == (told, (), ())
 
 
 def test_run_renders_a_clip(
-    store: Store,
-    base: Base,
-    fileset: Callable[[str], FileSet],
-    patched_tree: Path,
-    tmp_path: Path,
+    store: Store, fileset: FileSets, upstream_tree: Path, tmp_path: Path
 ) -> None:
-    files = fileset(WITH_GEMMA_3)
-    named_apart = knows_flag(patched_tree, DISTILLED_CHECKPOINT)
-    options = {
-        DISTILLED_CHECKPOINT if named_apart else "--checkpoint-path": files.checkpoint,
-        "--gemma-root": files.gemma_root,
-        "--spatial-upsampler-path": files.spatial_upsampler,
-        "--output-path": tmp_path / "clip.mp4",
-        "--prompt": "a cat",
-        "--num-frames": 9,
-        "--width": 128,
-        "--height": 128,
-    }
-    arguments = [str(word) for pair in options.items() for word in pair]
+    case = Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, WITH_GEMMA_3)
+    files, out = fileset(case.variant), tmp_path / "clip.mp4"
     launch = prepare(
         store,
-        base,
-        "distilled",
-        [*arguments, "--gemma-4bit"],
+        store.base(BASE),
+        case.script,
+        command_line(case, files, files.gemma_root, None, out, tree=upstream_tree),
         os.environ,
         python=Path(sys.executable),
     )
