@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import inspect
 import os
 import shutil
 import subprocess
@@ -19,7 +20,6 @@ import torch
 from ltx_core.loader import LoraPathStrengthAndSDOps
 from ltx_core.text_encoders.gemma.quantized import GemmaFlagsError, Mode
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
-from ltx_pipelines.utils import ModelLedger
 from ltx_pipelines.utils.gemma_flags import add_gemma_flags
 from safetensors.torch import save_file
 
@@ -43,16 +43,22 @@ PIPELINES: dict[str, tuple[str, dict[str, Any], int]] = {
     "ti2vid_two_stages": ("TI2VidTwoStagesPipeline", TWO_STAGES, 2),
     "ic_lora": ("ICLoraPipeline", DISTILLED, 2),
 }
-if BASE in {"2026-03-04", "1.0.0"}:
+if BASE not in {"2026-01-08", "2026-02-09"}:
     PIPELINES |= {
         "a2vid_two_stage": ("A2VidPipelineTwoStage", TWO_STAGES, 2),
         "retake": ("RetakePipeline", CHECKPOINT, 1),
     }
 if BASE == "2026-03-04":
     PIPELINES["ti2vid_two_stages_res2s"] = ("TI2VidTwoStagesRes2sPipeline", TWO_STAGES, 2)
-if BASE == "1.0.0":
+if BASE in {"1.0.0", "1.2.0"}:
     STRONGER = {**TWO_STAGES, **STRENGTHS}
     PIPELINES["ti2vid_two_stages_hq"] = ("TI2VidTwoStagesHQPipeline", STRONGER, 2)
+if BASE == "1.2.0":
+    PIPELINES |= {
+        "dfr_pipeline": ("DFRPipeline", TWO_STAGES, 1),
+        "dubit": ("DubItPipeline", DISTILLED, 1),
+        "t2a_one_stage": ("T2AOneStagePipeline", CHECKPOINT, 1),
+    }
 scripts = pytest.mark.parametrize("script", PIPELINES)
 
 
@@ -98,26 +104,35 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
     ]
     if script == "retake":
         times = ["--start-time", "0", "--end-time", "1", "--video-path", str(inputs / "video.mp4")]
-        return [*shared, *times, "--checkpoint-path", checkpoint]
-    if script == "ti2vid_one_stage":
+        of_distilled = "distilled-" if BASE == "1.2.0" else ""
+        return [*shared, *times, f"--{of_distilled}checkpoint-path", checkpoint]
+    if script in ("ti2vid_one_stage", "t2a_one_stage"):
         return [*shared, "--checkpoint-path", checkpoint]
     shared += ["--spatial-upsampler-path", checkpoint]
-    if script in ("distilled", "ic_lora"):
-        conditioning = (
-            ["--video-conditioning", str(inputs / "video.mp4"), "1.0"]
-            if script == "ic_lora"
-            else []
-        )
-        return [*shared, *conditioning, f"--{DISTILLED_CHECKPOINT.replace('_', '-')}", checkpoint]
+    if script in ("distilled", "ic_lora", "dubit"):
+        video = str(inputs / "video.mp4")
+        conditioning = {
+            "ic_lora": ["--video-conditioning", video, "1.0"],
+            "dubit": ["--reference-video", video, "--lora", checkpoint],
+        }
+        return [
+            *shared,
+            *conditioning.get(script, []),
+            f"--{DISTILLED_CHECKPOINT.replace('_', '-')}",
+            checkpoint,
+        ]
     audio = ["--audio-path", str(inputs / "video.mp4")] if script == "a2vid_two_stage" else []
     return [*shared, *audio, "--checkpoint-path", checkpoint, "--distilled-lora", checkpoint]
 
 
+@pytest.mark.bases("2026-01-08", "1.0.0")
 @scripts
 @modes
 def test_constructors_hand_the_keywords_to_every_ledger(
     bf16_root: Path, script: str, mode: Mode
 ) -> None:
+    from ltx_pipelines.utils import ModelLedger
+
     name, keywords, count = PIPELINES[script]
     pipeline = getattr(pipeline_module(script), name)(
         gemma_root=str(bf16_root), loras=[], device=CPU, **keywords, **{f"gemma_{mode.value}": True}
@@ -125,6 +140,26 @@ def test_constructors_hand_the_keywords_to_every_ledger(
     ledgers = [held for held in vars(pipeline).values() if isinstance(held, ModelLedger)]
     assert len(ledgers) == count
     assert {ledger.gemma_quantization.model_loader.mode for ledger in ledgers} == {mode}
+
+
+@pytest.mark.bases("1.2.0")
+@scripts
+@modes
+def test_constructors_hand_the_keywords_to_their_encoder(
+    quantized_roots: dict[Mode, Path], script: str, mode: Mode
+) -> None:
+    """Seen by what the keyword meets: a root that is quantized the other way."""
+    from ltx_pipelines.utils.model_paths import ModelPaths
+
+    pipeline = getattr(pipeline_module(script), PIPELINES[script][0])
+    wanted = inspect.signature(pipeline).parameters.values()
+    # What a pipeline makes after its prompt encoder is never reached.
+    given = {p.name: [LORA] for p in wanted if p.default is p.empty}
+    other = next(other for other in Mode if other is not mode)
+    paths = ModelPaths.from_monolith("unread", gemma_root=str(quantized_roots[other]))
+    flag = {f"gemma_{mode.value}": True}
+    with pytest.raises(GemmaFlagsError, match=f"{mode.flag} was given, but .* {other.value}"):
+        pipeline(**{**given, "model_paths": paths}, device=CPU, **flag)
 
 
 @scripts

@@ -1,6 +1,6 @@
 """A transformer kept in fp8, as each base's own modules name and load it.
 
-`launch` runs the kernel that fuses a delta, DOWNCAST_MAP casts to fp8 what is kept so, and IN_FP8
+DOWNCAST_MAP casts to fp8 what is kept so, and IN_FP8
 is what --quantization fp8-cast or --enable-fp8 hand to a ledger.
 """
 
@@ -13,7 +13,6 @@ import torch
 from ltx_pipelines.utils import ModelLedger
 
 if os.environ["LTX2_BASE"] == "2026-01-08":
-    from ltx_core.loader.fuse_loras import fused_add_round_launch as launch
     from ltx_core.model.transformer import (
         LTXV_MODEL_COMFY_RENAMING_WITH_TRANSFORMER_LINEAR_DOWNCAST_MAP as DOWNCAST_MAP,
     )
@@ -22,11 +21,10 @@ if os.environ["LTX2_BASE"] == "2026-01-08":
 else:
     from ltx_core.quantization import TRANSFORMER_LINEAR_DOWNCAST_MAP as DOWNCAST_MAP
     from ltx_core.quantization import QuantizationPolicy
-    from ltx_core.quantization.fp8_cast import _fused_add_round_launch as launch
 
     IN_FP8 = {"quantization": QuantizationPolicy.fp8_cast()}
 
-__all__ = ["DOWNCAST_MAP", "IN_FP8", "launch", "ledger"]
+__all__ = ["DOWNCAST_MAP", "IN_FP8", "ledger"]
 
 
 def ledger(checkpoint: Path, **keywords: Any) -> ModelLedger:

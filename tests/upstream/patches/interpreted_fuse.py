@@ -12,7 +12,7 @@ import sys
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.upstream.patches.fp8 import launch
+from tests.upstream.patches.fuse_launch import launch
 
 
 def main(major: str, minor: str, seed: str, source: str, target: str) -> None:

@@ -36,6 +36,7 @@ def test_an_unusable_config_is_named(tmp_path: Path, text: str, says: str) -> No
     assert str(root) in str(raised.value)
 
 
+@pytest.mark.bases("2026-01-08", "1.0.0")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without a GPU")
 def test_enhancing_works_without_a_gpu_and_leaves_the_generator(
     tiny_gemma_root: Path, tmp_path: Path
@@ -60,7 +61,8 @@ def test_no_script_waits_for_a_gpu_itself() -> None:
         for path in Path(ltx_pipelines.__path__[0]).rglob("*.py")
         if "cuda.synchronize" in path.read_text(encoding="utf-8")
     }
-    assert waiting == {"helpers.py"}
+    # The first looks for CUDA beforehand; the other starts several cards.
+    assert waiting == ({"fleet.py"} if BASE == "1.2.0" else {"helpers.py"})
 
 
 def test_scripts_start_without_triton() -> None:
@@ -111,11 +113,12 @@ def arguments_of(script: str, folder: Path) -> list[str]:
     option = "--distilled-checkpoint-path" if named_apart else "--checkpoint-path"
     wanted += [option, str(checkpoint)]
     wanted += ["--gemma-root", str(folder)]
-    if script != "ti2vid_one_stage":
+    if script not in {"ti2vid_one_stage", "t2a_one_stage"}:
         wanted += ["--spatial-upsampler-path", str(lora)]
         if not distilled:
             wanted += ["--distilled-lora", str(lora)]
     if script == "ic_lora":
+        (folder / "in.mp4").touch()
         wanted += ["--video-conditioning", str(folder / "in.mp4"), "1.0"]
     if script == "a2vid_two_stage":
         wanted += ["--audio-path", str(folder / "in.wav")]

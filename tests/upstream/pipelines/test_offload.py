@@ -1,0 +1,81 @@
+"""What 1.2.0 adds to a clip with a quantized Gemma: offload, packed files, a second Gemma."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.upstream.conftest import FileSets
+from tests.upstream.pipelines.cases import plain
+from tests.upstream.pipelines.conftest import Clips
+from verify.cases import FPS, FRAMES, HEIGHT, WIDTH, Case, Gemma, Mode, command_line
+from verify.clips import faults, read_clip
+from verify.pipelines import Pipelines
+from verify.synthetic.files import Layout
+
+pytestmark = pytest.mark.bases("1.2.0")
+FLAGS = (Gemma.FLAG_4BIT, Gemma.FLAG_8BIT)
+
+
+def run(pipelines: Pipelines, argv: list[str], case: Case) -> str:
+    """What the script says on the way."""
+    done = pipelines.run(case.module, argv, timeout_s=300)
+    assert done.code == 0, done.err
+    return done.err
+
+
+@pytest.mark.parametrize("gemma", FLAGS)
+def test_a_packed_gemma_4_gives_the_clip_of_its_root(
+    gemma: Gemma, patched: Pipelines, fileset: FileSets, patched_clip: Clips, tmp_path: Path
+) -> None:
+    """LTX-2.5 as it is published, a file a component, and as one checkpoint beside a root."""
+    case = Case("distilled", Mode.T2V, gemma, "2.5")
+    files, out = fileset("2.5", Layout.SPLIT), tmp_path / "clip.mp4"
+    run(patched, command_line(case, files, files.text_encoder, None, out, tree=patched.tree), case)
+    assert faults(read_clip(out), frames=FRAMES, width=WIDTH, height=HEIGHT, fps=FPS) == []
+    assert out.read_bytes() == patched_clip(case).read_bytes()
+    assert out.read_bytes() != patched_clip(plain(case)).read_bytes()
+
+
+@pytest.mark.parametrize("gemma", FLAGS)
+def test_a_converted_packed_gemma_gives_the_clip_of_the_flag(
+    gemma: Gemma, patched: Pipelines, fileset: FileSets, patched_clip: Clips, tmp_path: Path
+) -> None:
+    case = Case("distilled", Mode.T2V, gemma, "2.5")
+    files, out = fileset("2.5", Layout.SPLIT), tmp_path / "clip.mp4"
+    packed = tmp_path / "packed.safetensors"
+    convert = ["--gemma-root", str(files.text_encoder), "--output", str(packed)]
+    done = patched.run("ltx_pipelines.quantize_gemma", [*convert, f"--{gemma.value}"])
+    assert done.code == 0, done.err
+    run(patched, command_line(plain(case), files, packed, None, out, tree=patched.tree), case)
+    assert out.read_bytes() == patched_clip(case).read_bytes()
+
+
+@pytest.mark.parametrize("offload", ["cpu", "disk"])
+@pytest.mark.parametrize("variant", ["2.3", "2.5"])
+def test_a_transformer_that_streams_makes_the_same_clip(
+    offload: str,
+    variant: str,
+    patched: Pipelines,
+    fileset: FileSets,
+    patched_clip: Clips,
+    tmp_path: Path,
+) -> None:
+    case = Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, variant)
+    files, out = fileset(variant), tmp_path / "clip.mp4"
+    argv = command_line(case, files, files.text_encoder, None, out, tree=patched.tree)
+    run(patched, [*argv, "--offload", offload], case)
+    assert out.read_bytes() == patched_clip(case).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_second_gemma_enhances_the_prompt_quantized(
+    patched: Pipelines, fileset: FileSets, patched_clip: Clips, tmp_path: Path
+) -> None:
+    """A Gemma 3 writes the prompt that the LTX-2.5 model's Gemma 4 reads."""
+    case = Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, "2.5")
+    files, out = fileset("2.5"), tmp_path / "clip.mp4"
+    argv = command_line(case, files, files.text_encoder, None, out, tree=patched.tree)
+    enhancer = str(fileset("2.3").gemma_root)
+    run(patched, [*argv, "--enhance-prompt", "--prompt-enhancer-gemma-root", enhancer], case)
+    assert read_clip(out).frames == FRAMES
+    assert out.read_bytes() != patched_clip(case).read_bytes()
