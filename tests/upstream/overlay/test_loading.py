@@ -209,7 +209,7 @@ def test_similarity_to_bf16_against_another_prompt(
 def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
-    """On 2026-01-08 that is the checkpoint's alone: Gemma never goes through the registry."""
+    """Before 1.0.0 a quantized Gemma never goes there, and on 2026-01-08 none at all."""
     registry = weights_registry()
     dense = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     theirs = from_pretrained(bf16_root, settings_for(mode))

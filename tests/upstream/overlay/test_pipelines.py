@@ -125,7 +125,7 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
     return [*shared, *audio, "--checkpoint-path", checkpoint, "--distilled-lora", checkpoint]
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.bases("2026-01-08", "2026-02-09", "2026-03-04", "1.0.0")
 @scripts
 @modes
 def test_constructors_hand_the_keywords_to_every_ledger(

@@ -36,7 +36,7 @@ def test_an_unusable_config_is_named(tmp_path: Path, text: str, says: str) -> No
     assert str(root) in str(raised.value)
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.bases("2026-01-08", "2026-02-09", "2026-03-04", "1.0.0")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without a GPU")
 def test_enhancing_works_without_a_gpu_and_leaves_the_generator(
     tiny_gemma_root: Path, tmp_path: Path
