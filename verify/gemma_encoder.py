@@ -60,13 +60,14 @@ def text_encoders(root: Path, checkpoint: Path, **keywords: Any) -> TextEncoders
 def write_checkpoint(path: Path, gemma_root: Path) -> Path:
     """What a text encoder takes from a checkpoint lies at `path`; an empty one where it takes none.
 
-    Before 2026-03-04 upstream's encoder holds the projection of Gemma's states and the connectors;
+    Until 2026-03-04 upstream's encoder holds the projection of Gemma's states and the connectors;
     these have no layers here, so the file is small.
     """
-    configurator = getattr(gemma, "AVGemmaTextEncoderModelConfigurator", None)
-    if configurator is None:
+    if not hasattr(gemma, "AV_GEMMA_TEXT_ENCODER_KEY_OPS"):
         save_file({}, path)
         return path
+    configurator = getattr(gemma, "AVGemmaTextEncoderModelConfigurator", None)
+    configurator = configurator or gemma.GemmaTextEncoderConfigurator
     from ltx_core.text_encoders.gemma.root_config import bound_to_root, stated_config
 
     hidden: int = stated_config(str(gemma_root))["text_config"]["hidden_size"]
@@ -78,6 +79,7 @@ def write_checkpoint(path: Path, gemma_root: Path) -> Path:
     config = {"transformer": transformer}
     with torch.device("meta"):
         shell = bound_to_root(configurator, str(gemma_root)).from_config(config)
+    shell.model = None  # has its own files, though upstream makes it here since 2026-01-29
     generator = torch.Generator().manual_seed(0)
     state = shell.state_dict()
     tensors = {

@@ -23,7 +23,7 @@ from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from ltx_pipelines.utils.gemma_flags import add_gemma_flags
 from safetensors.torch import save_file
 
-from tests.upstream.conftest import BASE
+from tests.upstream.conftest import BASE, DATE
 from tests.upstream.overlay.conftest import CPU
 from verify.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
 
@@ -32,7 +32,8 @@ LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
 CHECKPOINT = {"checkpoint_path": "unread"}
 TWO_STAGES = {**CHECKPOINT, "distilled_lora": [LORA], "spatial_upsampler_path": "unread"}
 STRENGTHS = {"distilled_lora_strength_stage_1": 0.25, "distilled_lora_strength_stage_2": 0.5}
-DISTILLED_CHECKPOINT = "checkpoint_path" if BASE == "2026-01-08" else "distilled_checkpoint_path"
+NAMED_APART = DATE >= "2026-03-04"
+DISTILLED_CHECKPOINT = "distilled_checkpoint_path" if NAMED_APART else "checkpoint_path"
 DISTILLED = {DISTILLED_CHECKPOINT: "unread", "spatial_upsampler_path": "unread"}
 
 # script: its pipeline, the constructor's other arguments, and how many ledgers it makes
@@ -43,15 +44,19 @@ PIPELINES: dict[str, tuple[str, dict[str, Any], int]] = {
     "ti2vid_two_stages": ("TI2VidTwoStagesPipeline", TWO_STAGES, 2),
     "ic_lora": ("ICLoraPipeline", DISTILLED, 2),
 }
-if BASE != "2026-01-08":
+if DATE >= "2026-03-04":
     PIPELINES |= {
-        "ti2vid_two_stages_hq": ("TI2VidTwoStagesHQPipeline", {**TWO_STAGES, **STRENGTHS}, 2),
         "a2vid_two_stage": ("A2VidPipelineTwoStage", TWO_STAGES, 2),
         "retake": ("RetakePipeline", CHECKPOINT, 1),
     }
-if BASE in ("2026-08-03", "1.2.0"):
+if "2026-03-04" <= DATE < "2026-03-05":
+    PIPELINES["ti2vid_two_stages_res2s"] = ("TI2VidTwoStagesRes2sPipeline", TWO_STAGES, 2)
+if DATE >= "2026-03-05":
+    STRONGER = {**TWO_STAGES, **STRENGTHS}
+    PIPELINES["ti2vid_two_stages_hq"] = ("TI2VidTwoStagesHQPipeline", STRONGER, 2)
+if DATE >= "2026-07-08":
     PIPELINES["t2a_one_stage"] = ("T2AOneStagePipeline", CHECKPOINT, 1)
-if BASE == "1.2.0":
+if DATE >= "2026-08-11":
     PIPELINES |= {
         "dfr_pipeline": ("DFRPipeline", TWO_STAGES, 1),
         "dubit": ("DubItPipeline", DISTILLED, 1),
@@ -126,7 +131,7 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
     return [*shared, *audio, "--checkpoint-path", checkpoint, "--distilled-lora", checkpoint]
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.revisions(before="2026-03-30")
 @pipelines
 @modes
 def test_constructors_hand_the_keywords_to_every_ledger(
@@ -143,7 +148,7 @@ def test_constructors_hand_the_keywords_to_every_ledger(
     assert {ledger.gemma_quantization.model_loader.mode for ledger in ledgers} == {mode}
 
 
-@pytest.mark.bases("2026-04-13", "2026-05-28", "2026-08-03", "1.2.0")
+@pytest.mark.revisions(since="2026-03-30")
 @pipelines
 @modes
 def test_constructors_hand_the_keywords_to_their_encoder(
@@ -236,7 +241,7 @@ def test_other_errors_of_a_script_stay_what_they_were(monkeypatch: pytest.Monkey
 # --- a client of upstream's loading that has no flags ---
 
 
-@pytest.mark.bases("1.0.0")
+@pytest.mark.revisions(since="2026-03-05", before="2026-03-30")
 @pytest.mark.skipif(
     importlib.util.find_spec("ltx_trainer") is None, reason="upstream's wheels hold no trainer"
 )

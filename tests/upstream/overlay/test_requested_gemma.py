@@ -24,7 +24,7 @@ from verify.gemma_reference import assert_equal, from_pretrained, settings_for
 if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder
 
-pytestmark = pytest.mark.bases("2026-04-13", "2026-05-28", "2026-08-03")
+pytestmark = pytest.mark.revisions(since="2026-03-30", before="2026-08-11")
 modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 
 
@@ -100,7 +100,7 @@ def test_where_the_transformer_streams_a_quantized_gemma_is_resident(
         assert all(parameter.is_meta for parameter in held.parameters())
 
 
-@pytest.mark.bases("2026-05-28", "2026-08-03")
+@pytest.mark.revisions(since="2026-05-11")
 def test_a_builder_of_ones_own_takes_no_flag(bf16_root: Path) -> None:
     own = prompt_encoder(str(bf16_root))._text_encoder_builder
     assert prompt_encoder(str(bf16_root), text_encoder_builder=own)._text_encoder_builder is own
@@ -126,7 +126,7 @@ def alone(tmp_path: Path) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-@pytest.mark.bases("2026-08-03")
+@pytest.mark.revisions(since="2026-07-08")
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("builder", ["gemma_builders.Accelerate", "bp_gemma_builder.BatchParallel"])
 def test_builders_for_several_cards_load_an_unquantized_gemma_only(
@@ -150,7 +150,7 @@ def test_builders_for_several_cards_load_an_unquantized_gemma_only(
         make(str(quantized), *groups, DummyRegistry(), src_rank=0)
 
 
-@pytest.mark.bases("2026-08-03")
+@pytest.mark.revisions(since="2026-07-08")
 @pytest.mark.parametrize(
     "script", ["distilled_mgpu", "ti2vid_two_stages_mgpu", "ti2vid_two_stages_hq_mgpu"]
 )

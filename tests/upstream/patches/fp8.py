@@ -6,7 +6,6 @@ DOWNCAST_MAP casts to fp8 what is kept so, and IN_FP8 is what --quantization fp8
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +13,10 @@ import ltx_core.loader  # noqa: F401 - first, since quantization and loader of 1
 import torch
 from ltx_core.loader import LoraPathStrengthAndSDOps
 
+from tests.upstream.conftest import DATE
 from verify.gemma_encoder import HAS_LEDGER
 
-if os.environ["LTX2_BASE"] == "2026-01-08":
+if DATE < "2026-02-09":
     from ltx_core.model.transformer import (
         LTXV_MODEL_COMFY_RENAMING_WITH_TRANSFORMER_LINEAR_DOWNCAST_MAP as DOWNCAST_MAP,
     )

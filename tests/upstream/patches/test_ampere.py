@@ -19,7 +19,7 @@ from ltx_core.loader.sft_loader import SafetensorsModelStateDictLoader
 from ltx_core.model.transformer import LTXV_MODEL_COMFY_RENAMING_MAP
 from safetensors.torch import save_file
 
-from tests.upstream.conftest import BASE
+from tests.upstream.conftest import DATE
 
 from .conftest import prequantized, save_checkpoint
 from .fp8 import DOWNCAST_MAP, IN_FP8, Ledger, ledger
@@ -53,7 +53,7 @@ def loaded(built: Ledger) -> dict[str, torch.Tensor]:
 # Gates came with LTX-2.3; before, audio's feed-forward was left out of the map.
 SCALED_AND_KEPT = (
     "transformer_blocks.1.audio_ff.net.2.weight"
-    if BASE == "2026-01-08"
+    if DATE < "2026-02-09"
     else "transformer_blocks.1.attn1.to_gate_logits.weight"
 )
 """A weight that is scaled in the file and bf16 in the model."""
@@ -73,7 +73,7 @@ def test_scales_are_folded(
     assert_folded(ledger(checkpoint, registry=registry, **IN_FP8), stored)
 
 
-@pytest.mark.bases("1.0.0", "2026-04-13")
+@pytest.mark.revisions(since="2026-02-09")
 def test_scales_are_folded_for_stochastic_rounding_too(
     stored: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
@@ -110,7 +110,7 @@ def test_the_folded_model_is_the_bf16_one_within_fp8(
 
     scaled = [key for key in stored if f"{key}_scale" in stored]
     # As many Linears as a block has; those of six gates came with LTX-2.3.
-    assert len(scaled) == (28 if BASE == "2026-01-08" else 34)
+    assert len(scaled) == (28 if DATE < "2026-02-09" else 34)
     assert max(error(key, model[key]) for key in scaled) < 0.06
     assert min(error(key, unfolded.sd[key]) for key in scaled) > 100  # what upstream computes with
 
@@ -192,7 +192,7 @@ def test_a_bf16_checkpoint_loads_as_it_did(
         assert torch.equal(value.double(), tiny_transformer[key].to(kept).double())
 
 
-@pytest.mark.bases("1.0.0", "2026-04-13")
+@pytest.mark.revisions(since="2026-02-09")
 def test_fp8_scaled_mm_keeps_its_scales(stored: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """Its parts by name, since making the policy needs tensorrt_llm."""
     from ltx_core.quantization import (
