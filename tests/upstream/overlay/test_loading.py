@@ -58,6 +58,7 @@ def bnb_layers(model: PreTrainedModel) -> set[str]:
     }
 
 
+@pytest.mark.core
 @modes
 def test_hidden_states_equal_transformers_and_generation_runs(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
@@ -126,6 +127,7 @@ KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layout", ["older, one file", "newer, sharded"])
 def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(

@@ -249,6 +249,7 @@ def live_bytes() -> int:
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", ["3", "4", "4, packed"])
 @modes
 def test_ten_calls_of_two_encoders_on_one_registry_give_memory_back(
