@@ -1,8 +1,8 @@
 """Run every test: the tool's in its own environment, upstream's in each base's, two at a time.
 
-`python -m tests.runner [--all]`. Of the default base everything runs that is not slow, of others what
-is marked `core`; with --all everything of every base. A base that can't be had on this machine counts
-as one skip, with its reason. With --all, and only where nothing failed or was skipped, it
+`python -m tests.runner [--all]`. Of the default base everything runs that is not slow, of others
+what is marked `core`; with --all everything of every base. A base that can't be had on this machine
+counts as one skip, with its reason. With --all, and only where nothing failed or was skipped, it
 writes the receipts that every other machine checks (tests/receipts.py).
 """
 

@@ -24,7 +24,6 @@ from verify.gemma_reference import assert_equal, from_pretrained, settings_for
 if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder
 
-pytestmark = pytest.mark.revisions(since="2026-03-30", before="2026-08-11")
 modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 
 
