@@ -1,8 +1,9 @@
 """Run every test: the tool's in its own environment, upstream's in each base's, two at a time.
 
-`python -m tests.runner [--all]`. A base that can't be had on this machine counts as one skip, with
-its reason. With --all, and only where nothing failed or was skipped, it writes the receipts that
-every other machine checks (tests/receipts.py).
+`python -m tests.runner [--all]`. Of the default base everything runs that is not slow, of others
+what is marked `core`; with --all everything of every base. A base that can't be had on this machine
+counts as one skip, with its reason. With --all, and only where nothing failed or was skipped, it
+writes the receipts that every other machine checks (tests/receipts.py).
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.doors.patching import DEFAULT_BASE
 from ltx2_patcher.jobs.install import environment_python
 from ltx2_patcher.jobs.obtain import obtain
 from ltx2_patcher.values.errors import OutsideError
+from ltx2_patcher.values.model import Base
 from tests.receipts import write_receipts
 from tests.trees import environment
 
@@ -43,22 +47,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="with the slow tests")
     args = parser.parse_args()
-    chosen = ("-m", "not gpu" if args.all else "not gpu and not slow", "--durations=5")
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = _tool_runs(chosen, late=args.all)
-        for base in Store(ROOT).bases():
+        runs = _tool_runs(every=args.all)
+        store = Store(ROOT)
+        for base in store.bases():
             try:
-                obtain(Store(ROOT), base, "auto", lambda _phase, _share: None)
+                obtain(store, base, "auto", lambda _phase, _share: None)
             except OutsideError as error:
                 counts["skipped"] += 1
                 print(f"skipped: base {base.name}, upstream's history: {error}")
                 continue
-            if _call(("make", "-s", f"BASE={base.name}", f"vendor/env-{base.name}/.tests")):
+            owner = environment_owner(base, store.bases())
+            if _call(("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")):
                 return 1  # make has said why
-            python = environment_python(Store(ROOT), base)
-            command = (str(python), "-m", "pytest", UPSTREAM, *chosen)
+            whole = args.all or base.name == DEFAULT_BASE
+            chosen = ("-m", _expression(every=args.all) + ("" if whole else " and core"))
+            command = (str(environment_python(store, owner)), "-m", "pytest", UPSTREAM, *chosen)
             runs.append(Run(base.name, command, environment(folder / base.name, base.name)))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             codes = list(pool.map(lambda run: _run(run, folder, counts), runs))
@@ -71,11 +77,25 @@ def main() -> int:
     return max(codes)
 
 
-def _tool_runs(chosen: tuple[str, ...], *, late: bool) -> list[Run]:
+def environment_owner(base: Base, bases: Sequence[Base]) -> Base:
+    """The base whose environment serves the tests of `base` too: it has all its pins.
+
+    The patched tree goes before whatever an environment is linked to, and one takes 2 GB.
+    """
+    pins = base.environment.items()
+    by_size = sorted(bases, key=lambda other: (other.name != DEFAULT_BASE, -len(other.environment)))
+    return next(other for other in by_size if pins <= other.environment.items())
+
+
+def _expression(*, every: bool) -> str:
+    return "not gpu" if every else "not gpu and not slow"
+
+
+def _tool_runs(*, every: bool) -> list[Run]:
     """The tool's own tests in two runs of about the same length."""
     # Stale receipts are what a whole run renews: it checks them after it has written them.
-    deselected = ("--deselect", "tests/test_receipts.py") if late else ()
-    pytest = (sys.executable, "-m", "pytest", *chosen)
+    deselected = ("--deselect", "tests/test_receipts.py") if every else ()
+    pytest = (sys.executable, "-m", "pytest", "-m", _expression(every=every), "--durations=5")
     rest = (f"--ignore={UPSTREAM}", "--ignore=tests/jobs", *deselected)
     return [
         Run("tool, jobs", (*pytest, "tests/jobs")),

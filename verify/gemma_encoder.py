@@ -1,6 +1,7 @@
 """The patched upstream's text encoder of a Gemma root, made by what its pipelines make it with.
 
-That is a ModelLedger until March 2026, then a PromptEncoder.
+That is a ModelLedger until March 2026, then a PromptEncoder: of a Gemma root until August, which
+says how it is to be loaded, then of ModelPaths.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from verify.synthetic.naming import file_names
 
 HAS_LEDGER = importlib.util.find_spec("ltx_pipelines.utils.model_ledger") is not None
+TAKES_ROOTS = HAS_LEDGER or importlib.util.find_spec("ltx_pipelines.utils.model_paths") is None
 
 
 class TextEncoders(Protocol):
@@ -41,6 +43,14 @@ def text_encoders(root: Path, checkpoint: Path, **keywords: Any) -> TextEncoders
         )
         return ledger
     from ltx_pipelines.utils.blocks import PromptEncoder
+
+    if TAKES_ROOTS:
+        from ltx_pipelines.utils.requested_gemma import GemmaRoot
+
+        flags = {name: keywords.pop(name, False) for name in ("gemma_4bit", "gemma_8bit")}
+        return _OfPromptEncoder(
+            PromptEncoder(str(checkpoint), GemmaRoot(str(root), **flags), **keywords)
+        )
     from ltx_pipelines.utils.model_paths import ModelPaths
 
     paths = ModelPaths.from_monolith(str(checkpoint), gemma_root=str(root))
@@ -50,13 +60,14 @@ def text_encoders(root: Path, checkpoint: Path, **keywords: Any) -> TextEncoders
 def write_checkpoint(path: Path, gemma_root: Path) -> Path:
     """What a text encoder takes from a checkpoint lies at `path`; an empty one where it takes none.
 
-    Before 2026-03-04 upstream's encoder holds the projection of Gemma's states and the connectors;
+    Until 2026-03-04 upstream's encoder holds the projection of Gemma's states and the connectors;
     these have no layers here, so the file is small.
     """
-    configurator = getattr(gemma, "AVGemmaTextEncoderModelConfigurator", None)
-    if configurator is None:
+    if not hasattr(gemma, "AV_GEMMA_TEXT_ENCODER_KEY_OPS"):
         save_file({}, path)
         return path
+    configurator = getattr(gemma, "AVGemmaTextEncoderModelConfigurator", None)
+    configurator = configurator or gemma.GemmaTextEncoderConfigurator
     from ltx_core.text_encoders.gemma.root_config import bound_to_root, stated_config
 
     hidden: int = stated_config(str(gemma_root))["text_config"]["hidden_size"]
@@ -68,6 +79,7 @@ def write_checkpoint(path: Path, gemma_root: Path) -> Path:
     config = {"transformer": transformer}
     with torch.device("meta"):
         shell = bound_to_root(configurator, str(gemma_root)).from_config(config)
+    shell.model = None  # has its own files, though upstream makes it here since 2026-01-29
     generator = torch.Generator().manual_seed(0)
     state = shell.state_dict()
     tensors = {
@@ -84,4 +96,8 @@ class _OfPromptEncoder:
 
     def text_encoder(self) -> Any:
         # What each of its calls uses and frees.
-        return self.prompt_encoder._build_text_encoder()  # noqa: SLF001
+        encoder = self.prompt_encoder
+        return encoder._text_encoder_builder.build(  # noqa: SLF001
+            device=encoder._device,  # noqa: SLF001
+            dtype=encoder._dtype,  # noqa: SLF001
+        ).eval()

@@ -34,6 +34,8 @@ MIB = 1024**2
 VRAM_SLACK_BYTES = 96 * MIB
 HOST_SLACK_BYTES = 100 * MIB
 SAMPLE_PERIOD_S = 0.002
+RUN = ("packages/ltx-core/src/ltx_core/text_encoders/gemma",)
+"""What of the patched tree these measurements run."""
 PROMPT_TOKENS = 1024
 """What upstream pads a prompt to."""
 
@@ -231,7 +233,7 @@ def main() -> int:
         found[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
         shutil.rmtree(args.work)
     passed = all(report["passed"] for report in found.values())
-    result = {**provenance(args.base, cap_gib=args.cap_gib), "passed": passed, **found}
+    result = {**provenance(args.base, RUN, cap_gib=args.cap_gib), "passed": passed, **found}
     args.json.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
     return 0 if passed else 1

@@ -1,4 +1,4 @@
-"""What a measurement is of: machine, versions, date, and the digest of the series."""
+"""What a measurement is of: machine, versions, date, and the patched files that it ran."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
@@ -13,21 +14,35 @@ from ltx2_patcher.boundaries.store import Store
 _PACKAGES = ("torch", "triton", "transformers", "bitsandbytes", "safetensors")
 
 
-def provenance(base: str, *, cap_gib: float | None = None) -> dict[str, object]:
+def provenance(
+    base: str, paths: Sequence[str], *, cap_gib: float | None = None
+) -> dict[str, object]:
     """The fields that every baseline starts with; needs torch with CUDA.
 
-    `cap_gib` is the allocator's cap where one stands in for a smaller card.
+    `paths` are files or folders in upstream's tree: the measurement holds while what the series
+    makes of them stays. `cap_gib` is the allocator's cap where one stands in for a smaller card.
     """
     import torch
 
     gpu = torch.cuda.get_device_name()
     return {
         "base": base,
-        "digest": Store(Path(__file__).parents[1]).digest(base),
+        "files": patched_files(base, paths),
         "machine": f"{gpu} held to 24 GB (allocator capped at {cap_gib} GiB)" if cap_gib else gpu,
         "capability": list(torch.cuda.get_device_capability()),
         "versions": {"python": platform.python_version()} | _versions(),
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def patched_files(base: str, paths: Sequence[str]) -> dict[str, str]:
+    """The blob ids that the whole series of a base leaves at `paths`, or below them."""
+    lock = Store(Path(__file__).parents[1]).lock(base)
+    last = lock.after[lock.groups[-1]]
+    return {
+        path: blob
+        for path, blob in sorted(last.items())
+        if any(path == wanted or path.startswith(f"{wanted}/") for wanted in paths)
     }
 
 

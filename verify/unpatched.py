@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 _GEMMA = "ltx_core.text_encoders.gemma"
-# From 2026-03-04 to 2026-08-11 upstream has a constant Gemma 3 12B configuration, by this name.
+# From 2026-01-29 to 2026-08-11 upstream has a constant Gemma 3 12B configuration, by this name.
 _CONSTANT = "GEMMA3_CONFIG_FOR_LTX"
 _CARD_BYTES = 24 << 30
 
@@ -38,12 +38,14 @@ def gemma_of(root: Path) -> Iterator[None]:
     with ExitStack() as stack:
         if importlib.util.find_spec(f"{_GEMMA}.encoders.encoder_configurator") is not None:
             module = importlib.import_module(f"{_GEMMA}.encoders.encoder_configurator")
-            if hasattr(module, _CONSTANT) and not _is_bound(module.EmbeddingsProcessorConfigurator):
+            if hasattr(module, _CONSTANT) and not _is_bound(module.GemmaTextEncoderConfigurator):
                 stack.enter_context(_replaced(module, _CONSTANT, _config_of(root)))
         else:
             module = importlib.import_module(f"{_GEMMA}.encoders.av_encoder")
             if not _is_bound(module.AVGemmaTextEncoderModelConfigurator):
                 stack.enter_context(_sized_text_encoder(module, _config_of(root).text_config))
+                if hasattr(module, _CONSTANT):
+                    stack.enter_context(_replaced(module, _CONSTANT, _config_of(root)))
         yield
 
 
@@ -110,6 +112,9 @@ def _sized_text_encoder(module: Any, text: Any) -> Iterator[None]:
     """
     connectors = importlib.import_module(f"{_GEMMA}.embeddings_connector")
 
+    configurator = module.AVGemmaTextEncoderModelConfigurator
+    original = configurator.from_config
+
     def from_config(_cls: Any, config: dict[str, Any]) -> Any:
         stated = config["transformer"]
         sized = partial(
@@ -118,21 +123,14 @@ def _sized_text_encoder(module: Any, text: Any) -> Iterator[None]:
             num_attention_heads=stated["connector_num_attention_heads"],
             num_layers=stated["connector_num_layers"],
         )
-        extractor = module.GemmaFeaturesExtractorProjLinear()
-        states = text.num_hidden_layers + 1  # the embedding's too
-        extractor.aggregate_embed = torch.nn.Linear(
-            text.hidden_size * states, text.hidden_size, bias=False
-        )
         with _replaced(connectors, "Embeddings1DConnector", sized):
-            return module.AVGemmaTextEncoderModel(
-                feature_extractor_linear=extractor,
-                embeddings_connector=module.Embeddings1DConnectorConfigurator.from_config(config),
-                audio_embeddings_connector=module.Embeddings1DConnectorConfigurator.from_config(
-                    config
-                ),
-            )
+            encoder = original(config)
+        states = text.num_hidden_layers + 1  # the embedding's too
+        encoder.feature_extractor_linear.aggregate_embed = torch.nn.Linear(
+            text.hidden_size * states, text.hidden_size, bias=False, dtype=torch.bfloat16
+        )
+        return encoder
 
-    configurator = module.AVGemmaTextEncoderModelConfigurator
     with _replaced(configurator, "from_config", classmethod(from_config)):
         yield
 

@@ -11,18 +11,26 @@ from typing import Protocol
 
 import pytest
 
+from ltx2_patcher.boundaries.store import Store
+from tests.trees import ROOT
 from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet, Layout
 
 BASE = os.environ["LTX2_BASE"]
+DATE = Store(ROOT).base(BASE).date
+"""The day of the upstream under test: what a test expects differs from some revision on."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked for other bases."""
-    marked = [(item, item.get_closest_marker("bases")) for item in items]
-    others = [item for item, mark in marked if mark is not None and BASE not in mark.args]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in set(others)]
+    """Leave out what is marked for other revisions."""
+    others = {
+        item
+        for item in items
+        for mark in item.iter_markers("revisions")
+        if not mark.kwargs.get("since", "") <= DATE < mark.kwargs.get("before", "9")
+    }
+    config.hook.pytest_deselected(items=list(others))
+    items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")

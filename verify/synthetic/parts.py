@@ -32,7 +32,7 @@ def checkpoint_shapes(
     return {
         name: shape
         for configurator, ops in _parts(variant, gemma_root)
-        for name, shape in _named_shapes(_meta(configurator, metadata), ops).items()
+        for name, shape in _named_shapes(_without_gemma(_meta(configurator, metadata)), ops).items()
     }
 
 
@@ -108,7 +108,11 @@ def _text_projection(gemma_root: Path) -> Part:
             gemma.EMBEDDINGS_PROCESSOR_KEY_OPS,
         )
     else:
-        configurator = gemma.AVGemmaTextEncoderModelConfigurator
+        configurator = (
+            gemma.GemmaTextEncoderConfigurator
+            if hasattr(gemma, "GemmaTextEncoderConfigurator")
+            else gemma.AVGemmaTextEncoderModelConfigurator
+        )
         ops = gemma.AV_GEMMA_TEXT_ENCODER_KEY_OPS
     return unpatched.bound_to_root(configurator, gemma_root), ops
 
@@ -118,12 +122,20 @@ def _gemma_ops(family: Gemma) -> Any:
     if importlib.util.find_spec(_ENCODERS) is None:
         return None
     module = importlib.import_module(_ENCODERS)
-    if hasattr(module, "GEMMA_LLM_KEY_OPS"):
-        return module.GEMMA_LLM_KEY_OPS
+    for shared in ("GEMMA_LLM_KEY_OPS", "AV_GEMMA_TEXT_ENCODER_KEY_OPS"):  # 2026-03-04: one for all
+        if hasattr(module, shared):
+            return getattr(module, shared)
     # Its public `get_gemma_ops` wants a root that has its weights already.
     if family is Gemma.GEMMA_4:
         return module._build_gemma4_unified_llm_key_ops(comfy_flat=False)  # noqa: SLF001
     return module._build_gemma3_llm_key_ops()  # noqa: SLF001
+
+
+def _without_gemma(part: torch.nn.Module) -> torch.nn.Module:
+    """From 2026-01-29 to 2026-03-04 a text encoder makes its Gemma too, which has files apart."""
+    if hasattr(part, "model"):
+        del part.model
+    return part
 
 
 def _meta(configurator: Any, metadata: Mapping[str, Any]) -> torch.nn.Module:

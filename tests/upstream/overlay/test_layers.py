@@ -114,3 +114,16 @@ def test_an_unquantized_weight_is_refused(mode: Mode) -> None:
         make(mode).load_state_dict(
             {"0.weight": random(OUT, IN), "0.bias": random(OUT)}, assign=True
         )
+
+
+def test_a_layer_moved_to_the_meta_device_is_freed_and_loads_again(mode: Mode) -> None:
+    """As upstream's gpu_model frees a model, in inference mode, from 2026-03-30 on."""
+    load(model := make(mode), parts_of(mode))
+    before = run(model)
+    held = weakref.ref(model[0].weight)
+    with torch.inference_mode():
+        model.to("meta")
+    assert held() is None
+    assert all(tensor.is_meta for tensor in model.state_dict().values())
+    load(model, parts_of(mode))
+    assert torch.equal(run(model), before)

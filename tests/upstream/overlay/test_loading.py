@@ -25,9 +25,9 @@ from ltx_core.text_encoders.gemma.quantized import (
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from tests.upstream.conftest import BASE
+from tests.upstream.conftest import DATE
 from tests.upstream.overlay.conftest import SIZE, MakeEncoders
-from verify.gemma_encoder import HAS_LEDGER
+from verify.gemma_encoder import TAKES_ROOTS
 from verify.gemma_files import random_model, rewrite_shards, write_root
 from verify.gemma_reference import (
     LANGUAGE_MODEL_ONLY,
@@ -58,6 +58,7 @@ def bnb_layers(model: PreTrainedModel) -> set[str]:
     }
 
 
+@pytest.mark.core
 @modes
 def test_hidden_states_equal_transformers_and_generation_runs(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
@@ -126,6 +127,7 @@ KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layout", ["older, one file", "newer, sharded"])
 def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
@@ -209,7 +211,7 @@ def test_similarity_to_bf16_against_another_prompt(
 def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
 ) -> None:
-    """On 2026-01-08 that is the checkpoint's alone: Gemma never goes through the registry."""
+    """Before 1.0.0 a quantized Gemma never goes there, and on 2026-01-08 none at all."""
     registry = weights_registry()
     dense = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     theirs = from_pretrained(bf16_root, settings_for(mode))
@@ -219,14 +221,14 @@ def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
         assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
     again = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
     assert all(torch.equal(*pair) for pair in zip(dense, again, strict=True))
-    assert len(registry._state_dicts) == (1 if BASE == "2026-01-08" else 2)
+    assert len(registry._state_dicts) == (1 if DATE < "2026-01-29" else 2)
 
 
 def weights_registry() -> Any:
     """Upstream's registry that keeps weights, and no more."""
     from ltx_core.loader import registry
 
-    if HAS_LEDGER:
+    if TAKES_ROOTS:
         return registry.StateDictRegistry()
     return registry.ModelRegistry(cache_weights=True, cache_models=False)
 
@@ -240,14 +242,14 @@ def test_a_model_that_is_let_go_is_freed(
         encoder = ledger.text_encoder()
         hidden_states(encoder.model)
         weights = [weakref.ref(parameter) for parameter in encoder.parameters()]
-        if not HAS_LEDGER:  # the PromptEncoder keeps the shell
+        if not TAKES_ROOTS:  # the PromptEncoder keeps the shell
             encoder.dispose()
         del encoder
         gc.collect()
         assert not any(weight() is not None for weight in weights)
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.revisions(before="2026-03-30")
 @modes
 def test_variants_of_a_ledger_keep_the_flags(
     bf16_root: Path, make_encoders: MakeEncoders, mode: Mode

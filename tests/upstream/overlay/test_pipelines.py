@@ -23,15 +23,17 @@ from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from ltx_pipelines.utils.gemma_flags import add_gemma_flags
 from safetensors.torch import save_file
 
-from tests.upstream.conftest import BASE
+from tests.upstream.conftest import BASE, DATE
 from tests.upstream.overlay.conftest import CPU
+from verify.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
 
 modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
 CHECKPOINT = {"checkpoint_path": "unread"}
 TWO_STAGES = {**CHECKPOINT, "distilled_lora": [LORA], "spatial_upsampler_path": "unread"}
 STRENGTHS = {"distilled_lora_strength_stage_1": 0.25, "distilled_lora_strength_stage_2": 0.5}
-DISTILLED_CHECKPOINT = "checkpoint_path" if BASE == "2026-01-08" else "distilled_checkpoint_path"
+NAMED_APART = DATE >= "2026-03-04"
+DISTILLED_CHECKPOINT = "distilled_checkpoint_path" if NAMED_APART else "checkpoint_path"
 DISTILLED = {DISTILLED_CHECKPOINT: "unread", "spatial_upsampler_path": "unread"}
 
 # script: its pipeline, the constructor's other arguments, and how many ledgers it makes
@@ -42,19 +44,27 @@ PIPELINES: dict[str, tuple[str, dict[str, Any], int]] = {
     "ti2vid_two_stages": ("TI2VidTwoStagesPipeline", TWO_STAGES, 2),
     "ic_lora": ("ICLoraPipeline", DISTILLED, 2),
 }
-if BASE != "2026-01-08":
+if DATE >= "2026-03-04":
     PIPELINES |= {
-        "ti2vid_two_stages_hq": ("TI2VidTwoStagesHQPipeline", {**TWO_STAGES, **STRENGTHS}, 2),
         "a2vid_two_stage": ("A2VidPipelineTwoStage", TWO_STAGES, 2),
         "retake": ("RetakePipeline", CHECKPOINT, 1),
     }
-if BASE == "1.2.0":
+if "2026-03-04" <= DATE < "2026-03-05":
+    PIPELINES["ti2vid_two_stages_res2s"] = ("TI2VidTwoStagesRes2sPipeline", TWO_STAGES, 2)
+if DATE >= "2026-03-05":
+    STRONGER = {**TWO_STAGES, **STRENGTHS}
+    PIPELINES["ti2vid_two_stages_hq"] = ("TI2VidTwoStagesHQPipeline", STRONGER, 2)
+if DATE >= "2026-07-08":
+    PIPELINES["t2a_one_stage"] = ("T2AOneStagePipeline", CHECKPOINT, 1)
+if DATE >= "2026-08-11":
     PIPELINES |= {
         "dfr_pipeline": ("DFRPipeline", TWO_STAGES, 1),
         "dubit": ("DubItPipeline", DISTILLED, 1),
-        "t2a_one_stage": ("T2AOneStagePipeline", CHECKPOINT, 1),
     }
-scripts = pytest.mark.parametrize("script", PIPELINES)
+# Scripts that come or go between the revisions that a base serves: without a hook of their own.
+UNHOOKED = {"2026-05-28": ["lipdub"], "2026-08-03": ["dubit"]}.get(BASE, [])
+pipelines = pytest.mark.parametrize("script", PIPELINES)
+scripts = pytest.mark.parametrize("script", [*PIPELINES, *UNHOOKED])
 
 
 def pipeline_module(script: str) -> ModuleType:
@@ -99,15 +109,16 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
     ]
     if script == "retake":
         times = ["--start-time", "0", "--end-time", "1", "--video-path", str(inputs / "video.mp4")]
-        of_distilled = "distilled-" if BASE == "1.2.0" else ""
+        of_distilled = "" if HAS_LEDGER else "distilled-"
         return [*shared, *times, f"--{of_distilled}checkpoint-path", checkpoint]
     if script in ("ti2vid_one_stage", "t2a_one_stage"):
         return [*shared, "--checkpoint-path", checkpoint]
     shared += ["--spatial-upsampler-path", checkpoint]
-    if script in ("distilled", "ic_lora", "dubit"):
+    if script in ("distilled", "ic_lora", "lipdub", "dubit"):
         video = str(inputs / "video.mp4")
         conditioning = {
             "ic_lora": ["--video-conditioning", video, "1.0"],
+            "lipdub": ["--reference-video", video, "--lora", checkpoint],
             "dubit": ["--reference-video", video, "--lora", checkpoint],
         }
         return [
@@ -120,8 +131,8 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
     return [*shared, *audio, "--checkpoint-path", checkpoint, "--distilled-lora", checkpoint]
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
-@scripts
+@pytest.mark.revisions(before="2026-03-30")
+@pipelines
 @modes
 def test_constructors_hand_the_keywords_to_every_ledger(
     bf16_root: Path, script: str, mode: Mode
@@ -137,24 +148,28 @@ def test_constructors_hand_the_keywords_to_every_ledger(
     assert {ledger.gemma_quantization.model_loader.mode for ledger in ledgers} == {mode}
 
 
-@pytest.mark.bases("1.2.0")
-@scripts
+@pytest.mark.revisions(since="2026-03-30")
+@pipelines
 @modes
 def test_constructors_hand_the_keywords_to_their_encoder(
     quantized_roots: dict[Mode, Path], script: str, mode: Mode
 ) -> None:
     """Seen by what the keyword meets: a root that is quantized the other way."""
-    from ltx_pipelines.utils.model_paths import ModelPaths
-
     pipeline = getattr(pipeline_module(script), PIPELINES[script][0])
     wanted = inspect.signature(pipeline).parameters.values()
     # What a pipeline makes after its prompt encoder is never reached.
-    given = {p.name: [LORA] for p in wanted if p.default is p.empty}
+    given: dict[str, Any] = {p.name: [LORA] for p in wanted if p.default is p.empty}
     other = next(other for other in Mode if other is not mode)
-    paths = ModelPaths.from_monolith("unread", gemma_root=str(quantized_roots[other]))
-    flag = {f"gemma_{mode.value}": True}
+    root = str(quantized_roots[other])
+    given |= {"gemma_root": root} if TAKES_ROOTS else {"model_paths": model_paths(root)}
     with pytest.raises(GemmaFlagsError, match=f"{mode.flag} was given, but .* {other.value}"):
-        pipeline(**{**given, "model_paths": paths}, device=CPU, **flag)
+        pipeline(**given, device=CPU, **{f"gemma_{mode.value}": True})
+
+
+def model_paths(gemma_root: str) -> Any:
+    from ltx_pipelines.utils.model_paths import ModelPaths
+
+    return ModelPaths.from_monolith("unread", gemma_root=gemma_root)
 
 
 @scripts
@@ -226,7 +241,7 @@ def test_other_errors_of_a_script_stay_what_they_were(monkeypatch: pytest.Monkey
 # --- a client of upstream's loading that has no flags ---
 
 
-@pytest.mark.bases("1.0.0")
+@pytest.mark.revisions(since="2026-03-05", before="2026-03-30")
 @pytest.mark.skipif(
     importlib.util.find_spec("ltx_trainer") is None, reason="upstream's wheels hold no trainer"
 )

@@ -36,7 +36,7 @@ from verify.synthetic.gemma_root import GemmaStorage, write_gemma_root, write_pa
 if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder
 
-pytestmark = pytest.mark.bases("1.2.0")
+pytestmark = pytest.mark.revisions(since="2026-08-11")
 modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 CPU = torch.device("cpu")
 PROMPT = "a red fox runs over fresh snow at dawn"
@@ -249,6 +249,7 @@ def live_bytes() -> int:
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", ["3", "4", "4, packed"])
 @modes
 def test_ten_calls_of_two_encoders_on_one_registry_give_memory_back(

@@ -1,4 +1,4 @@
-"""The group `ampere` on the older bases: prequantized fp8 checkpoints, LoRAs beside fp8."""
+"""The group `ampere` before 2026-05-28: prequantized fp8 checkpoints, LoRAs beside fp8."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,12 @@ from ltx_core.loader.primitives import (
 from ltx_core.loader.registry import StateDictRegistry
 from ltx_core.loader.sft_loader import SafetensorsModelStateDictLoader
 from ltx_core.model.transformer import LTXV_MODEL_COMFY_RENAMING_MAP
-from ltx_pipelines.utils.model_ledger import ModelLedger
 from safetensors.torch import save_file
 
-from tests.upstream.conftest import BASE
+from tests.upstream.conftest import DATE
 
 from .conftest import prequantized, save_checkpoint
-from .fp8 import DOWNCAST_MAP, IN_FP8, ledger
+from .fp8 import DOWNCAST_MAP, IN_FP8, Ledger, ledger
 
 FP8 = torch.float8_e4m3fn
 
@@ -46,7 +45,7 @@ def is_downcast(key: str) -> bool:
     return bool(value.dtype == FP8)
 
 
-def loaded(built: ModelLedger) -> dict[str, torch.Tensor]:
+def loaded(built: Ledger) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = built.transformer().velocity_model.state_dict()
     return state
 
@@ -54,7 +53,7 @@ def loaded(built: ModelLedger) -> dict[str, torch.Tensor]:
 # Gates came with LTX-2.3; before, audio's feed-forward was left out of the map.
 SCALED_AND_KEPT = (
     "transformer_blocks.1.audio_ff.net.2.weight"
-    if BASE == "2026-01-08"
+    if DATE < "2026-02-09"
     else "transformer_blocks.1.attn1.to_gate_logits.weight"
 )
 """A weight that is scaled in the file and bf16 in the model."""
@@ -74,7 +73,7 @@ def test_scales_are_folded(
     assert_folded(ledger(checkpoint, registry=registry, **IN_FP8), stored)
 
 
-@pytest.mark.bases("1.0.0")
+@pytest.mark.revisions(since="2026-02-09")
 def test_scales_are_folded_for_stochastic_rounding_too(
     stored: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
@@ -85,7 +84,7 @@ def test_scales_are_folded_for_stochastic_rounding_too(
     assert_folded(ledger(checkpoint, quantization=policy), stored)
 
 
-def assert_folded(built: ModelLedger, stored: dict[str, torch.Tensor]) -> None:
+def assert_folded(built: Ledger, stored: dict[str, torch.Tensor]) -> None:
     exact = dequantized(stored)
     for model in (loaded(built), loaded(built)):
         assert model.keys() == exact.keys()
@@ -111,7 +110,7 @@ def test_the_folded_model_is_the_bf16_one_within_fp8(
 
     scaled = [key for key in stored if f"{key}_scale" in stored]
     # As many Linears as a block has; those of six gates came with LTX-2.3.
-    assert len(scaled) == (28 if BASE == "2026-01-08" else 34)
+    assert len(scaled) == (28 if DATE < "2026-02-09" else 34)
     assert max(error(key, model[key]) for key in scaled) < 0.06
     assert min(error(key, unfolded.sd[key]) for key in scaled) > 100  # what upstream computes with
 
@@ -193,7 +192,7 @@ def test_a_bf16_checkpoint_loads_as_it_did(
         assert torch.equal(value.double(), tiny_transformer[key].to(kept).double())
 
 
-@pytest.mark.bases("1.0.0")
+@pytest.mark.revisions(since="2026-02-09")
 def test_fp8_scaled_mm_keeps_its_scales(stored: dict[str, torch.Tensor], tmp_path: Path) -> None:
     """Its parts by name, since making the policy needs tensorrt_llm."""
     from ltx_core.quantization import (
@@ -213,7 +212,8 @@ def test_fp8_scaled_mm_keeps_its_scales(stored: dict[str, torch.Tensor], tmp_pat
 def test_unasked_nothing_is_folded(stored: dict[str, torch.Tensor], tmp_path: Path) -> None:
     checkpoint = save_checkpoint(tmp_path / "fp8.safetensors", stored)
     key = "transformer_blocks.1.attn1.to_q.weight"
-    assert torch.equal(loaded(ledger(checkpoint))[key], stored[key].to(torch.bfloat16))
+    given = loaded(ledger(checkpoint))[key]  # cast by a ledger, as stored by a DiffusionStage
+    assert torch.equal(given.to(torch.bfloat16), stored[key].to(torch.bfloat16))
 
 
 def test_a_scale_per_row_is_refused(stored: dict[str, torch.Tensor], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ltx_core.text_encoders.gemma.root_config import stated_config
 from ltx_pipelines.utils.helpers import cleanup_memory
 from safetensors.torch import save_file
 
-from tests.upstream.conftest import BASE
+from tests.upstream.conftest import BASE, DATE
 from verify.gemma_encoder import text_encoders, write_checkpoint
 
 from .conftest import PIPELINES, root_stating
@@ -36,7 +36,7 @@ def test_an_unusable_config_is_named(tmp_path: Path, text: str, says: str) -> No
     assert str(root) in str(raised.value)
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.revisions(before="2026-07-08")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shows what happens without a GPU")
 def test_enhancing_works_without_a_gpu_and_leaves_the_generator(
     tiny_gemma_root: Path, tmp_path: Path
@@ -61,8 +61,13 @@ def test_no_script_waits_for_a_gpu_itself() -> None:
         for path in Path(ltx_pipelines.__path__[0]).rglob("*.py")
         if "cuda.synchronize" in path.read_text(encoding="utf-8")
     }
-    # The first looks for CUDA beforehand; the other starts several cards.
-    assert waiting == ({"fleet.py"} if BASE == "1.2.0" else {"helpers.py"})
+    # These look for CUDA beforehand, or need it to stream (blocks) and for several cards (fleet).
+    assert waiting == {
+        "2026-04-13": {"helpers.py", "gpu_model.py", "blocks.py"},
+        "2026-05-28": {"helpers.py", "gpu_model.py"},
+        "2026-08-03": {"fleet.py"},
+        "1.2.0": {"fleet.py"},
+    }.get(BASE, {"helpers.py"})
 
 
 def test_scripts_start_without_triton() -> None:
@@ -108,7 +113,7 @@ def arguments_of(script: str, folder: Path) -> list[str]:
     )
     save_file({"x": torch.zeros(1)}, lora)
     distilled = script in {"distilled", "ic_lora"}
-    named_apart = distilled and BASE != "2026-01-08"
+    named_apart = distilled and DATE >= "2026-03-04"
     wanted = ["--prompt", "a fox", "--output-path", str(folder / "out.mp4")]
     option = "--distilled-checkpoint-path" if named_apart else "--checkpoint-path"
     wanted += [option, str(checkpoint)]

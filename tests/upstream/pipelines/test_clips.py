@@ -35,12 +35,18 @@ FLAGS_OFF = (
 )
 
 
+def _core(case: Case) -> list[pytest.MarkDecorator]:
+    """Every base shows one script plain and with a flag, also in a short run."""
+    shown = case.script == "distilled" and case.gemma in {Gemma.PLAIN, Gemma.FLAG_4BIT}
+    return [pytest.mark.core] if shown else []
+
+
 def cases(chosen: Iterable[Case], every: Iterable[Case]) -> list[object]:
-    """Parameters: `chosen` always, the rest of `every` under the marker `all`."""
+    """Parameters: `chosen` always, the rest of `every` under the marker `slow`."""
     always = list(chosen)
     rest = [case for case in every if case not in always]
     return [
-        *(pytest.param(case, id=str(case)) for case in always),
+        *(pytest.param(case, id=str(case), marks=_core(case)) for case in always),
         *(pytest.param(case, id=str(case), marks=pytest.mark.slow) for case in rest),
     ]
 

@@ -12,7 +12,7 @@ from verify.clips import faults, read_clip
 from verify.pipelines import Pipelines
 from verify.synthetic.files import Layout
 
-pytestmark = pytest.mark.bases("1.2.0")
+pytestmark = pytest.mark.revisions(since="2026-08-11")
 FLAGS = (Gemma.FLAG_4BIT, Gemma.FLAG_8BIT)
 
 

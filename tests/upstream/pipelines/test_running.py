@@ -22,7 +22,7 @@ from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.model import Base
 from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
 from tests.small_gpu import RTX_3090, write_nvidia_smi
-from tests.upstream.conftest import BASE, FileSets
+from tests.upstream.conftest import BASE, DATE, FileSets
 from tests.upstream.pipelines.cases import VARIANTS
 from tests.upstream.pipelines.conftest import GemmaRoots
 from verify.cases import Case, Gemma, Mode, command_line
@@ -78,7 +78,7 @@ def test_a_whole_checkpoint_has_the_names_that_we_expect(fileset: FileSets, vari
     assert all(name.startswith("vae.per_channel_statistics.") for name in names - expected)
 
 
-@pytest.mark.bases("1.2.0")
+@pytest.mark.revisions(since="2026-08-11")
 def test_the_parts_of_a_split_model_are_told(fileset: FileSets, store: Store, base: Base) -> None:
     files = fileset("2.5", Layout.SPLIT)
     told = {}
@@ -150,7 +150,7 @@ def _edited(argv: list[str], **given: Path | None) -> list[str]:
     return [*(word for pair in pairs.items() for word in pair), *flags]
 
 
-@pytest.mark.bases("1.2.0")
+@pytest.mark.revisions(since="2026-08-11")
 def test_what_does_not_go_with_ltx_2_5_is_refused(
     store: Store, base: Base, fileset: FileSets, patched_tree: Path, tmp_path: Path
 ) -> None:
@@ -207,7 +207,7 @@ def test_what_does_not_go_with_ltx_2_5_is_refused(
     _prepare(store, base, "distilled", [*enhanced, "--enhance-prompt"])
 
 
-@pytest.mark.bases("2026-01-08", "1.0.0")
+@pytest.mark.revisions(before="2026-03-30")
 def test_a_base_takes_its_own_words_for_fp8(
     store: Store, base: Base, fileset: FileSets, patched_tree: Path, tmp_path: Path
 ) -> None:
@@ -216,7 +216,7 @@ def test_a_base_takes_its_own_words_for_fp8(
     argv = command_line(
         _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
     )
-    words = ["--enable-fp8"] if BASE == "2026-01-08" else ["--quantization", "fp8-cast"]
+    words = ["--enable-fp8"] if DATE < "2026-02-09" else ["--quantization", "fp8-cast"]
     assert _prepare(store, base, "distilled", [*argv, *words]).argv[-len(words) :] == tuple(words)
 
 
@@ -244,6 +244,6 @@ def test_doctor_judges_the_base_and_names_its_flags(
     assert {name: found[name].level for name in judged} == dict.fromkeys(judged, Level.OK)
     assert found["checkpoint"].fact.startswith(f"{NAMES[NEWEST]} with 2 layers")
     assert found["flags"].fact.startswith("no flags needed")
-    cast = "--enable-fp8" if BASE == "2026-01-08" else "--quantization fp8-cast"
+    cast = "--enable-fp8" if DATE < "2026-02-09" else "--quantization fp8-cast"
     assert f"denoising {cast}" in found["flags"].fact
-    assert ("--offload cpu" in found["flags"].fact) is (BASE == "1.2.0")
+    assert ("--offload cpu" in found["flags"].fact) is (DATE >= "2026-08-11")

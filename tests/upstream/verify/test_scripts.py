@@ -43,7 +43,7 @@ def test_each_layout_gives_the_same_whole_clip(
 
 
 @pytest.mark.parametrize("variant", VARIANTS[-1:])
-@pytest.mark.bases("1.2.0")  # older ones know Gemma roots only
+@pytest.mark.revisions(since="2026-08-11")  # older ones know Gemma roots only
 def test_a_packed_gemma_serves_a_monolith(
     variant: str, upstream: Pipelines, fileset: FileSets, tmp_path: Path
 ) -> None:

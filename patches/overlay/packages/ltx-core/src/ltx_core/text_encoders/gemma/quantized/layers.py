@@ -58,6 +58,12 @@ class Linear4bit(bnb.nn.Linear4bit):
             self.weight = self._blank()  # a used weight may be repacked, in a shape that no stored one has
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Linear4bit":
+        if _frees(fn):
+            self.weight = self._blank()
+        super()._apply(fn, recurse)
+        return self
+
 
 class Linear8bit(bnb.nn.Linear8bitLt):
     """A Linear over an int8 weight (out, in) with one float32 scale a row, LLM.int8."""
@@ -66,7 +72,10 @@ class Linear8bit(bnb.nn.Linear8bitLt):
         super().__init__(
             in_features, out_features, bias, has_fp16_weights=False, threshold=_INT8_THRESHOLD, device="meta"
         )
-        self.weight = _int8_params(torch.empty((out_features, in_features), dtype=torch.int8, device="meta"), None)
+        self.weight = self._blank()
+
+    def _blank(self) -> bnb.nn.Int8Params:
+        return _int8_params(torch.empty((self.out_features, self.in_features), dtype=torch.int8, device="meta"), None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         try:
@@ -81,10 +90,20 @@ class Linear8bit(bnb.nn.Linear8bitLt):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Linear8bit":
+        if _frees(fn):
+            self.weight = self._blank()
         super()._apply(fn, recurse)
         if getattr(self.weight, "SCB", None) is not None:  # torch has moved the parameter's data alone
             self.weight.CB, self.weight.SCB = self.weight.data, self.weight.SCB.to(self.weight.device)
         return self
+
+
+def _frees(fn: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+    """Whether `fn`, given to `_apply`, is `to("meta")`: how upstream's gpu_model frees a model (2026-03-30 on).
+
+    torch cannot make a meta parameter of one of bitsandbytes' with its data.
+    """
+    return fn(torch.empty(0)).is_meta
 
 
 def _int8_params(weight: torch.Tensor, scales: torch.Tensor | None) -> bnb.nn.Int8Params:
