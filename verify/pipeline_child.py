@@ -26,6 +26,8 @@ def serve(*, helped: bool) -> None:
     """Answer requests until stdin ends; `helped` is for upstream without our group `portable`."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     upstream = importlib.util.find_spec("ltx_core")
+    if helped:
+        unpatched.lend_unpublished()
     _say(replies, {"ltx_core": upstream.origin if upstream else None})
     for line in sys.stdin:
         request = json.loads(line)

@@ -6,10 +6,12 @@ A tree with our group `portable` needs none of it. Each revision is asked for wh
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -27,6 +29,21 @@ def bound_to_root(configurator: Any, gemma_root: Path) -> Any:
     if hasattr(configurator, "gemma_root"):  # with our group `portable`
         return type(configurator.__name__, (configurator,), {"gemma_root": str(gemma_root)})
     return configurator
+
+
+def lend_unpublished() -> None:
+    """A module that upstream imports and did not publish can be imported from now on.
+
+    In the revisions of 2026-05-11 and 2026-05-28 (7dc613f) that is
+    ltx_pipelines.multigpu.delegating_builder, of which blocks.py only names a type. Where upstream
+    has the package, nothing changes.
+    """
+    pipelines = importlib.util.find_spec("ltx_pipelines")  # not of the module: that imports this
+    if pipelines and not Path(str(pipelines.origin)).with_name("multigpu").exists():
+        package = ModuleType("ltx_pipelines.multigpu")
+        module = ModuleType("ltx_pipelines.multigpu.delegating_builder")
+        module.__dict__["DelegatingBuilder"] = list  # takes a type in brackets, as upstream's does
+        sys.modules |= {package.__name__: package, module.__name__: module}
 
 
 @contextmanager
