@@ -1,8 +1,8 @@
 """Run every test: the tool's in its own environment, upstream's in each base's, two at a time.
 
 `python -m tests.runner [--all]`. Of the default base everything runs that is not slow, of others
-what is marked `core`; with --all everything of every base. A base that can't be had on this machine
-counts as one skip, with its reason. With --all, and only where nothing failed or was skipped, it
+what is marked `core`; with --all everything of the default base, and of others what is not slow. A
+base that can't be had on this machine counts as one skip, with its reason. With --all, and only where nothing failed or was skipped, it
 writes the receipts that every other machine checks (tests/receipts.py).
 """
 
@@ -62,8 +62,7 @@ def main() -> int:
             owner = environment_owner(base, store.bases())
             if _call(("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")):
                 return 1  # make has said why
-            whole = args.all or base.name == DEFAULT_BASE
-            chosen = ("-m", _expression(every=args.all) + ("" if whole else " and core"))
+            chosen = ("-m", _chosen(base, every=args.all))
             command = (str(environment_python(store, owner)), "-m", "pytest", UPSTREAM, *chosen)
             runs.append(Run(base.name, command, environment(folder / base.name, base.name)))
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -85,6 +84,13 @@ def environment_owner(base: Base, bases: Sequence[Base]) -> Base:
     pins = base.environment.items()
     by_size = sorted(bases, key=lambda other: (other.name != DEFAULT_BASE, -len(other.environment)))
     return next(other for other in by_size if pins <= other.environment.items())
+
+
+def _chosen(base: Base, *, every: bool) -> str:
+    """Which tests of a base, for pytest's -m."""
+    if base.name == DEFAULT_BASE:
+        return _expression(every=every)
+    return "not gpu and not slow" if every else "not gpu and not slow and core"
 
 
 def _expression(*, every: bool) -> str:

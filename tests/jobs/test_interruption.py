@@ -1,4 +1,4 @@
-"""SIGKILL at every point of apply and unapply: the next run finishes, and nothing is lost."""
+"""SIGKILL at points all over apply and unapply: the next run finishes, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from ltx2_patcher.values.model import Base
 from tests.conftest import BASE, ROOT, Environment, files, git, world
 
 POINTS_IN_TEST = 20
+POINTS_IN_A_LONG_RUN = 100
 
 
 def killed_at(
@@ -40,22 +40,22 @@ def killed_at(
     )
 
 
-def points(total: int, *, every: bool) -> Iterator[int]:
-    """All points, or twenty spread over them, first and last among them."""
-    if every or total <= POINTS_IN_TEST:
-        yield from range(1, total + 1)
-    else:
-        step = (total - 1) / (POINTS_IN_TEST - 1)
-        yield from sorted({1 + round(n * step) for n in range(POINTS_IN_TEST)})
+def points(total: int, *, long: bool) -> list[int]:
+    """Twenty points spread over all, or a hundred, first and last among them."""
+    count = POINTS_IN_A_LONG_RUN if long else POINTS_IN_TEST
+    if total <= count:
+        return list(range(1, total + 1))
+    step = (total - 1) / (count - 1)
+    return sorted({1 + round(n * step) for n in range(count)})
 
 
-FULLY = [False, pytest.param(True, marks=pytest.mark.slow)]
+LONG = [False, pytest.param(True, marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("every", FULLY)
+@pytest.mark.parametrize("long", LONG)
 @pytest.mark.parametrize("verb", ["apply", "unapply"])
 def test_a_killed_run_on_a_tree_is_finished_by_the_next(
-    store: Store, base: Base, tree: Path, tmp_path: Path, verb: str, every: bool
+    store: Store, base: Base, tree: Path, tmp_path: Path, verb: str, long: bool
 ) -> None:
     (tree / "mine.txt").write_text("mine\n")
     plain, patched = world(tree), None
@@ -67,7 +67,7 @@ def test_a_killed_run_on_a_tree_is_finished_by_the_next(
     total = _events(killed_at(0, tree, verb, "--tree", str(tree)))
     patched = world(tree) if verb == "apply" else world(start)
     assert total > 30
-    for point in points(total, every=every):
+    for point in points(total, long=long):
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(start, place, symlinks=True)
         assert killed_at(point, place, verb, "--tree", str(place)).returncode == -signal.SIGKILL
@@ -79,15 +79,15 @@ def test_a_killed_run_on_a_tree_is_finished_by_the_next(
         assert not list((place / ".git").rglob("*.lock")), point
 
 
-@pytest.mark.parametrize("every", FULLY)
+@pytest.mark.parametrize("long", LONG)
 def test_a_killed_run_on_site_packages_is_finished_by_the_next(
-    store: Store, base: Base, environment: Environment, every: bool
+    store: Store, base: Base, environment: Environment, long: bool
 ) -> None:
     plain = files(environment.site)
     python = environment.python
     total = _events(killed_at(0, environment.site, "apply", "--site-packages", str(python)))
     patched = files(environment.site)
-    for point in points(total, every=every):
+    for point in points(total, long=long):
         unapply_installed(store, base, python)
         assert files(environment.site) == plain, point
         kill = killed_at(point, environment.site, "apply", "--site-packages", str(python))
@@ -122,8 +122,8 @@ def test_what_the_user_edited_after_a_kill_stops_the_next_run(
     assert git(tree, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("every", FULLY)
-def test_a_killed_obtain_leaves_no_half_checkout(tmp_path: Path, every: bool) -> None:
+@pytest.mark.parametrize("long", LONG)
+def test_a_killed_obtain_leaves_no_half_checkout(tmp_path: Path, long: bool) -> None:
     root = tmp_path / "repository"
     for name in ("ltx2_patcher", "patches"):
         shutil.copytree(ROOT / name, root / name)
@@ -136,8 +136,8 @@ def test_a_killed_obtain_leaves_no_half_checkout(tmp_path: Path, every: bool) ->
 
     total = _events(run(0))
     whole = world(root / f"vendor/LTX-2-{BASE}")
-    chosen = list(points(total, every=every))
-    for point in chosen if every else chosen[::4]:
+    chosen = points(total, long=long)
+    for point in chosen if long else chosen[::4]:
         shutil.rmtree(root / f"vendor/LTX-2-{BASE}")
         assert run(point).returncode == -signal.SIGKILL
         assert run(0).returncode == 0

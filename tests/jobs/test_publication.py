@@ -24,7 +24,7 @@ from ltx2_patcher.rules.pins import with_base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
 from ltx2_patcher.values.model import Base
 from tests.conftest import BASE, ROOT, files, git, world
-from tests.jobs.test_interruption import FULLY, killed_at, points
+from tests.jobs.test_interruption import LONG, killed_at, points
 from tests.jobs.test_revise import ARGS, FLAGS, HELP, LEDGER, LOAD, MESSAGE, TYPES, append
 
 TWIN = "twin"
@@ -176,10 +176,10 @@ def state(store: Store) -> tuple[object, ...]:
     return seen, patches, files(tree / "packages")
 
 
-@pytest.mark.parametrize("every", FULLY)
+@pytest.mark.parametrize("long", LONG)
 @pytest.mark.parametrize("verb", ["export", "new", "edit", "drop"])
 def test_a_killed_verb_is_done_wholly_by_the_next(
-    repository: Store, base: Base, tmp_path: Path, verb: str, every: bool
+    repository: Store, base: Base, tmp_path: Path, verb: str, long: bool
 ) -> None:
     command = edited(repository, verb)
     start = tmp_path / "start"
@@ -189,8 +189,8 @@ def test_a_killed_verb_is_done_wholly_by_the_next(
     after = state(repository)
     total = int(done.stdout.rsplit("events: ", 1)[1])
     assert total > 20
-    chosen = list(points(total, every=every))
-    for point in chosen if every or verb == "export" else chosen[1::4]:
+    chosen = points(total, long=long)
+    for point in chosen if verb == "export" else chosen[1::4]:
         shutil.rmtree(repository.root)
         shutil.copytree(start, repository.root, symlinks=True)
         before = state(repository)

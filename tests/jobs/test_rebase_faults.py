@@ -20,7 +20,7 @@ from ltx2_patcher.jobs.rebase import Progress, begin, proceed
 from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.rebasing import Outcome, Reason
 from tests.conftest import git
-from tests.jobs.test_interruption import FULLY, killed_at, points
+from tests.jobs.test_interruption import LONG, killed_at, points
 from tests.rebases import AFTER, BEFORE, make_place, private, published, settle, tool
 
 pytestmark = pytest.mark.history
@@ -49,7 +49,7 @@ def handed_over(done: Progress | None) -> dict[str, str]:
 class Kills:
     """One verb, killed at its points, each time from the same start."""
 
-    def __init__(self, start: Path, every: bool, *arguments: str) -> None:
+    def __init__(self, start: Path, long: bool, *arguments: str) -> None:
         self.start, self.arguments = start, arguments
         self.place = start.with_name("place")
         self._fresh()
@@ -57,9 +57,8 @@ class Kills:
         assert done.returncode in {0, 3}, done.stderr
         assert "Traceback" not in done.stderr
         self.total = int(done.stdout.rsplit("events: ", 1)[1])
-        chosen = list(points(self.total, every=every))
-        # The five verbs share the twenty points of a quick run.
-        self.points = chosen if every else chosen[2::5]
+        # The five ways to be killed share the points.
+        self.points = points(self.total, long=long)[2::5]
 
     def at(self, point: int) -> Store:
         self._fresh()
@@ -78,9 +77,9 @@ def start(tmp_path: Path, history: Objects) -> Path:
     return tmp_path / "start"
 
 
-@pytest.mark.parametrize("every", FULLY)
-def test_killed_on_the_way_to_a_whole_base(start: Path, every: bool) -> None:
-    kills = Kills(start, every, "rebase", "--onto", BEFORE)
+@pytest.mark.parametrize("long", LONG)
+def test_killed_on_the_way_to_a_whole_base(start: Path, long: bool) -> None:
+    kills = Kills(start, long, "rebase", "--onto", BEFORE)
     whole, left = published(Store(kills.place)), private(Store(kills.place))
     assert kills.total > 40
     before = published(Store(start))
@@ -126,9 +125,9 @@ def test_cut_off_while_it_wrote_the_base_is_written(start: Path) -> None:
     assert published(store) == whole
 
 
-@pytest.mark.parametrize("every", FULLY)
-def test_killed_before_or_while_it_hands_over(start: Path, every: bool) -> None:
-    kills = Kills(start, every, "rebase", "--onto", AFTER)
+@pytest.mark.parametrize("long", LONG)
+def test_killed_before_or_while_it_hands_over(start: Path, long: bool) -> None:
+    kills = Kills(start, long, "rebase", "--onto", AFTER)
     whole = handed_over(standing(Store(kills.place)))
     before = published(Store(start))
     for point in kills.points:
@@ -142,9 +141,9 @@ def test_killed_before_or_while_it_hands_over(start: Path, every: bool) -> None:
         assert published(store) == before, point
 
 
-@pytest.mark.parametrize("every", FULLY)
+@pytest.mark.parametrize("long", LONG)
 @pytest.mark.parametrize("verb", ["--continue", "--skip", "--abort"])
-def test_killed_with_a_resolution_in_the_worktree(start: Path, every: bool, verb: str) -> None:
+def test_killed_with_a_resolution_in_the_worktree(start: Path, long: bool, verb: str) -> None:
     first = begin(Store(start), AFTER).stopped
     assert first
     settle(first.worktree)
@@ -153,7 +152,7 @@ def test_killed_with_a_resolution_in_the_worktree(start: Path, every: bool, verb
     settle(second.worktree)
     resolution = git(second.worktree, "write-tree")
     before = published(Store(start))
-    kills = Kills(start, every, "rebase", verb)
+    kills = Kills(start, long, "rebase", verb)
     whole = handed_over(standing(Store(kills.place))) if verb != "--abort" else None
     for point in kills.points:
         store = kills.at(point)

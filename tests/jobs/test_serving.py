@@ -19,7 +19,7 @@ from ltx2_patcher.rules.replay import How
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Standing
 from tests.conftest import ROOT, files, git, world
-from tests.jobs.test_interruption import killed_at, points
+from tests.jobs.test_interruption import LONG, killed_at, points
 from tests.small_upstream import ENCODED, MODULE, OTHER, OVERLAY, TOOL, SmallUpstream, commit
 
 
@@ -193,13 +193,10 @@ def copy_of_the_tool(small: SmallUpstream) -> Path:
     return root
 
 
-FULLY = [False, pytest.param(True, marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize("every", FULLY)
+@pytest.mark.parametrize("long", LONG)
 @pytest.mark.parametrize("verb", ["apply", "unapply"])
 def test_a_killed_run_there_is_finished_by_the_next(
-    small: SmallUpstream, tmp_path: Path, verb: str, every: bool
+    small: SmallUpstream, tmp_path: Path, verb: str, long: bool
 ) -> None:
     tool = copy_of_the_tool(small)
     tree = small.clone(tmp_path / "clone", "merges")
@@ -214,7 +211,7 @@ def test_a_killed_run_there_is_finished_by_the_next(
     patched = world(tree if verb == "apply" else start)
     total = int(whole.stdout.rsplit("events: ", 1)[1])
     assert total > 15
-    for point in points(total, every=every):
+    for point in points(total, long=long):
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(start, place, symlinks=True)
         killed = killed_at(point, place, verb, "--tree", str(place), tool=tool)
