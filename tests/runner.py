@@ -2,8 +2,9 @@
 
 `python -m tests.runner [--all]`. Of the default base everything runs that is not slow, of others
 what is marked `core`; with --all everything of the default base, and of others what is not slow. A
-base that can't be had on this machine counts as one skip, with its reason. With --all, and only where nothing failed or was skipped, it
-writes the receipts that every other machine checks (tests/receipts.py).
+base that can't be had on this machine counts as one skip, with its reason. With --all, and only
+where nothing failed or was skipped, it writes the receipts that every other machine checks
+(tests/receipts.py).
 """
 
 from __future__ import annotations
