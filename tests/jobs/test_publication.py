@@ -72,7 +72,7 @@ def test_the_overlay_renews_the_locks_of_all_bases(repository: Store, base: Base
     git(tree, "commit", "-q", "-a", "--amend", "--no-edit")
     done = export(repository, base, tree)
     bases = [item.name for item in repository.bases()]
-    assert bases[0] == BASE and bases[-1] == TWIN
+    assert {BASE, TWIN} < set(bases)
     locks = {f"patches/{name}/lock.json" for name in bases}
     assert set(done.changed) == {f"patches/overlay/{FLAGS}", *locks}
     assert [item.base for item in lint(repository)] == bases
