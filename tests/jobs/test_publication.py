@@ -34,7 +34,7 @@ def add_twin(store: Store) -> None:
     """Pin the base's commit under a second name, with a lock of its own."""
     pins = (store.vendor / "upstream.toml").read_text()
     base = store.base(BASE)
-    pins += f'\n[bases."{TWIN}"]\ncommit = "{base.commit}"\ndate = "{base.date}"\n'
+    pins += f'\n[bases."{TWIN}"]\ncommit = "{base.commit}"\ndate = "{base.date}"\nloads = []\n'
     lock = replace(store.lock(BASE), base=TWIN)
     (store.vendor / "upstream.toml").write_text(pins)
     shutil.copytree(store.patches / BASE, store.patches / TWIN)
