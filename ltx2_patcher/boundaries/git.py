@@ -18,6 +18,7 @@ _BUSY = (
     "MERGE_HEAD",
     "CHERRY_PICK_HEAD",
     "REVERT_HEAD",
+    "sequencer",  # between two of several picks
     "BISECT_LOG",
 )
 
@@ -65,11 +66,12 @@ class Git(Objects):
             )
 
     def head(self) -> Head:
-        """Raises: ConflictError where nothing is committed yet, or the files lie elsewhere."""
+        """Raises: ConflictError where git finds no commit, or the files lie elsewhere."""
         done = self._run("rev-parse", "--show-toplevel", "HEAD^{commit}", ok={0, 128})
         if done.code:
             raise ConflictError(
-                f"{self.tree} has no commit", remedy="name a clone of upstream with --tree"
+                f"git finds no commit in {self.tree}: {done.last_words}",
+                remedy="name a sound clone of upstream with --tree",
             )
         top, commit = done.out.rsplit(b"\n", 2)[:2]
         if not self.tree.samefile(os.fsdecode(top)):
@@ -116,8 +118,10 @@ class Git(Objects):
 
     def dirty(self) -> list[str]:
         """The tracked files that differ from HEAD, in the index or the working tree."""
-        # The porcelain compares contents where only times differ, as after a copy.
-        out = self._run("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "HEAD").out
+        # The porcelain compares contents where only times differ, as after a copy; it would stop
+        # at an order file of the user's that is gone.
+        flags = ("-z", "--name-only", "--no-renames", "--no-ext-diff", "-O/dev/null")
+        out = self._run("diff", *flags, "HEAD").out
         return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
     def point_head(self, to: str) -> None:
@@ -136,8 +140,9 @@ class Git(Objects):
             for path, blob in blobs.items()
         )
         self._run("update-index", "-z", "--index-info", stdin=rows)
-        # Takes the new files' times into the index; 1 says that some other file has edits.
-        self._run("update-index", "-q", "--refresh", ok={0, 1})
+        # Takes the new files' times into the index, which git would do by itself: 1 says that some
+        # other file has edits, 128 that a filter of the user's failed on one.
+        self._run("update-index", "-q", "--refresh", ok={0, 1, 128})
 
     def configure(self, key: str, value: str) -> None:
         """Set one of the repository's own settings."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, environment
-from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
+from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError, UsageError
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
 """Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
@@ -27,6 +28,9 @@ _SEALED = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("gc.auto", "0"),
+    # What `git log` says is read; a repository may have its own ideas of that too.
+    ("i18n.logOutputEncoding", "UTF-8"),
+    ("log.showSignature", "false"),
     ("safe.directory", "*"),  # the user named this folder; who owns it is theirs to know
 )
 
@@ -138,10 +142,10 @@ class Objects:
 
     def lacking(self, ids: Iterable[str]) -> list[str]:
         """Which of these objects are not here, as in a shallow or partial clone, or an old one."""
-        wanted = list(dict.fromkeys(ids))
-        asked = "".join(f"{one}\n" for one in wanted).encode()
-        rows = self._run("cat-file", "--batch-check=%(objecttype)", stdin=asked).out.splitlines()
-        return [one for one, row in zip(wanted, rows, strict=True) if row.endswith(b" missing")]
+        # All that is here is listed: asked for one by its id, a partial clone dies, or fetches it.
+        flags = ("--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
+        here = set(self._run("cat-file", *flags).out.decode().split())
+        return [one for one in dict.fromkeys(ids) if one not in here]
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
         """The content of each blob. Raises: ConflictError where one is missing."""
@@ -162,15 +166,21 @@ class Objects:
         at = 0
         for _, shown in asked:
             end = out.index(b"\n", at)
-            kind, *size = out[at:end].rsplit(b" ", 2)[1:]
+            blob, kind, *size = out[at:end].rsplit(b" ", 2)
             if kind != b"blob":
                 raise ConflictError(
                     f"{self.place} lacks the content of {shown}",
-                    remedy="fetch it (a partial or shallow clone may have left it out), "
-                    "or clone afresh",
+                    remedy="fetch it (a partial or shallow clone may have left it out; `git fsck` "
+                    "tells of a damaged one), or clone afresh",
                 )
             start, length = end + 1, int(size[0])
-            yield out[start : start + length]
+            content = out[start : start + length]
+            if blob_id(content) != blob.decode():  # which git itself does not look at here
+                raise ConflictError(
+                    f"{self.place} holds {shown} damaged",
+                    remedy="check the repository with `git fsck`, or clone afresh",
+                )
+            yield content
             at = start + length + 1
 
     def renames(self, old: str, new: str) -> Mapping[str, str]:
@@ -208,8 +218,18 @@ class Objects:
         return out.decode().split()
 
     def words(self, commit: str) -> tuple[bytes, str, str]:
-        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit."""
+        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit.
+
+        Raises: InvalidError where they are not UTF-8.
+        """
         out = self._run("log", "-1", "--format=%an <%ae>%n%aD%n%B", commit).out
+        try:
+            out.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidError(
+                f"the words of commit {commit[:10]} are not UTF-8",
+                remedy="write them anew (`git commit --amend --reset-author`, or a rebase)",
+            ) from error
         author, date, message = out.split(b"\n", 2)
         return message.strip(b"\n") + b"\n", author.decode(), date.decode()
 
@@ -296,12 +316,17 @@ class Objects:
             ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
             stdin=stdin,
             cwd=self.place,
-            env=sealed_environment() | dict(variables or {}),
+            env=sealed_environment() | alone(self.place) | dict(variables or {}),
             own_session=True,  # a git that is killed with us would leave its lock files
         )
         if done.code not in ok:
             raise _failed(self.place, arguments, done)
         return done
+
+
+def alone(place: Path) -> dict[str, str]:
+    """Keeps git from taking the repository around `place` where that is a damaged one itself."""
+    return {"GIT_CEILING_DIRECTORIES": str(place.resolve().parent)}
 
 
 def sealed_environment() -> dict[str, str]:
@@ -339,6 +364,17 @@ def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | 
     if "ermission denied" in words or "Read-only" in words:
         return OutsideError(
             f"no permission in {tree}: {words}", remedy="make the repository writable for you"
+        )
+    if b"promisor remote" in done.err:
+        return ConflictError(
+            f"{tree} is a partial clone and lacks what is needed: {words}",
+            remedy=f"complete it with `git -C {tree} fetch --refetch --no-filter`, or clone afresh",
+        )
+    if b"external filter" in done.err:
+        return ConflictError(
+            f"git {arguments[0]} failed in {tree}: {words}",
+            remedy="correct that filter (`git config --get-regexp ^filter` shows it), then run the "
+            "command again",
         )
     return ConflictError(
         f"git {arguments[0]} failed in {tree}: {words}",
