@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, UsageError
@@ -24,6 +25,7 @@ _NAME = re.compile(r"[0-9A-Za-z]+(?:[._-][0-9A-Za-z]+)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
+@lru_cache(maxsize=1)  # a verb asks for each base by name, and reading TOML takes milliseconds
 def parse_pins(data: bytes, origin: str) -> tuple[Base, ...]:
     """Read the bases in the order of the file; `origin` names it in errors.
 
