@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.doors.patching import DEFAULT_BASE
+from ltx2_patcher.jobs.apply import apply_tree
 from ltx2_patcher.jobs.install import environment_python
 from ltx2_patcher.jobs.obtain import obtain
 from ltx2_patcher.values.errors import OutsideError
@@ -55,11 +56,12 @@ def main() -> int:
         store = Store(ROOT)
         for base in store.bases():
             try:
-                obtain(store, base, "auto", lambda _phase, _share: None)
+                checkout = obtain(store, base, "auto", lambda _phase, _share: None).tree
             except OutsideError as error:
                 counts["skipped"] += 1
                 print(f"skipped: base {base.name}, upstream's history: {error}")
                 continue
+            apply_tree(store, base, checkout)
             owner = environment_owner(base, store.bases())
             if _call(("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")):
                 return 1  # make has said why
