@@ -116,8 +116,10 @@ class Git(Objects):
 
     def dirty(self) -> list[str]:
         """The tracked files that differ from HEAD, in the index or the working tree."""
-        # The porcelain compares contents where only times differ, as after a copy.
-        out = self._run("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "HEAD").out
+        # The porcelain compares contents where only times differ, as after a copy; it would stop
+        # at an order file of the user's that is gone.
+        flags = ("-z", "--name-only", "--no-renames", "--no-ext-diff", "-O/dev/null")
+        out = self._run("diff", *flags, "HEAD").out
         return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
     def point_head(self, to: str) -> None:
@@ -136,8 +138,9 @@ class Git(Objects):
             for path, blob in blobs.items()
         )
         self._run("update-index", "-z", "--index-info", stdin=rows)
-        # Takes the new files' times into the index; 1 says that some other file has edits.
-        self._run("update-index", "-q", "--refresh", ok={0, 1})
+        # Takes the new files' times into the index, which git would do by itself: 1 says that some
+        # other file has edits, 128 that a filter of the user's failed on one.
+        self._run("update-index", "-q", "--refresh", ok={0, 1, 128})
 
     def configure(self, key: str, value: str) -> None:
         """Set one of the repository's own settings."""

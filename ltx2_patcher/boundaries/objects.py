@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, environment
-from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
+from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError, UsageError
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
 """Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
@@ -27,6 +27,9 @@ _SEALED = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("gc.auto", "0"),
+    # What `git log` says is read; a repository may have its own ideas of that too.
+    ("i18n.logOutputEncoding", "UTF-8"),
+    ("log.showSignature", "false"),
     ("safe.directory", "*"),  # the user named this folder; who owns it is theirs to know
 )
 
@@ -208,8 +211,18 @@ class Objects:
         return out.decode().split()
 
     def words(self, commit: str) -> tuple[bytes, str, str]:
-        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit."""
+        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit.
+
+        Raises: InvalidError where they are not UTF-8.
+        """
         out = self._run("log", "-1", "--format=%an <%ae>%n%aD%n%B", commit).out
+        try:
+            out.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidError(
+                f"the words of commit {commit[:10]} are not UTF-8",
+                remedy="write them anew (`git commit --amend --reset-author`, or a rebase)",
+            ) from error
         author, date, message = out.split(b"\n", 2)
         return message.strip(b"\n") + b"\n", author.decode(), date.decode()
 
@@ -339,6 +352,12 @@ def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | 
     if "ermission denied" in words or "Read-only" in words:
         return OutsideError(
             f"no permission in {tree}: {words}", remedy="make the repository writable for you"
+        )
+    if b"external filter" in done.err:
+        return ConflictError(
+            f"git {arguments[0]} failed in {tree}: {words}",
+            remedy="correct that filter (`git config --get-regexp ^filter` shows it), then run the "
+            "command again",
         )
     return ConflictError(
         f"git {arguments[0]} failed in {tree}: {words}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import shutil
 import subprocess
 import threading
@@ -242,6 +243,22 @@ def test_the_users_hooks_filters_and_signing_change_nothing(
     assert apply_tree(store, base, tree).tip == tip
     assert not marker.exists()
     assert files(tree) == files(plain)
+
+
+def test_a_filter_that_fails_on_another_file_does_not_stop_it_half_way(
+    store: Store, base: Base, tree: Path
+) -> None:
+    (tree / "clip.mp4").write_text("a clip\n")
+    git(tree, "add", "clip.mp4")
+    git(tree, "commit", "-q", "-m", "a clip")
+    (tree / ".git/info").mkdir(exist_ok=True)
+    (tree / ".git/info/attributes").write_text("*.mp4 filter=large\n")
+    git(tree, "config", "filter.large.clean", "false")  # as large files without their program
+    git(tree, "config", "filter.large.required", "true")
+    os.utime(tree / "clip.mp4", (0, 0))
+    assert apply_tree(store, base, tree).action == "applied"
+    assert apply_tree(store, base, tree).action == "nothing to do"
+    assert unapply_tree(store, base, tree).action == "removed"
 
 
 @pytest.mark.parametrize("state", ["rebase-merge", "MERGE_HEAD", "BISECT_LOG", "index.lock"])

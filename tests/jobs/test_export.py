@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -98,9 +100,13 @@ def test_an_author_and_a_subject_beyond_ascii_come_back(
     )
     author = "J\u00fcrgen \u00c4 <j@example.invalid>"
     git(tree, "commit", "-q", "-a", "-m", message, "--author", author)
+    for key, value in {"i18n.logOutputEncoding": "ISO-8859-1", "log.showSignature": "true"}.items():
+        git(tree, "config", key, value)
     export(copied_store, base, tree)
     other = tmp_path / "other"
     shutil.copytree(tree, other)
+    for place in (tree, other):
+        git(place, "config", "--unset", "i18n.logOutputEncoding")
     git(other, "switch", "-q", "work")
     git(other, "branch", "-q", "-D", "ltx2-patcher/1.0.0")
     apply_tree(copied_store, base, other)
@@ -108,6 +114,22 @@ def test_an_author_and_a_subject_beyond_ascii_come_back(
         told = [git(place, "log", "-1", f"--format={shown}") for place in (tree, other)]
         assert told[0] == told[1]
     assert export(copied_store, base, other).changed == ()
+
+
+def test_words_in_another_encoding_are_refused(copied_store: Store, base: Base, tree: Path) -> None:
+    apply_tree(copied_store, base, tree)
+    raw = git(tree, "cat-file", "commit", "HEAD").replace(
+        "LTX-2 patch toolkit <", "J\u00fcrgen <", 1
+    )
+    made = ("git", "hash-object", "-t", "commit", "-w", "--stdin")
+    latin = subprocess.run(
+        made, cwd=tree, input=raw.encode("latin-1") + b"\n", check=True, capture_output=True
+    )
+    git(tree, "reset", "-q", "--soft", latin.stdout.decode().strip())
+    before = files(copied_store.patches)
+    with pytest.raises(InvalidError, match="not UTF-8"):
+        export(copied_store, base, tree)
+    assert files(copied_store.patches) == before
 
 
 def test_the_trees_own_settings_change_no_byte_of_an_export(
@@ -129,10 +151,12 @@ def test_the_trees_own_settings_change_no_byte_of_an_export(
         "diff.algorithm": "patience",
         "diff.context": "7",
         "diff.interHunkContext": "9",
+        "diff.orderFile": "/nonexistent",
         "core.abbrev": "7",
         "color.ui": "always",
     }.items():
         git(tree, "config", key, value)
+    os.utime(tree / "packages/ltx-core/src/ltx_core/types.py", (0, 0))  # to be compared
     for patch in (copied_store.patches / BASE).glob("*.patch"):
         patch.unlink()
     before = (copied_store.patches / BASE / "lock.json").read_bytes()
