@@ -141,10 +141,10 @@ class Objects:
 
     def lacking(self, ids: Iterable[str]) -> list[str]:
         """Which of these objects are not here, as in a shallow or partial clone, or an old one."""
-        wanted = list(dict.fromkeys(ids))
-        asked = "".join(f"{one}\n" for one in wanted).encode()
-        rows = self._run("cat-file", "--batch-check=%(objecttype)", stdin=asked).out.splitlines()
-        return [one for one, row in zip(wanted, rows, strict=True) if row.endswith(b" missing")]
+        # All that is here is listed: asked for one by its id, a partial clone dies, or fetches it.
+        flags = ("--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
+        here = set(self._run("cat-file", *flags).out.decode().split())
+        return [one for one in dict.fromkeys(ids) if one not in here]
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
         """The content of each blob. Raises: ConflictError where one is missing."""
@@ -352,6 +352,11 @@ def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | 
     if "ermission denied" in words or "Read-only" in words:
         return OutsideError(
             f"no permission in {tree}: {words}", remedy="make the repository writable for you"
+        )
+    if b"promisor remote" in done.err:
+        return ConflictError(
+            f"{tree} is a partial clone and lacks what is needed: {words}",
+            remedy=f"complete it with `git -C {tree} fetch --refetch --no-filter`, or clone afresh",
         )
     if b"external filter" in done.err:
         return ConflictError(

@@ -77,7 +77,8 @@ def _contents(
             f"{repository.tree} lacks {len(lacking)} files of the bases, which merging three ways "
             f"needs, and {error}",
             remedy="run again where upstream can be reached; or complete a shallow or partial "
-            f"clone with `git -C {repository.tree} fetch --unshallow` or `--refetch`",
+            f"clone with `git -C {repository.tree} fetch --unshallow` or "
+            "`--refetch --no-filter`",
         ) from error
 
 

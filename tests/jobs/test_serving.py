@@ -174,13 +174,19 @@ def test_what_is_no_upstream_at_all_is_told_without_asking_anyone(
     assert not (small.store.vendor / "upstream.git").exists()
 
 
-def test_a_clone_without_old_contents_is_served_too(small: SmallUpstream, tmp_path: Path) -> None:
+@pytest.mark.parametrize("origin", ["there", "away", "forgotten"])
+def test_a_clone_without_old_contents_is_served_too(
+    small: SmallUpstream, tmp_path: Path, origin: str
+) -> None:
     git(small.place, "config", "uploadpack.allowFilter", "true")
     url = f"file://{small.place}"
     git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", url, "partial")
     tree = tmp_path / "partial"
     git(tree, "checkout", "-q", "--detach", small.commits["landed"])
-    git(tree, "remote", "remove", "origin")  # nothing more can come from there
+    if origin == "forgotten":
+        git(tree, "remote", "remove", "origin")
+    elif origin == "away":
+        git(tree, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
     assert apply_tree(small.store, None, tree).revision == small.commits["landed"]
     assert (tree / MODULE).read_text() == ENCODED
 
