@@ -44,7 +44,7 @@ def read(path: Path) -> bytes | None:
 def has_crlf_of(path: Path, blob: str) -> bool:
     """Whether a file is the content `blob` but for CRLF line ends."""
     data = read(path)
-    return data is not None and blob_id(data.replace(b"\r\n", b"\n")) == blob
+    return data is not None and b"\r\n" in data and blob_id(data.replace(b"\r\n", b"\n")) == blob
 
 
 def require_replaceable(root: Path, paths: Iterable[str]) -> None:

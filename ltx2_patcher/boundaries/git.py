@@ -18,6 +18,7 @@ _BUSY = (
     "MERGE_HEAD",
     "CHERRY_PICK_HEAD",
     "REVERT_HEAD",
+    "sequencer",  # between two of several picks
     "BISECT_LOG",
 )
 
@@ -65,11 +66,12 @@ class Git(Objects):
             )
 
     def head(self) -> Head:
-        """Raises: ConflictError where nothing is committed yet, or the files lie elsewhere."""
+        """Raises: ConflictError where git finds no commit, or the files lie elsewhere."""
         done = self._run("rev-parse", "--show-toplevel", "HEAD^{commit}", ok={0, 128})
         if done.code:
             raise ConflictError(
-                f"{self.tree} has no commit", remedy="name a clone of upstream with --tree"
+                f"git finds no commit in {self.tree}: {done.last_words}",
+                remedy="name a sound clone of upstream with --tree",
             )
         top, commit = done.out.rsplit(b"\n", 2)[:2]
         if not self.tree.samefile(os.fsdecode(top)):

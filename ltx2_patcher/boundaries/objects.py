@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, environment
+from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError, UsageError
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
@@ -165,15 +166,21 @@ class Objects:
         at = 0
         for _, shown in asked:
             end = out.index(b"\n", at)
-            kind, *size = out[at:end].rsplit(b" ", 2)[1:]
+            blob, kind, *size = out[at:end].rsplit(b" ", 2)
             if kind != b"blob":
                 raise ConflictError(
                     f"{self.place} lacks the content of {shown}",
-                    remedy="fetch it (a partial or shallow clone may have left it out), "
-                    "or clone afresh",
+                    remedy="fetch it (a partial or shallow clone may have left it out; `git fsck` "
+                    "tells of a damaged one), or clone afresh",
                 )
             start, length = end + 1, int(size[0])
-            yield out[start : start + length]
+            content = out[start : start + length]
+            if blob_id(content) != blob.decode():  # which git itself does not look at here
+                raise ConflictError(
+                    f"{self.place} holds {shown} damaged",
+                    remedy="check the repository with `git fsck`, or clone afresh",
+                )
+            yield content
             at = start + length + 1
 
     def renames(self, old: str, new: str) -> Mapping[str, str]:

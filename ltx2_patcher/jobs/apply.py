@@ -274,6 +274,8 @@ def _apply(
         )
         for path in paths
     ]
+    # A second branch of ours leaves what the first one left.
+    left = noted(repository)[1] or start if ours else head.target
     move = {
         **_leaving(head),
         "head": branch,
@@ -281,7 +283,7 @@ def _apply(
         "branch": branch,
         "new": tip,
         "old": old,
-        **({} if ours else {"previous": head.target}),
+        **({} if branch == head.ref else {"previous": left}),
     }
     if not plan.is_base:
         locks.keep(repository.state, lock)

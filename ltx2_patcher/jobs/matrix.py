@@ -65,9 +65,11 @@ def matrix(
     for its commit. None: the first parents of upstream's main branch, from the first that holds
     code.
 
+    The bases of the result stand by their date.
+
     Raises: UsageError for what names no revision, InvalidError for a series that is not sound.
     """
-    bases = tuple(bases) or store.bases()
+    bases = tuple(sorted(bases or store.bases(), key=lambda base: base.date))
     series = [store.series(base.name) for base in bases]
     revisions = _revisions(history, wanted or _WHOLE, store.bases())
     paths = sorted({path for one in series for path in one.lock.paths})
@@ -139,7 +141,8 @@ def _revisions(
         found |= {r.commit: r for r in history.revisions(single, walk=False)}
     if not found:
         raise UsageError(
-            f"{' '.join(wanted)} holds no revision", remedy="swap the ends of the range"
+            f"{' '.join(wanted)} holds no revision of upstream",
+            remedy="name commits, or swap the ends of the range",
         )
     order = {r.commit: n for n, r in enumerate(history.revisions(_WHOLE))}
     return tuple(sorted(found.values(), key=lambda r: order.get(r.commit, -1)))

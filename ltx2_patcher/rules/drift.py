@@ -153,13 +153,15 @@ def in_words(breaches: Sequence[Breach]) -> list[str]:
 def _clash_in_words(breach: Breach, clash: Clash) -> str:
     place = f"{breach.path}, hunk {breach.hunk.header.strip().rstrip(':')}"
     ours, theirs = clash.base, clash.theirs
-    if not theirs:
-        return f'{place}: "{_first(ours)}" is gone'
-    if not ours:
-        return f'{place}: "{_first(theirs)}" stands where ours goes'
     same = takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False))
-    at = min(len(list(same)), len(ours) - 1, len(theirs) - 1)
+    at = len(list(same))
     wanted, stands = _first(ours[at:]), _first(theirs[at:])
+    if wanted == stands:
+        return f'{place}: "{wanted}" stands there with other blanks'
+    if not stands:
+        return f'{place}: "{wanted}" is gone'
+    if not wanted:
+        return f'{place}: "{stands}" stands where ours goes'
     return f'{place}: "{wanted}" should stand there and is "{stands}"'
 
 

@@ -261,7 +261,18 @@ def test_a_filter_that_fails_on_another_file_does_not_stop_it_half_way(
     assert unapply_tree(store, base, tree).action == "removed"
 
 
-@pytest.mark.parametrize("state", ["rebase-merge", "MERGE_HEAD", "BISECT_LOG", "index.lock"])
+def test_a_second_branch_of_ours_is_taken_out_as_the_first(
+    store: Store, base: Base, tree: Path
+) -> None:
+    for name in ("first", "second"):
+        apply_tree(store, base, tree, onto_branch=name)
+    assert unapply_tree(store, base, tree).branch == "refs/heads/work"
+    assert git(tree, "branch", "--format=%(refname:short)").split() == ["first", "work"]
+
+
+@pytest.mark.parametrize(
+    "state", ["rebase-merge", "MERGE_HEAD", "sequencer", "BISECT_LOG", "index.lock"]
+)
 def test_a_tree_in_the_middle_of_something_is_left_alone(
     store: Store, base: Base, tree: Path, state: str
 ) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
 from ltx2_patcher.values.errors import ConflictError, OutsideError
 from ltx2_patcher.values.model import Base
-from tests.conftest import ROOT, git, world
+from tests.conftest import ROOT, files, git, world
 from tests.jobs.test_interruption import killed_at
 
 BRANCH = "ltx2-patcher/1.0.0"
+LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
 
 
 def commit(tree: Path, name: str) -> str:
@@ -223,3 +225,38 @@ def test_a_folder_without_permission_is_told_before_anything(
     assert (done.returncode, "no permission" in done.stderr) == (OutsideError.exit_code, True)
     assert "Traceback" not in done.stderr
     assert {**world(tree), "files": None} == {**before, "files": None}
+
+
+def test_an_index_that_is_gone_is_no_matter_of_line_ends(
+    store: Store, base: Base, tree: Path
+) -> None:
+    (tree / ".git/index").unlink()
+    before = files(tree)
+    with pytest.raises(ConflictError, match="has edits where a patch must go"):
+        apply_tree(store, base, tree)
+    assert files(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("what", "damage"),
+    [
+        ("HEAD", "emptied"),
+        ("HEAD^{tree}", "emptied"),
+        (f"HEAD:{LEDGER}", "emptied"),
+        (f"HEAD:{LEDGER}", "other words"),
+    ],
+)
+def test_a_damaged_object_is_told_before_anything(
+    store: Store, base: Base, tree: Path, what: str, damage: str
+) -> None:
+    (tree / LEDGER).write_text((tree / LEDGER).read_text() + "# mine\n")  # so that git is asked
+    git(tree, "commit", "-q", "-a", "-m", "mine")
+    oid = git(tree, "rev-parse", what)
+    place = tree / ".git/objects" / oid[:2] / oid[2:]
+    data = zlib.decompress(place.read_bytes())
+    place.chmod(0o644)
+    place.write_bytes(b"" if damage == "emptied" else zlib.compress(data.replace(b"mine", b"hers")))
+    before = files(tree)
+    with pytest.raises(ConflictError):
+        apply_tree(store, base, tree)
+    assert files(tree) == before

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltx2_patcher.rules.drift import Laid, near, nearest, serving
+from ltx2_patcher.rules.drift import Laid, in_words, near, nearest, serving
+from ltx2_patcher.rules.merge import Clash
 from ltx2_patcher.rules.replay import Breach, Fit, How
 from ltx2_patcher.rules.servedfile import ServedRevision, parse_served, render_served
 from ltx2_patcher.values.errors import InvalidError
@@ -45,6 +46,25 @@ def test_near_is_within_a_hunks_context(line: int, is_near: bool) -> None:
     ours = (Edit(10, (b"x\n",), (b"y\n",)),)
     theirs = (Edit(line, (b"p\n",), (b"q\n",)),)
     assert bool(near(ours, theirs)) == is_near
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (b"a\n", b"b\n", '"a" should stand there and is "b"'),
+        (b"a\n", b"", '"a" is gone'),
+        (b"a\nb\n", b"a\n\n", '"b" is gone'),
+        (b"", b"b\n", '"b" stands where ours goes'),
+        (b"a\n", b"a\nb\n", '"b" stands where ours goes'),
+        (b"a\n", b"  a\n", '"a" stands there with other blanks'),
+    ],
+)
+def test_a_clash_is_told_by_the_first_line_that_differs(
+    ours: bytes, theirs: bytes, said: str
+) -> None:
+    texts = (tuple(text.splitlines(keepends=True)) for text in (ours, b"mine\n", theirs))
+    breach = Breach("a.py", Hunk(1, (), (), "@@", ()), Clash(0, *texts))
+    assert in_words([breach]) == [f"a.py, hunk @@: {said}"]
 
 
 WORDS = st.text(min_size=1)
