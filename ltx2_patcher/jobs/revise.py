@@ -493,6 +493,8 @@ def _index(drafts: list[_Draft], name: str) -> int:
 
 
 def _require_free(drafts: list[_Draft], name: str) -> None:
+    if name == _plain(OVERLAY):
+        raise UsageError(f"{name} would be taken for the overlay", remedy="choose another subject")
     if any(draft.layer.name == name for draft in drafts):
         raise UsageError(
             f"{name} is in the series already", remedy="choose another subject, or `edit` that one"

@@ -14,6 +14,10 @@ _MAIL_END = re.compile(r"^---", re.MULTILINE)
 _RETIREMENT = re.compile(r"\bIt can go\b")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _WIDTH = 76
+_LONGEST = 200
+"""Characters of a subject: a file's name may have 255 bytes, and ours is written under a longer one
+first (boundaries/disk.py).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ def parse_body(name: str, subject: str, body: str) -> Words:
     """
     if _MAIL_END.search(body):
         raise unfit(name, 'a line of its message is "---", where mail readers cut')
+    if len(subject) > _LONGEST:
+        raise unfit(name, f"its subject is longer than {_LONGEST} characters")
     if _CONTROL.search(subject + body):
         raise unfit(name, "its message holds control characters")
     trailers = {key: value.strip() for key, value in _TRAILER.findall(body)}

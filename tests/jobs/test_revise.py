@@ -212,6 +212,11 @@ REFUSED: dict[str, tuple[Verb, type[PatcherError], str]] = {
         UsageError,
         "already",
     ),
+    "the overlay's name": (
+        lambda s, b, t: new_patch(s, b, t, MESSAGE.replace("Name the types", "Overlay")),
+        UsageError,
+        "taken for the overlay",
+    ),
 }
 
 

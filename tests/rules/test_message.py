@@ -40,6 +40,7 @@ def test_only_what_was_asked_changes() -> None:
         (WHY.split(maxsplit=1)[0], "---", "mail readers cut"),
         ("Pending", "Pend\x00ing", "control"),
         ("Name\n\n", "Name\n", "one line of subject"),
+        ("Name\n\n", "Name" * 51 + "\n\n", "longer than 200"),
         ("Name\n\n", "\n\n", "one line of subject|why it exists"),
     ],
 )
