@@ -316,12 +316,17 @@ class Objects:
             ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
             stdin=stdin,
             cwd=self.place,
-            env=sealed_environment() | dict(variables or {}),
+            env=sealed_environment() | alone(self.place) | dict(variables or {}),
             own_session=True,  # a git that is killed with us would leave its lock files
         )
         if done.code not in ok:
             raise _failed(self.place, arguments, done)
         return done
+
+
+def alone(place: Path) -> dict[str, str]:
+    """Keeps git from taking the repository around `place` where that is a damaged one itself."""
+    return {"GIT_CEILING_DIRECTORIES": str(place.resolve().parent)}
 
 
 def sealed_environment() -> dict[str, str]:

@@ -45,7 +45,8 @@ def call(
     must not stop half-way runs to its end also when we are interrupted, and a time-out ends the
     child with all that it started.
 
-    Raises: OutsideError where the program is missing or outlasts `timeout_s` (it is killed then).
+    Raises: OutsideError where the program or `cwd` is missing, or the program outlasts
+    `timeout_s` (it is killed then).
     """
     try:
         child = subprocess.Popen(
@@ -58,6 +59,10 @@ def call(
             start_new_session=own_session,
         )
     except OSError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise OutsideError(
+                f"{cwd} is no folder", remedy="move away what stands there and run again"
+            ) from error
         raise _absent(argv[0]) from error
     with child:
         try:

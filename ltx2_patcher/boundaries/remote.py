@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltx2_patcher.boundaries.git import Git
-from ltx2_patcher.boundaries.objects import sealed_environment
+from ltx2_patcher.boundaries.objects import alone, sealed_environment
 from ltx2_patcher.boundaries.proc import call, environment
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
@@ -55,11 +55,12 @@ def fetch_history(directory: Path, url: str) -> None:
         ("init", "-q", "--bare", "--template=", "-b", "main", str(directory)),
         ("-C", str(directory), "fetch", "-q", *flags, url, "+main:main"),
     ):
-        done = call(("git", *step), env=_network_environment(), own_session=True)
+        env = _network_environment() | alone(directory)
+        done = call(("git", *step), env=env, own_session=True)
         if done.code:
             raise OutsideError(
                 f"upstream's history can't be fetched from {url}: {done.last_words}",
-                remedy="check the network and run again",
+                remedy=f"check the network and run again; remove {directory} where it is damaged",
             )
 
 

@@ -13,6 +13,7 @@ from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.rules.pins import PINS_REMEDY, parse_pins
 from ltx2_patcher.rules.seriesfile import parse_series
 from ltx2_patcher.rules.servedfile import ServedRevision, parse_served
+from ltx2_patcher.rules.soundness import check_series
 from ltx2_patcher.rules.symbolsfile import Symbols, parse_symbols
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.model import Base, Lock, Series
@@ -113,14 +114,16 @@ class Store:
     def series(self, base: str, lock: Lock | None = None) -> Series:
         """The whole series of a base, each patch parsed; `lock` where it was read just before.
 
-        Raises: InvalidError, as `lock`, and where a patch is not canonical.
+        Raises: InvalidError, as `lock`, and where a patch is not canonical or the whole not sound.
         """
         # unidiff and the mail parser are slow to import; status and "nothing to do" need neither.
         from ltx2_patcher.rules.patchfile import parse_patch
 
         lock = lock or self.lock(base)
         patches = tuple(parse_patch(n, _read(self.patches / base / n)) for n in lock.patches)
-        return Series(base, patches, self.overlay(), self.symbols(base), lock)
+        series = Series(base, patches, self.overlay(), self.symbols(base), lock)
+        check_series(series)
+        return series
 
     def symbols(self, base: str) -> Symbols:
         """What must stand in the patched files: group -> path -> symbols.

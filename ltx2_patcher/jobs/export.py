@@ -96,7 +96,6 @@ def check_export(store: Store, base: Base) -> Checked:
     upstream's own; ConflictError where the source is damaged.
     """
     series = store.series(base.name)
-    check_series(series)
     source = _source(store, base)
     if source is None:
         return Checked(base.name, len(series.patches), None)

@@ -65,11 +65,9 @@ def matrix(
     for its commit. None: the first parents of upstream's main branch, from the first that holds
     code.
 
-    The bases of the result stand by their date.
-
     Raises: UsageError for what names no revision, InvalidError for a series that is not sound.
     """
-    bases = tuple(sorted(bases or store.bases(), key=lambda base: base.date))
+    bases = tuple(bases) or store.bases()
     series = [store.series(base.name) for base in bases]
     revisions = _revisions(history, wanted or _WHOLE, store.bases())
     paths = sorted({path for one in series for path in one.lock.paths})

@@ -10,6 +10,7 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk, remote
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.values.errors import ConflictError
 
 _REPOSITORY = "upstream.git"
 
@@ -19,10 +20,11 @@ def history(store: Store, *, refresh: bool = False) -> Objects:
 
     One that lacks a base's commit is older than the series here, and is refreshed anyhow.
 
-    Raises: OutsideError where upstream does not answer.
+    Raises: OutsideError where upstream does not answer, ConflictError where what is kept is
+    damaged.
     """
     place, bases = store.vendor / _REPOSITORY, store.bases()
-    if place.exists() and not refresh and not Objects(place).lacking(b.commit for b in bases):
+    if place.exists() and not refresh and not _lacking(place, [base.commit for base in bases]):
         return Objects(place)
     url = bases[0].url
     with disk.locked(store.vendor / ".lock"):
@@ -40,6 +42,16 @@ def history(store: Store, *, refresh: bool = False) -> Objects:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Objects(place)
+
+
+def _lacking(place: Path, commits: Sequence[str]) -> list[str]:
+    try:
+        return Objects(place).lacking(commits)
+    except ConflictError as error:
+        raise ConflictError(
+            f"upstream's history is damaged: {error}",
+            remedy=f"remove {place} and run again: it is fetched anew",
+        ) from error
 
 
 def contents(store: Store, blobs: Sequence[str]) -> dict[str, bytes]:

@@ -23,8 +23,8 @@ from ltx2_patcher.jobs.lint import lint
 from ltx2_patcher.jobs.log import log
 from ltx2_patcher.jobs.status import tree_status
 from ltx2_patcher.rules.lockfile import parse_lock, render_lock
-from ltx2_patcher.values.errors import PatcherError
-from tests.conftest import BASE, ROOT, files, git
+from ltx2_patcher.values.errors import InvalidError, PatcherError
+from tests.conftest import BASE, ROOT, files, git, world
 
 HOSTILE = [
     b"../../../../../evil",
@@ -141,6 +141,21 @@ def test_no_input_gives_a_traceback_or_leaves_the_tree(
         assert not (tree.parent / "evil").exists()
 
     fuzz()
+
+
+def test_a_patch_and_its_lock_that_agree_on_a_file_of_no_base(
+    copied_store: Store, tree: Path
+) -> None:
+    path = next((copied_store.patches / BASE).glob("enhance_*.patch"))
+    data = path.read_bytes()
+    start = data.index(b"+++ b/") + len(b"+++ b/")
+    touched = data[start : data.index(b"\n", start)]
+    path.write_bytes(data.replace(touched, b"packages/ltx-core/src/other.py"))
+    believed(copied_store, path)
+    before = world(tree)
+    with pytest.raises(InvalidError, match="is not sound"):
+        apply_tree(copied_store, copied_store.base(BASE), tree)
+    assert world(tree) == before
 
 
 @pytest.mark.parametrize("kind", ["device", "pipe", "link", "folder", "unnamed", "outside", "name"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,14 @@ from ltx2_patcher.jobs.matrix import Matrix, check, matrix, write
 from ltx2_patcher.jobs.upstream import history as small_history
 from ltx2_patcher.rules.drift import lock_on
 from ltx2_patcher.rules.replay import How
-from ltx2_patcher.values.errors import InvalidError, UsageError
+from ltx2_patcher.values.errors import (
+    ConflictError,
+    InvalidError,
+    OutsideError,
+    PatcherError,
+    UsageError,
+)
+from tests.conftest import git
 from tests.small_upstream import MODULE, REVISIONS, SmallUpstream, pin
 
 
@@ -180,3 +189,25 @@ def test_a_patch_that_was_made_worse_is_named_with_its_hunk(small: SmallUpstream
     ]
     with pytest.raises(InvalidError, match=r"load_quantized\.patch .*hunk @@ -1,5 \+1,5 @@"):
         check(small.store, replace(made, rows=tuple(rows)), whole=True)
+
+
+@pytest.mark.parametrize("damage", ["its HEAD", "all of it", "no folder"])
+def test_a_damaged_history_is_told_and_the_repository_around_it_stays(
+    small: SmallUpstream, damage: str
+) -> None:
+    small_history(small.store)
+    around, place = small.store.root, small.store.vendor / "upstream.git"
+    git(around, "init", "-q", "-b", "main")
+    git(around, "commit", "-q", "--allow-empty", "-m", "ours")
+    git(around, "switch", "-q", "-c", "work")
+    if damage == "its HEAD":
+        (place / "HEAD").write_text("X\n")
+    else:
+        shutil.rmtree(place)
+        place.mkdir() if damage == "all of it" else place.write_text("")
+    before = git(around, "for-each-ref")
+    with pytest.raises((ConflictError, OutsideError), match="upstream.git"):
+        small_history(small.store)
+    with suppress(PatcherError):  # it may be made anew
+        small_history(small.store, refresh=True)
+    assert git(around, "for-each-ref") == before
