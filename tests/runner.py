@@ -52,7 +52,7 @@ def main() -> int:
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = _tool_runs(every=args.all)
+        runs = []
         store = Store(ROOT)
         for base in store.bases():
             try:
@@ -68,6 +68,7 @@ def main() -> int:
             chosen = ("-m", _chosen(base, every=args.all))
             command = (str(environment_python(store, owner)), "-m", "pytest", UPSTREAM, *chosen)
             runs.append(Run(base.name, command, environment(folder / base.name, base.name)))
+        runs += _tool_runs(every=args.all)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             codes = list(pool.map(lambda run: _run(run, folder, counts), runs))
     if args.all and not any(codes) and not counts["skipped"]:

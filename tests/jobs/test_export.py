@@ -154,8 +154,20 @@ def test_the_trees_own_settings_change_no_byte_of_an_export(
         "diff.orderFile": "/nonexistent",
         "core.abbrev": "7",
         "color.ui": "always",
+        "commit.gpgSign": "true",
+        "gpg.program": "false",
+        "diff.external": "false",
+        "diff.odd.command": "false",
+        "diff.odd.textconv": "tr a b <",
+        "core.autocrlf": "true",
     }.items():
         git(tree, "config", key, value)
+    (tree / ".git/info").mkdir(exist_ok=True)
+    (tree / ".git/info/attributes").write_text("*.py diff=odd\n")
+    for hook in ("reference-transaction", "post-index-change", "pre-commit"):
+        (tree / ".git/hooks").mkdir(exist_ok=True)
+        (tree / ".git/hooks" / hook).write_text("#!/bin/sh\nexit 1\n")
+        (tree / ".git/hooks" / hook).chmod(0o755)
     os.utime(tree / "packages/ltx-core/src/ltx_core/types.py", (0, 0))  # to be compared
     for patch in (copied_store.patches / BASE).glob("*.patch"):
         patch.unlink()

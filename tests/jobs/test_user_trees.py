@@ -13,7 +13,8 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
-from ltx2_patcher.values.errors import ConflictError, OutsideError
+from ltx2_patcher.jobs.export import export
+from ltx2_patcher.values.errors import BusyError, ConflictError, OutsideError
 from ltx2_patcher.values.model import Base
 from tests.conftest import ROOT, files, git, world
 from tests.jobs.test_interruption import killed_at
@@ -260,3 +261,48 @@ def test_a_damaged_object_is_told_before_anything(
     with pytest.raises(ConflictError):
         apply_tree(store, base, tree)
     assert files(tree) == before
+
+
+def test_submodules_and_names_that_are_no_text_stay_as_they_are(
+    copied_store: Store, base: Base, tree: Path, tmp_path: Path
+) -> None:
+    """In the commit that is patched, and as edits beside it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "Another project")
+    allow = ("-c", "protocol.file.allow=always")
+    git(tree, *allow, "submodule", "--quiet", "add", str(other), "module")
+    odd = os.fsencode(tree) + b"/packages/ltx-core/src/\xff.py"
+    Path(os.fsdecode(odd)).write_text("odd = 1\n")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "Mine below the patches")
+    (tree / "module/mine.txt").write_text("mine\n")
+    Path(os.fsdecode(odd)).write_text("odd = 2\n")
+    before = world(tree)
+    apply_tree(copied_store, base, tree)
+    assert (tree / "module/mine.txt").read_text() == "mine\n"
+    assert git(tree, "submodule", "status").split()[1] == "module"
+    unapply_tree(copied_store, base, tree)
+    assert world(tree) == before
+
+
+def test_busy_trees_and_damaged_objects_are_not_exported(
+    copied_store: Store, base: Base, tree: Path
+) -> None:
+    apply_tree(copied_store, base, tree)
+    before = files(copied_store.patches)
+    (tree / ".git/BISECT_LOG").write_text("git bisect start\n")
+    with pytest.raises(BusyError):
+        export(copied_store, base, tree)
+    (tree / ".git/BISECT_LOG").unlink()
+    tip = git(tree, "rev-parse", f"HEAD:{LEDGER}")
+    pack = next((tree / ".git/objects/pack").glob("*.pack"), None)
+    loose = tree / ".git/objects" / tip[:2] / tip[2:]
+    for path in (pack, loose):
+        if path is not None and path.exists():
+            path.chmod(0o644)
+            path.write_bytes(b"torn" + path.read_bytes()[4:])
+    with pytest.raises(ConflictError):
+        export(copied_store, base, tree)
+    assert files(copied_store.patches) == before
