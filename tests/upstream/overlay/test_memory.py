@@ -62,4 +62,4 @@ def test_streaming_takes_less_than_the_other_ways(
         [streaming, loading_first, from_pretrained],
     )
     assert streaming.peak_bytes <= streaming.model_bytes + 2 * largest_bytes(root) + SLACK_BYTES
-    assert streaming.peak_bytes < from_pretrained.peak_bytes < loading_first.peak_bytes
+    assert streaming.peak_bytes < min(from_pretrained.peak_bytes, loading_first.peak_bytes)
