@@ -88,7 +88,10 @@ def _fill(tree: Path, base: Base, source: Source, progress: Progress) -> tuple[S
     try:
         remote.reachable(base.url, timeout_s=_GIT_ANSWER_S)
     except OutsideError as error:
-        if source == "git" or not base.wheels:
+        if not base.wheels:
+            remedy = "check the network; upstream published this base in git only"
+            raise OutsideError(str(error), remedy=remedy) from error
+        if source == "git":
             raise
         _from_wheels(tree, base)
         return "pypi", str(error)
