@@ -265,12 +265,16 @@ def _apply(
         repository.move_ref(branch, tip, expect=old)
         old = tip
     final = {**plan.contents, **final_contents(plan.stages)}
+    # What only an older series of ours changed goes back to what stands below it.
+    below = repository.entries(start, [path for path in paths if path not in lock.after[group]])
+    final |= repository.blobs(start, below)
+    after = {**lock.after[group], **{path: entry.blob for path, entry in below.items()}}
     steps = [
         FileStep(
             path,
             current[path].blob if path in current else None,
-            lock.after[group].get(path),
-            final[path] if path in lock.after[group] else None,
+            after.get(path),
+            final[path] if path in after else None,
         )
         for path in paths
     ]

@@ -381,3 +381,33 @@ def test_two_at_once_do_it_once(store: Store, base: Base, tree: Path) -> None:
         thread.join()
     assert sorted(actions) == ["applied", "nothing to do"]
     assert git(tree, "status", "--porcelain") == ""
+
+
+def test_a_file_that_only_the_older_series_changed_is_upstreams_again(
+    copied_store: Store, base: Base, tree: Path
+) -> None:
+    """Its patch was dropped since; the tree still holds it."""
+    other = "packages/ltx-core/src/ltx_core/types.py"
+    plain = (tree / other).read_bytes()
+    apply_tree(copied_store, base, tree)
+    (tree / other).write_bytes(plain + b"# older\n")
+    git(tree, "add", other)
+    committer = {"GIT_COMMITTER_NAME": "LTX-2 patch toolkit"}
+    committer["GIT_COMMITTER_EMAIL"] = "patches@ltx2-patcher.invalid"
+    subprocess.run(
+        ["git", "commit", "-q", "-m", "An older patch"],
+        cwd=tree,
+        env=os.environ | committer,
+        check=True,
+    )
+    (tree / LEDGER).write_bytes((tree / LEDGER).read_bytes() + b"# older\n")
+    git(tree, "add", LEDGER)
+    subprocess.run(
+        ["git", "commit", "-q", "--amend", "--no-edit"],
+        cwd=tree,
+        env=os.environ | committer,
+        check=True,
+    )
+    assert apply_tree(copied_store, base, tree).action == "applied"
+    assert (tree / other).read_bytes() == plain
+    assert git(tree, "status", "--porcelain") == ""
