@@ -81,12 +81,17 @@ def test_a_dry_run_says_what_would_be_run(root: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "ltx2_patcher", "run", "echo", "--", "HOME", "sleep"],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    # A shell's background job hands on that SIGINT is ignored; a user's terminal does not.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "ltx2_patcher", "run", "echo", "--", "HOME", "sleep"],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    finally:
+        signal.signal(number, before)
     with child:
         assert child.stdout is not None
         assert child.stdout.readline()
