@@ -16,6 +16,7 @@ ORDER = (
     "installed",
     "publication",
     "export",
+    "edited",
     "revise",
     "log",
     "compare",

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from email.utils import format_datetime
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, git, journal, objects
-from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.apply import commits_of
-from ltx2_patcher.jobs.export import base_commit, read_back, render
+from ltx2_patcher.jobs.edited import EditedTree, edited_tree, tree_steps
+from ltx2_patcher.jobs.export import base_commit, render
 from ltx2_patcher.jobs.publication import (
     TreeMove,
     holding,
@@ -27,11 +27,9 @@ from ltx2_patcher.jobs.publication import (
     refuse_pending,
     steps_to,
 )
-from ltx2_patcher.jobs.tree import finish, refuse_edits
-from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.jobs.tree import finish
 from ltx2_patcher.rules.mailbox import file_name
 from ltx2_patcher.rules.message import Words, parse_message, reworded
-from ltx2_patcher.rules.paths import is_source
 from ltx2_patcher.rules.plan import stages
 from ltx2_patcher.rules.stack import Layer, moved, texts
 from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
@@ -39,8 +37,6 @@ from ltx2_patcher.values.model import GROUPS, Base, FileStep, Series
 
 OVERLAY = "overlay"
 """What `edit` calls the overlay, which is no patch."""
-
-_YOURS = "your edit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +64,6 @@ class _Draft:
     author: str
     date: str
     layer: Layer
-
-
-@dataclass(frozen=True, slots=True)
-class _Stand:
-    """A tree at the end of its series, with the user's edits on top."""
-
-    repository: git.Git
-    head: git.Head
-    series: Series
-    base: Mapping[str, bytes] = field(repr=False)  # of every file that a patch or an edit touches
-    edits: Layer  # of upstream's files
-    overlay: Mapping[str, bytes] = field(repr=False)  # with the edits in it
-    overlaid: tuple[str, ...]  # overlay paths that were edited
-    others: tuple[str, ...]  # edited, and none of a series' business
-
-    @property
-    def drafts(self) -> list[_Draft]:
-        """The series as it is."""
-        return [
-            _Draft(
-                f"{patch.subject}\n\n{patch.body}\n",
-                patch.group,
-                patch.author,
-                patch.date,
-                Layer(patch.name, {diff.path: diff.edits for diff in patch.diffs}),
-            )
-            for patch in self.series.patches
-        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +96,8 @@ def new_patch(
     words = parse_message("the message", message)
     name = _named(words)
 
-    def outcome(stand: _Stand) -> _Outcome:
-        drafts = stand.drafts
+    def outcome(stand: EditedTree) -> _Outcome:
+        drafts = _drafts(stand.series)
         _require_free(drafts, name)
         _require_edits(stand, stand.edits.edits)
         now = format_datetime(datetime.now(UTC))
@@ -152,17 +120,17 @@ def edit_patch(
     Raises: as new_patch; UsageError for a name that is none.
     """
 
-    def outcome(stand: _Stand) -> _Outcome:
-        drafts = stand.drafts
+    def outcome(stand: EditedTree) -> _Outcome:
+        drafts = _drafts(stand.series)
         at = _index(drafts, name)
         _require_edits(stand, stand.edits.edits)
         mine = replace(drafts[at], layer=stand.edits)
         made = _moved(stand, [*drafts, mine], len(drafts), at + 1)
         return _outcome(stand, made, stand.edits, folded=at)
 
-    def overlay_alone(stand: _Stand) -> _Outcome:
+    def overlay_alone(stand: EditedTree) -> _Outcome:
         _require_edits(stand, stand.overlaid)
-        made = _outcome(stand, stand.drafts)
+        made = _outcome(stand, _drafts(stand.series))
         return replace(made, overlay=stand.overlay, taken=stand.overlaid)
 
     if name == OVERLAY:
@@ -188,8 +156,8 @@ def reword_patch(
     Raises: as edit_patch.
     """
 
-    def outcome(stand: _Stand) -> _Outcome:
-        drafts = stand.drafts
+    def outcome(stand: EditedTree) -> _Outcome:
+        drafts = _drafts(stand.series)
         at = _index(drafts, name)
         said = reworded(message or drafts[at].message, group=group, status=status)
         words = parse_message("the message", said)
@@ -212,8 +180,8 @@ def drop_patch(
     Raises: as edit_patch; Entangled where a later patch builds on this one.
     """
 
-    def outcome(stand: _Stand) -> _Outcome:
-        drafts = stand.drafts
+    def outcome(stand: EditedTree) -> _Outcome:
+        drafts = _drafts(stand.series)
         made = _moved(stand, drafts, _index(drafts, name), len(drafts) - 1)[:-1]
         if not made:
             raise UsageError(
@@ -232,8 +200,8 @@ def move_patch(
     Raises: as edit_patch; Entangled where one on the way builds on the other.
     """
 
-    def outcome(stand: _Stand) -> _Outcome:
-        drafts = stand.drafts
+    def outcome(stand: EditedTree) -> _Outcome:
+        drafts = _drafts(stand.series)
         at, target = _index(drafts, name), _index(drafts, after)
         if at == target:
             raise UsageError(f"{name} can't come after itself", remedy="name another patch")
@@ -250,7 +218,7 @@ def _revise(
     base: Base,
     tree: Path,
     what: str,
-    outcome: Callable[[_Stand], _Outcome],
+    outcome: Callable[[EditedTree], _Outcome],
     *,
     dry_run: bool,
 ) -> Revised:
@@ -270,7 +238,7 @@ def _revise(
                     f"a run on {tree} was cut off", remedy="finish it with `ltx2-patcher apply`"
                 )
             finish(repository)
-        stand = _stand(store, base, repository)
+        stand = edited_tree(store, base, repository)
         if finished == what:
             return _revised(stand, what, stand.series, (), None, (), finished)
         made = outcome(stand)
@@ -278,12 +246,12 @@ def _revise(
         steps = steps_to(store, series)
         if not steps:
             return _revised(stand, what, series, (), None, made.taken, finished)
-        tree_steps = _tree_steps(stand, series, made.taken)
+        groups = series.lock.groups
+        plan = stages(series, groups[-1], {p: stand.base[p] for p in series.lock.before})
+        moves = tree_steps(stand, series, plan, made.taken)
         tip = None
         if not dry_run:
             start = base_commit(repository, base, stand.head.commit)
-            groups = series.lock.groups
-            plan = stages(series, groups[-1], {p: stand.base[p] for p in series.lock.before})
             tip = repository.build(start, commits_of(base, plan))[-1]
             head = stand.head
             move = {
@@ -295,12 +263,12 @@ def _revise(
                 "new": tip,
                 "old": head.commit,
             }
-            publish(store, what, steps, TreeMove(repository, tree_steps, move))
+            publish(store, what, steps, TreeMove(repository, moves, move))
         return _revised(stand, what, series, steps, tip, made.taken, finished)
 
 
 def _revised(
-    stand: _Stand,
+    stand: EditedTree,
     what: str,
     series: Series,
     steps: tuple[FileStep, ...],
@@ -323,90 +291,8 @@ def _revised(
     )
 
 
-def _stand(store: Store, base: Base, repository: git.Git) -> _Stand:
-    """Raises: ConflictError where the commits are not the series, or an edit can't be taken."""
-    tree, head = repository.tree, repository.head()
-    if head.ref is None:
-        raise ConflictError(
-            f"HEAD of {tree} is on no branch",
-            remedy="switch to the one that holds the patches; apply made ltx2-patcher/BASE",
-        )
-    series = store.series(base.name)
-    here = read_back(store, base, repository, head.commit)
-    if (here.patches, here.overlay) != (series.patches, series.overlay):
-        odd = [p.name for p in {*here.patches} ^ {*series.patches}] or ["the overlay or the order"]
-        raise ConflictError(
-            f"the commits of {tree} are not the series in patches/: {min(odd)} differs",
-            remedy="write them back first with `ltx2-patcher export`, or lay the series in with "
-            "`ltx2-patcher apply`",
-        )
-    dirty = repository.dirty()
-    mine = [path for path in dirty if is_source(path)]
-    before, staged = repository.entries(head.commit, mine), repository.staged(mine)
-    old = repository.contents(entry.blob for entry in before.values())
-    edits: dict[str, tuple[bytes, bytes]] = {}
-    overlay, overlaid = dict(series.overlay), []
-    for path in mine:
-        now = disk.read(tree / path)
-        was = old[before[path].blob] if path in before else None
-        _require_takeable(repository, path, was, now, staged.get(path))
-        if now == was:
-            continue  # its mode changed, which no patch holds
-        if path in before and path not in overlay:
-            assert was is not None, "it is in HEAD"
-            if now is None:
-                raise ConflictError(
-                    f"{path} of upstream is removed in {tree}, which no patch can hold",
-                    remedy=f"bring it back with `git checkout -- {path}`",
-                )
-            edits[path] = (was, now)
-            continue
-        overlaid.append(path)
-        overlay.pop(path, None)
-        if now is not None:
-            overlay[path] = now
-    texts_before = repository.contents(series.lock.before.values())
-    ground = {path: texts_before[blob] for path, blob in series.lock.before.items()}
-    found = line_diffs(list(edits.values()))
-    return _Stand(
-        repository=repository,
-        head=head,
-        series=series,
-        base={path: was for path, (was, _) in edits.items()} | ground,
-        edits=Layer(_YOURS, dict(zip(edits, found, strict=True))),
-        overlay=dict(sorted(overlay.items())),
-        overlaid=tuple(overlaid),
-        others=tuple(path for path in dirty if path not in edits and path not in overlaid),
-    )
-
-
-def _require_takeable(
-    repository: git.Git,
-    path: str,
-    was: bytes | None,
-    now: bytes | None,
-    staged: objects.Entry | None,
-) -> None:
-    """Raises: ConflictError or InvalidError where taking the file would lose or add something."""
-    if staged is not None and staged.mode != objects.PLAIN:
-        raise ConflictError(
-            f"{path} is unmerged, a link or executable in the index of {repository.tree}",
-            remedy="make it a plain file (`git status` says what it is), then try again",
-        )
-    contents = {blob_id(data) if data is not None else None for data in (was, now)}
-    if (staged.blob if staged else None) not in contents:
-        raise ConflictError(
-            f"{path} is staged with other lines than it has", remedy=f"run `git add {path}` first"
-        )
-    if now is not None and b"\r\n" in now and b"\r\n" not in (was or b""):
-        raise ConflictError(
-            f"{path} has CRLF line ends, and the patches are made for LF",
-            remedy="store it with LF, then try again",
-        )
-
-
 def _outcome(
-    stand: _Stand, drafts: list[_Draft], mine: Layer | None = None, *, folded: int | None = None
+    stand: EditedTree, drafts: list[_Draft], mine: Layer | None = None, *, folded: int | None = None
 ) -> _Outcome:
     """The commits of the drafts; the one at `folded` takes in the one after it."""
     files = texts(stand.base, [draft.layer for draft in drafts])
@@ -424,33 +310,21 @@ def _outcome(
     )
 
 
-def _tree_steps(stand: _Stand, series: Series, taken: tuple[str, ...]) -> tuple[FileStep, ...]:
-    """What brings the tree to the new series; files that it leaves alone are left out.
-
-    Raises: ConflictError where a file that changes has edits that are not in the series.
-    """
-    repository, old = stand.repository, stand.series.lock
-    after: dict[str, str | None] = dict.fromkeys((*old.paths, *taken))
-    after |= {path: blob_id(stand.base[path]) for path in after if path in stand.base}
-    after |= series.lock.after[series.lock.groups[-1]]
-    current = repository.entries(stand.head.commit, after)
-    was = {path: current[path].blob if path in current else None for path in after}
-    moves = [path for path in after if after[path] != was[path]]
-    refuse_edits(repository, [path for path in moves if path not in taken], current)
-    end = {**stand.base, **series.overlay}
-    groups = series.lock.groups
-    for stage in stages(series, groups[-1], {p: stand.base[p] for p in series.lock.before}):
-        end |= stage.files
-    found = disk.blob_ids(repository.tree, moves)
-    if any(found[path] != after[path] for path in moves if path in taken):
-        raise AssertionError("the series must end at the very edits that were taken")
-    return tuple(
-        FileStep(path, found[path], after[path], end[path] if after[path] else None)
-        for path in sorted(moves)
-    )
+def _drafts(series: Series) -> list[_Draft]:
+    """The series as it is."""
+    return [
+        _Draft(
+            f"{patch.subject}\n\n{patch.body}\n",
+            patch.group,
+            patch.author,
+            patch.date,
+            Layer(patch.name, {diff.path: diff.edits for diff in patch.diffs}),
+        )
+        for patch in series.patches
+    ]
 
 
-def _moved(stand: _Stand, drafts: list[_Draft], old: int, new: int) -> list[_Draft]:
+def _moved(stand: EditedTree, drafts: list[_Draft], old: int, new: int) -> list[_Draft]:
     layers = moved(stand.base, [draft.layer for draft in drafts], old, new)
     order = list(drafts)
     order.insert(new, order.pop(old))
@@ -473,7 +347,7 @@ def _require_order(drafts: list[_Draft], name: str) -> None:
         )
 
 
-def _require_edits(stand: _Stand, there: object) -> None:
+def _require_edits(stand: EditedTree, there: object) -> None:
     if not there:
         only = f"; only {', '.join(stand.overlaid)}" if stand.overlaid else ""
         raise ConflictError(

@@ -1,4 +1,4 @@
-"""Whether a patched file parses and holds what it must: flags, functions, parameters."""
+"""Whether a patched file parses and holds what it must: flags, functions, parameters, calls."""
 
 import ast
 from functools import lru_cache
@@ -11,7 +11,8 @@ def missing(path: str, source: bytes, wanted: tuple[str, ...]) -> tuple[str, ...
     """Which of `wanted` the Python file lacks.
 
     A wanted symbol is a flag ("--gemma-4bit", standing as a string), a name with its classes
-    ("ModelLedger.text_encoder"), or a name with a parameter ("ModelLedger.__init__(gemma_4bit)").
+    ("ModelLedger.text_encoder"), a name with a parameter ("ModelLedger.__init__(gemma_4bit)"), or a
+    call by the plain name it is imported as ("add_gemma_flags()").
 
     Raises: InvalidError where the file does not parse.
     """
@@ -22,11 +23,13 @@ def missing(path: str, source: bytes, wanted: tuple[str, ...]) -> tuple[str, ...
             f"{path} does not parse once patched: {error}",
             remedy="the patch is wrong there: correct it on the patched tree and export",
         ) from error
-    there: set[str] = set()
-    if any(symbol.startswith("-") for symbol in wanted):
-        there |= {str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    if wanted:
-        there |= _names(tree, "")
+    there = _names(tree, "") if wanted else set()
+    if any(symbol.startswith("-") or symbol.endswith("()") for symbol in wanted):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant):
+                there.add(str(node.value))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                there.add(f"{node.func.id}()")
     return tuple(symbol for symbol in wanted if symbol not in there)
 
 

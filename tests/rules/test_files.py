@@ -136,14 +136,14 @@ def test_file_names_come_from_subjects() -> None:
 SOURCE = b"""
 def f(a, *, b=1): ...
 class C:
-    def __init__(self, c): parser.add_argument("--flag")
+    def __init__(self, c): parser.add_argument("--flag"); called(c)
 """
 
 
 def test_symbols_are_found_where_they_stand() -> None:
-    there = ("f", "f(a)", "f(b)", "C.__init__(c)", "--flag")
+    there = ("f", "f(a)", "f(b)", "C.__init__(c)", "--flag", "called()")
     assert missing("x.py", SOURCE, there) == ()
-    absent = ("g", "f(c)", "C.f", "--flags", "C.__init__(b)")
+    absent = ("g", "f(c)", "C.f", "--flags", "C.__init__(b)", "called", "f()", "add_argument()")
     assert missing("x.py", SOURCE, absent) == absent
 
 

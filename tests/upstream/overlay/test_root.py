@@ -93,7 +93,9 @@ def test_other_quantizations_are_refused_by_name() -> None:
         )
 
 
-@pytest.mark.parametrize("text", ["{", "[]"])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"text_config": []}', '{"quantization_config": "bitsandbytes"}']
+)
 def test_a_damaged_config_is_refused(root: Path, text: str) -> None:
     (root / "config.json").write_text(text)
     with pytest.raises(GemmaRootError, match=r"config.json"):

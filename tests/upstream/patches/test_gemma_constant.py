@@ -19,6 +19,7 @@ from ltx_core.text_encoders.gemma import (
 )
 from ltx_core.text_encoders.gemma.config import GEMMA3_CONFIG_FOR_LTX
 from ltx_core.text_encoders.gemma.encoders.encoder_configurator import _gemma_config
+from ltx_core.text_encoders.gemma.quantized import GemmaRootError
 from ltx_core.text_encoders.gemma.root_config import bound_to_root, stated_config
 from ltx_pipelines.utils.model_ledger import ModelLedger
 from safetensors.torch import save_file
@@ -141,6 +142,23 @@ def test_an_unscaled_root_gets_default_rope(tmp_path: Path) -> None:
     assert torch.equal(
         model.rotary_emb.inv_freq, 1.0 / 1_000_000 ** (torch.arange(0, 16, 2).float() / 16)
     )
+
+
+@pytest.mark.parametrize(
+    ("rope", "sentence"),
+    [
+        ({"rope_parameters": {"full_attention": []}}, "states no rope that can be read"),
+        ({"rope_parameters": {"full_attention": {}}}, "states no rope that can be read"),
+        ({"model_type": "gemma2"}, "not a Gemma 3"),
+    ],
+)
+def test_a_config_that_is_not_whole_is_refused(
+    tmp_path: Path, rope: dict[str, Any], sentence: str
+) -> None:
+    broken: dict[str, Any] = copy.deepcopy(TINY_GEMMA)
+    (broken if "model_type" in rope else broken["text_config"]).update(rope)
+    with pytest.raises(GemmaRootError, match=sentence):
+        stated_config(str(root_stating(tmp_path / "gemma", broken)))
 
 
 V2_TRANSFORMER = {

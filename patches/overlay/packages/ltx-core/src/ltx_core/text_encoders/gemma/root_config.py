@@ -33,7 +33,10 @@ def stated_config(gemma_root: str | None) -> dict[str, Any] | None:
             f"{model} holds a model of type {stated.get('model_type')}, not a Gemma 3 with its vision tower",
             "give a root such as google/gemma-3-12b-it-qat-q4_0-unquantized",
         )
-    return as_upstream_runs_it(stated)
+    try:
+        return as_upstream_runs_it(stated)
+    except (KeyError, TypeError, ValueError) as error:  # a section or a rope setting that is no object, or not whole
+        raise GemmaRootError(f"the config of {model} states no rope that can be read", "download it again") from error
 
 
 def as_upstream_runs_it(stated: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ SHARD_PATTERN = "model*.safetensors"  # upstream looks for the model by this pat
 INDEX_NAME = "model.safetensors.index.json"
 CONFIG_NAME = "config.json"
 PACKED_CONFIG = "gemma_config"  # the metadata of a packed file that holds it (gemma_assets.py of upstream 1.2.0)
+_SECTIONS = ("text_config", "vision_config", "quantization_config")
 _NUMBERED = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
 _AGAIN = "download it again, or give it back its name"
 
@@ -71,6 +72,8 @@ def read_config(model: Path) -> dict[str, Any]:
         raise GemmaRootError(f"{source} cannot be read as JSON", "download it again") from error
     if not isinstance(config, dict):
         raise GemmaRootError(f"{source} is not a JSON object", "download it again")
+    if odd := [name for name in _SECTIONS if not isinstance(config.get(name, {}), dict | None)]:
+        raise GemmaRootError(f"{odd[0]} in {source} is not a JSON object", "download it again")
     return config
 
 
