@@ -59,7 +59,7 @@ class Peak:
 
 def mark(name: str) -> None:
     """Name this moment; for the measured process to call."""
-    here = _sample(os.getpid())
+    here = sample_of(os.getpid())
     assert here is not None, "a process can read its own status"
     print(_MARK, name, here.at_s, here.anon_bytes, here.file_bytes, flush=True)
 
@@ -81,7 +81,7 @@ def measure(
             ) from error
         end_s = time.monotonic() + timeout_s
         while process.poll() is None:
-            if (sample := _sample(process.pid)) is not None:
+            if (sample := sample_of(process.pid)) is not None:
                 samples.append(sample)
             if time.monotonic() > end_s:
                 process.kill()
@@ -133,7 +133,8 @@ def parse_status(text: str, at_s: float) -> Sample | None:
     return Sample(at_s, int(kib["RssAnon"]) << 10, int(kib["RssFile"]) << 10)
 
 
-def _sample(pid: int) -> Sample | None:
+def sample_of(pid: int) -> Sample | None:
+    """A process now; None for one that has ended."""
     try:
         text = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
     except (FileNotFoundError, ProcessLookupError):

@@ -1,0 +1,137 @@
+"""Budgets, limits and verdicts: what fits passes, what does not says by how much and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.values.errors import InvalidError, UsageError
+from verify.vram.asked import Asked, parse_asked, with_frames
+from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card
+from verify.vram.judge import Limit, Verdict, applies, judged
+from verify.vram.limits import read_limits
+from verify.vram.stages import Stage
+
+CARD = parse_card("24GB")
+WORDS = "--width=768 --height 512 --num-frames 121 --gemma-4bit --quantization fp8-cast"
+ASKED = parse_asked("distilled", [*WORDS.split(), "--prompt", "a --gemma-8bit fox"])
+
+
+def stage(name: str, reserved_gib: float, host_gib: float = 1.0) -> Stage:
+    reserved = int(reserved_gib * GIB)
+    return Stage(name, 1.0, 1.0, reserved, reserved, None, int(host_gib * GIB), 0, None)
+
+
+def test_a_3090_is_held_to_what_torch_can_have_there() -> None:
+    assert CARD.nominal_bytes == 24 * GIB
+    assert CARD.usable_bytes / GIB == pytest.approx(23.6)
+    assert CARD.allocator_bytes / GIB == pytest.approx(22.8)
+    assert CARD.name == "24GB"
+
+
+@pytest.mark.parametrize("text", ["", "GB", "1GB", "-24GB", "24TB", "24 cards"])
+def test_what_is_no_budget_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no budget"):
+        parse_card(text)
+
+
+@pytest.mark.parametrize("text", ["24", "24GB", " 24 gb ", "24g", "24.0GB"])
+def test_a_budget_is_read_as_it_is_typed(text: str) -> None:
+    assert parse_card(text) == CARD
+
+
+def test_a_command_line_says_what_memory_depends_on() -> None:
+    assert Asked("distilled", 768, 512, 121, ("--gemma-4bit", "--quantization fp8-cast")) == ASKED
+    assert ASKED.transformer_flags == ("--quantization", "fp8-cast")
+    assert ASKED.tokens == 24 * 16 * 16
+    default = parse_asked("ti2vid_two_stages", [])
+    assert (default.size, default.frames, default.flags) == ("1536x1024", 121, ())
+
+
+@pytest.mark.parametrize("words", [["--num-frames", "9"], ["--num-frames=9"], []])
+def test_another_length_replaces_the_first(words: list[str]) -> None:
+    argv = with_frames(["--prompt", "a fox", *words, "--seed", "7"], 33)
+    assert parse_asked("distilled", argv).frames == 33
+    assert argv.count("--num-frames") == 1
+    assert argv[:2] == ["--prompt", "a fox"]
+
+
+def test_the_budget_counts_the_context() -> None:
+    fits = (CARD.usable_bytes - CONTEXT_BYTES) / GIB
+    (within,) = judged(ASKED, [stage("stage 2", fits)], CARD, ())
+    assert within.passed
+    (over,) = judged(ASKED, [stage("stage 2", fits + 0.25)], CARD, ())
+    assert not over.passed
+    assert "0.25 over the 23.60 allowed; give fewer frames" in over.text
+
+
+def test_a_stage_of_the_prompt_is_mended_otherwise() -> None:
+    (over,) = judged(ASKED, [stage("text encoding", 23.5)], CARD, ())
+    assert "add --gemma-4bit" in over.text
+
+
+LIMIT = Limit(
+    ("distilled",), "768x512", 121, ("--gemma-4bit",), "text encoding", "allocated", 9 * GIB, "do"
+)
+
+
+def test_a_limit_is_for_its_requests_alone() -> None:
+    assert applies(LIMIT, ASKED)
+    assert applies(LIMIT, replace(ASKED, frames=25))
+    for other in (
+        replace(ASKED, pipeline="ic_lora"),
+        replace(ASKED, width=1280),
+        replace(ASKED, frames=241),
+        replace(ASKED, flags=("--gemma-8bit",)),
+    ):
+        assert not applies(LIMIT, other)
+
+
+def test_a_limit_judges_its_stage() -> None:
+    found = judged(ASKED, [stage("text encoding", 9.5), stage("stage 1", 20)], None, [LIMIT])
+    assert [(f.stage, f.passed) for f in found] == [("text encoding", False)]
+    verdict = Verdict(found, None)
+    assert not verdict.passed
+    assert verdict.text == ("text encoding: allocated 9.50 GiB is 0.50 over the 9.00 allowed; do")
+
+
+def test_a_verdict_names_the_tightest_of_what_held() -> None:
+    parts = [stage("stage 1", 20), stage("stage 2", 21)]
+    verdict = Verdict(judged(ASKED, parts, CARD, ()), None)
+    assert verdict.passed
+    assert "tightest: stage 2" in verdict.text
+    assert not Verdict((), "out of memory in stage 1").passed
+    assert "nothing was judged" in Verdict((), None).text
+
+
+def test_the_limits_that_have_to_hold_are_read() -> None:
+    limits = read_limits()
+    bounds = {(limit.stage, limit.measure, f"{limit.bound_bytes / GIB:.1f}") for limit in limits}
+    prompts = {("text encoding", "allocated", b) for b in ("9.0", "14.2", "10.0", "15.2")}
+    assert bounds == prompts | {(None, "host", "6.0"), (None, "card", "23.6")}
+    assert all(limit.remedy for limit in limits)
+    assert len([limit for limit in limits if applies(limit, ASKED)]) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "limit = 3",
+        "[[limit]]\npipelines = ['distilled']\nremedy = 'x'",
+        "[[limit]]\npipelines = ['distilled']\nremedy = 'x'\nhost_gib = 1\ncard_gib = 2",
+        "[[limit]]\npipelines = ['distilled']\nremedy = 'x'\nhost_gib = 1\nframe = 2",
+        "[[limit]]\npipelines = ['distilled']\nhost_gib = 1",
+    ],
+)
+def test_limits_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidError, match="can't be read"):
+        read_limits(path)
+
+
+def test_a_card_of_another_size_is_one_too() -> None:
+    assert Card(16 * GIB).allocator_bytes / GIB == pytest.approx(14.8)

@@ -1,0 +1,263 @@
+"""Measure what the patched pipelines take of a 24 GB card, on a larger GPU held to one.
+
+    python -m verify.gpu_vram --tree PATCHED --work FOLDER --out FOLDER
+
+Makes full-size random weights on the GPU, one file set at a time (60 GiB of disk do), runs every
+case of verify/vram/campaign.py and writes a baseline for each model,
+vram-<base>-<model>-<gpu>.json, and a timeline of each run that was no text encoding alone. Ends
+with 1 where something that has to hold does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ltx2_patcher.values.errors import InvalidError, PatcherError
+from verify.cases import DISTILLED_CHECKPOINT
+from verify.pipelines import PACKAGES, Pipelines
+from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
+from verify.synthetic.files import FileSet, Part
+from verify.vram.asked import parse_asked
+from verify.vram.campaign import FITS, NAMES, USUAL, Case, Outcome, cases
+from verify.vram.card import GIB, Card, parse_card
+from verify.vram.judge import Verdict, judged
+from verify.vram.limits import read_limits
+from verify.vram.plot import write_plot
+from verify.vram.report import gib, report_of, report_text, table
+from verify.vram.requests import failure_of, gpu_of, measured_files
+from verify.vram.runner import Run, Task, measure
+from verify.vram.search import Try, longest
+
+FASTER = 1.5
+"""How many times faster a prequantized root is to load than one that is quantized meanwhile."""
+READ_BYTES = 8 * GIB
+"""The most that a prequantized root may hold."""
+MOST_FRAMES = 1217
+
+
+class Campaign:
+    """The runs of one checkout in one folder, which it makes and empties."""
+
+    def __init__(self, tree: Path, work: Path, out: Path, card: Card) -> None:
+        from verify.provenance import provenance_of
+
+        self.tree, self.work, self.out, self.card = tree, work, out, card
+        self.gpu = gpu_of()
+        scripts = ("distilled", "ti2vid_two_stages", "keyframe_interpolation")
+        self.about = provenance_of(
+            tree,
+            self.gpu,
+            measured_files(scripts),
+            held_to=f"{card.nominal_bytes / GIB:g} GB",
+        )
+        options = tree / "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
+        self.offloads = '"--offload"' in options.read_text("utf-8")
+        self.pictures = [work / "first.png", work / "last.png"]
+
+    def run(self, variants: Sequence[Variant]) -> bool:
+        """Every case of each; whether all held."""
+        self._make_gemma()
+        passed = True
+        for variant in variants:
+            files = self._make(variant)
+            passed &= self._baseline(variant, files)
+            shutil.rmtree(files.root)
+        return passed
+
+    def _baseline(self, variant: Variant, files: FileSet) -> bool:
+        runs: list[dict[str, Any]] = []
+        shapes: list[Try] = []
+        for case in cases(variant, offloads=self.offloads):
+            run, report = self._measure(case, variant, files)
+            runs.append(report)
+            left = [s.left_bytes for s in run.stages if s.left_bytes is not None]
+            if case.shape[:2] == USUAL[:2] and case.words[: len(FITS)] == FITS and run.code == 0:
+                shapes.append(Try(case.shape[2], min(left)))
+        checks = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
+        baseline = {**self.about, "model": NAMES[variant], "budget_gib": 24, "checks": checks}
+        name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
+        baseline["longest"] = self._longest(variant, files, shapes)
+        (self.out / name).write_text(report_text({**baseline, "runs": runs}), encoding="utf-8")
+        return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
+
+    def _measure(self, case: Case, variant: Variant, files: FileSet) -> tuple[Run, dict[str, Any]]:
+        argv = self._words(case, files)
+        asked = parse_asked(case.script, argv)
+        gpu = self.gpu.index
+        print(f"== {NAMES[variant]}: {case.name}", flush=True)
+        run = measure(Task(self.tree, case.script, tuple(argv), self.card, gpu, case.until))
+        findings = judged(asked, run.stages, self.card, read_limits())
+        verdict = Verdict(findings, failure_of(run))
+        print(table(run.stages), verdict.text, sep="\n", flush=True)
+        report = report_of(asked, run, verdict, self.card, self.about)
+        if case.until is None:
+            plot = f"vram-{self.about['base']}-{variant.value}-{_slug(case.name)}.png"
+            write_plot(report, self.out / plot)
+        ran_out = run.failure is not None and run.failure.out_of_memory
+        if case.outcome is Outcome.ANY:
+            as_expected = run.failure is None or ran_out
+        else:
+            as_expected = verdict.passed if case.outcome is Outcome.FITS else ran_out
+        return run, _run_of(case, report, as_expected=as_expected, variant=variant)
+
+    def _longest(self, variant: Variant, files: FileSet, known: list[Try]) -> dict[str, Any]:
+        """The longest clip at the usual size, from what the shapes have shown."""
+        script = "distilled" if variant is Variant.LTX_2 else "ti2vid_two_stages"
+        words = FITS if variant is Variant.LTX_2 else (*FITS, "--num-inference-steps", "2")
+
+        def tried(frames: int) -> Try:
+            case = Case(f"{frames} frames", script, words, (*USUAL[:2], frames))
+            argv = tuple(self._words(case, files))
+            run = measure(Task(self.tree, script, argv, self.card, self.gpu.index))
+            left = [s.left_bytes for s in run.stages if s.left_bytes is not None]
+            failed = failure_of(run)
+            print(f"  {frames} frames: {failed or gib(min(left)) + ' GiB left'}", flush=True)
+            return Try(frames, None if failed else min(left))
+
+        found = longest(tried, known=known, first=USUAL[2], most=MOST_FRAMES)
+        return {
+            "pipeline": script,
+            "size": f"{USUAL[0]}x{USUAL[1]}",
+            "frames": found.frames,
+            "tries": [[one.frames, gib(one.left_bytes)] for one in found.tries],
+        }
+
+    def _make_gemma(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        for at, picture in enumerate(self.pictures):
+            _draw(picture, at)
+        built = self._build(Variant.LTX_2, "gemma-files", (Part.GEMMA,))
+        (built.gemma_root).rename(self.work / "gemma")
+        shutil.rmtree(built.root)
+        with Pipelines(self.tree) as pipelines:
+            out = self.work / "gemma-4bit"
+            argv = ["--gemma-root", str(self.work / "gemma"), "--output", str(out), "--4bit"]
+            done = pipelines.run("ltx_pipelines.quantize_gemma", argv, timeout_s=300)
+        if done.code:
+            raise InvalidError(f"quantize_gemma ended with {done.code}", remedy=done.err[-500:])
+
+    def _make(self, variant: Variant) -> FileSet:
+        parts = [Part.CHECKPOINT, Part.UPSAMPLER]
+        if variant is not Variant.LTX_2:
+            shutil.rmtree(self.work / "gemma-4bit", ignore_errors=True)  # the LoRA needs its room
+            parts.append(Part.LORA)
+        return self._build(variant, variant.value, parts)
+
+    def _build(self, variant: Variant, name: str, only: Sequence[Part]) -> FileSet:
+        from verify.synthetic.build import build_file_set
+        from verify.synthetic.gemma_root import GemmaStorage
+        from verify.synthetic.progress import line_a_file
+
+        files = FileSet(self.work / name)
+        build_file_set(
+            files,
+            variant,
+            FULL,
+            FULL.gemma[Gemma.GEMMA_3],
+            GemmaStorage(shards=5),
+            seed=0,
+            blocks=Blocks.FP8,
+            only=only,
+            device="cuda",
+            progress=line_a_file,
+        )
+        return files
+
+    def _words(self, case: Case, files: FileSet) -> list[str]:
+        width, height, frames = case.shape
+        root = self.work / ("gemma-4bit" if case.root == "prequantized" else "gemma")
+        distilled = case.script == "distilled"
+        checkpoint = (
+            DISTILLED_CHECKPOINT if distilled and not self.offloads else "--checkpoint-path"
+        )
+        words: list[object] = [checkpoint, files.checkpoint, "--gemma-root", root]
+        words += ["--spatial-upsampler-path", files.spatial_upsampler]
+        if not distilled:
+            # A run that ends with the prompts reads no LoRA: any file stands in for it.
+            lora = files.spatial_upsampler if case.until else files.distilled_lora
+            words += ["--distilled-lora", lora]
+        words += ["--output-path", self.work / "clip.mp4", "--prompt", PROMPT, "--seed", 7]
+        words += ["--width", width, "--height", height, "--num-frames", frames, "--frame-rate", 25]
+        for at, picture in enumerate(self.pictures[: case.images]):
+            words += ["--image", picture, at * (frames - 1), "1.0"]
+        return [*map(str, words), *case.words]
+
+
+PROMPT = "A red fox crosses a snowy clearing at dawn, stops, and looks up at a passing crow."
+
+
+def main() -> int:
+    """Measure, write, and return 0 where everything held."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tree", type=Path, required=True, help="the patched checkout")
+    parser.add_argument("--work", type=Path, required=True, help="a folder for the weights")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the baselines")
+    parser.add_argument("--models", nargs="+", default=["2.0", "2.3"], choices=["2.0", "2.3"])
+    arguments = parser.parse_args()
+    tree = arguments.tree.absolute()
+    sys.path[:0] = [str(tree / "packages" / name / "src") for name in PACKAGES]
+    try:
+        campaign = Campaign(tree, arguments.work, arguments.out, parse_card("24GB"))
+        passed = campaign.run([Variant(model) for model in arguments.models])
+    except PatcherError as error:
+        print(f"verify.gpu_vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    return 0 if passed else 1
+
+
+def _run_of(
+    case: Case, report: dict[str, Any], *, as_expected: bool, variant: Variant
+) -> dict[str, Any]:
+    kept = ("pipeline", "size", "frames", "flags", "verdict", "wall_s", "stages")
+    return {
+        "name": case.name,
+        "model": NAMES[variant],
+        "as_expected": as_expected,
+        "ended_well": report["verdict"]["passed"] and case.until is None,
+        **{key: report[key] for key in kept},
+    }
+
+
+def _checks(runs: Sequence[dict[str, Any]], root_bytes: int) -> list[dict[str, Any]]:
+    """What has to hold between runs: a prequantized root loads faster, and reads little."""
+    loads = {run["name"]: run["stages"][0]["load_s"] for run in runs if run["stages"]}
+    found = []
+    for name, seconds in loads.items():
+        if not name.endswith("prequantized"):
+            continue
+        meanwhile = loads[name.replace("prequantized", "--gemma-4bit")]
+        text = f"{name}: {seconds} s to load, {meanwhile} s quantizing meanwhile"
+        found.append({"text": text, "passed": seconds * FASTER <= meanwhile})
+        text = f"{name}: {root_bytes / GIB:.2f} GiB read"
+        found.append({"text": text, "passed": root_bytes <= READ_BYTES})
+    return found
+
+
+def _bytes_of(root: Path) -> int:
+    return sum(file.stat().st_size for file in root.glob("*.safetensors"))
+
+
+def _slug(text: str) -> str:
+    """For a file's name."""
+    return "-".join("".join(c if c.isalnum() or c == "." else " " for c in text.lower()).split())
+
+
+def _draw(path: Path, at: int) -> None:
+    """A picture to start from: two gradients, another for each `at`."""
+    import numpy as np
+    from PIL import Image
+
+    rows, columns = np.indices((704, 1280))
+    pixels = np.stack([rows // 4, columns // 6, (rows + columns * (at + 1)) // 12], axis=-1)
+    Image.fromarray((pixels % 256).astype(np.uint8)).save(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,142 @@
+"""What a patched pipeline takes of a card, stage by stage.
+
+    python -m verify.vram distilled --budget 24GB -- ARGUMENTS OF THE PIPELINE
+    python -m verify.vram distilled --budget 24GB --search frames -- ARGUMENTS
+
+Without a GPU it measures seconds and host memory alone, and says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltx2_patcher.values.errors import PatcherError
+from verify.vram import requests
+from verify.vram.asked import with_frames
+from verify.vram.card import GIB
+from verify.vram.events import Turn
+from verify.vram.judge import Verdict, judged
+from verify.vram.limits import read_limits
+from verify.vram.report import report_of, report_text, table
+from verify.vram.requests import Prepared, prepared
+from verify.vram.runner import Run, measure
+from verify.vram.search import Try, longest
+from verify.vram.stages import STAGE_OF
+
+FIRST_FRAMES, MOST_FRAMES = 121, 1217
+"""Where a search begins and where it ends: 5 and 50 s at 25 frames a second."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where the run ended well within its limits, 1 where not, else an error class's code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    own, passed_on = split(given)
+    arguments = _parser().parse_args(own)
+    # A killed measurement unwinds, and with it goes the child.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        ready = prepared(
+            arguments.tree,
+            arguments.pipeline,
+            passed_on,
+            arguments.budget,
+            arguments.until,
+            searching=bool(arguments.search),
+        )
+        for path in (arguments.json, arguments.plot):
+            requests.require_place(path)
+        if arguments.search:
+            return _search(ready)
+        return _measure(ready, arguments.json, arguments.plot)
+    except PatcherError as error:
+        print(f"verify.vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and those of the pipeline, behind the first `--`."""
+    at = argv.index("--") if "--" in argv else len(argv)
+    return list(argv[:at]), list(argv[at + 1 :])
+
+
+def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> int:
+    run = measure(ready.task, told=_tell)
+    verdict = verdict_of(ready, run)
+    report = report_of(ready.asked, run, verdict, ready.task.card, ready.about)
+    print(table(run.stages))
+    if ready.task.gpu is None:
+        print("no GPU here: seconds and host memory were measured, VRAM was not")
+    if run.failure or run.code:
+        print(run.last_words, file=sys.stderr)
+    print(("within: " if verdict.passed else "NOT WITHIN: ") + verdict.text)
+    if json_out is not None:
+        json_out.write_text(report_text(report), encoding="utf-8")
+    if plot_out is not None:
+        from verify.vram.plot import write_plot
+
+        write_plot(report, plot_out)
+    return 0 if verdict.passed else 1
+
+
+def verdict_of(ready: Prepared, run: Run) -> Verdict:
+    """How the run is judged by its budget and verify/limits.toml."""
+    findings = judged(ready.asked, run.stages, ready.task.card, read_limits())
+    return Verdict(findings, requests.failure_of(run))
+
+
+def _search(ready: Prepared) -> int:
+    card = requests.require_card(ready)
+
+    def tried(frames: int) -> Try:
+        run = measure(ready.with_argv(with_frames(ready.task.argv, frames)).task)
+        failure = requests.failure_of(run)
+        if failure is not None and not (run.failure and run.failure.out_of_memory):
+            raise requests.failed(run)
+        left = [s.left_bytes for s in run.stages if s.left_bytes is not None]
+        found = Try(frames, None if failure else min(left))
+        told = "out of memory" if failure else f"{min(left) / GIB:.2f} GiB left"
+        print(f"  {frames:>5} frames: {told}", flush=True)
+        return found
+
+    found = longest(tried, first=FIRST_FRAMES, most=MOST_FRAMES)
+    if found.frames is None:
+        print(f"no length of {ready.asked.size} fits {card.name}: give a smaller size")
+        return 1
+    print(f"{found.frames} frames of {ready.asked.size} are the longest that fit {card.name}")
+    return 0
+
+
+def _tell(turn: Turn) -> None:
+    if turn.component is not None:
+        what = STAGE_OF.get(turn.component, "denoising")
+        print(f"  {what}, {turn.doing}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m verify.vram",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("pipeline", help="distilled, ti2vid_two_stages, ...")
+    parser.add_argument(
+        "--tree", type=Path, help="a patched checkout (default: vendor/LTX-2-1.0.0)"
+    )
+    parser.add_argument("--budget", metavar="24GB", help="hold the run to a card of that size")
+    parser.add_argument("--until", choices=sorted(STAGE_OF.values()), help="end with that stage")
+    parser.add_argument("--json", type=Path, help="write the report there")
+    parser.add_argument("--plot", type=Path, help="draw the timeline there, as a PNG")
+    parser.add_argument(
+        "--search", choices=["frames"], help="find the longest clip that fits the budget"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""The VRAM that was measured and committed: verify/baselines/vram-*.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verify.vram.asked import Asked
+from verify.vram.card import CONTEXT_BYTES
+
+FOLDER = Path(__file__).parents[1] / "baselines"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of a baseline; `card_bytes` is its reserved peak with the CUDA context."""
+
+    base: str
+    model: str  # "LTX-2 19B distilled"
+    asked: Asked
+    card_bytes: int
+    report: dict[str, Any]
+
+
+def read_baselines(folder: Path = FOLDER) -> tuple[Measured, ...]:
+    """Every run that ended well in the committed baselines, by file and order."""
+    return tuple(
+        _measured(baseline, run)
+        for path in sorted(folder.glob("vram-*.json"))
+        for baseline in [json.loads(path.read_text("utf-8"))]
+        for run in baseline["runs"]
+        if run["ended_well"]
+    )
+
+
+def _measured(baseline: dict[str, Any], run: dict[str, Any]) -> Measured:
+    width, height = map(int, run["size"].split("x"))
+    flags = tuple(f"--{flag.strip()}" for flag in run["flags"].split("--") if flag.strip())
+    asked = Asked(run["pipeline"], width, height, run["frames"], flags)
+    reserved = max(stage["peak_reserved_bytes"] for stage in run["stages"])
+    return Measured(baseline["base"], run["model"], asked, reserved + CONTEXT_BYTES, run)

@@ -1,0 +1,142 @@
+"""Whether a run kept to the budget and to the limits that were set for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from verify.vram.asked import Asked
+from verify.vram.card import CONTEXT_BYTES, GIB, Card
+from verify.vram.stages import Stage
+
+Measure = Literal["allocated", "card", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a stage may take, in bytes, where a request is of this kind.
+
+    `stage` None is each stage. "allocated" is torch's peak, "card" the reserved one with the CUDA
+    context, "host" anonymous host memory.
+    """
+
+    pipelines: tuple[str, ...]
+    size: str | None  # any where None
+    frames: int | None  # at most that many
+    flags: tuple[str, ...]  # all of them given
+    stage: str | None
+    measure: Measure
+    bound_bytes: int
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One limit, and what the run came to."""
+
+    stage: str
+    measure: Measure
+    peak_bytes: int
+    bound_bytes: int
+    remedy: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the limit held."""
+        return self.peak_bytes <= self.bound_bytes
+
+    @property
+    def text(self) -> str:
+        """One sentence with both numbers."""
+        told = f"{self.stage}: {_WORDS[self.measure]} {self.peak_bytes / GIB:.2f} GiB"
+        bound = f"{self.bound_bytes / GIB:.2f}"
+        if self.passed:
+            return f"{told} of at most {bound}"
+        over = (self.peak_bytes - self.bound_bytes) / GIB
+        return f"{told} is {over:.2f} over the {bound} allowed; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that was judged; `failure` is what ended the run before its time."""
+
+    findings: tuple[Finding, ...]
+    failure: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the run ended well and every limit held."""
+        return self.failure is None and all(finding.passed for finding in self.findings)
+
+    @property
+    def text(self) -> str:
+        """What went wrong, or the tightest of what held."""
+        wrong = [finding.text for finding in self.findings if not finding.passed]
+        if self.failure is not None:
+            return self.failure
+        if wrong:
+            return "; ".join(wrong)
+        if not self.findings:
+            return "nothing was judged: no budget was given and no limit is set for it"
+        tightest = max(self.findings, key=lambda f: f.peak_bytes / f.bound_bytes)
+        return f"every limit holds, the tightest: {tightest.text}"
+
+
+def applies(limit: Limit, asked: Asked) -> bool:
+    """Whether the limit is one for such a request."""
+    return (
+        asked.pipeline in limit.pipelines
+        and limit.size in {None, asked.size}
+        and (limit.frames is None or asked.frames <= limit.frames)
+        and set(limit.flags) <= set(asked.flags)
+    )
+
+
+def judged(
+    asked: Asked, stages: Sequence[Stage], card: Card | None, limits: Sequence[Limit]
+) -> tuple[Finding, ...]:
+    """The card's budget and each limit that applies, for each stage that was measured."""
+    found = list(_of_card(stages, card)) if card else []
+    for limit in limits:
+        if applies(limit, asked):
+            found += _of_limit(limit, stages)
+    return tuple(found)
+
+
+def _of_card(stages: Sequence[Stage], card: Card) -> Iterator[Finding]:
+    for stage in stages:
+        if stage.peak_reserved_bytes is not None:
+            peak = stage.peak_reserved_bytes + CONTEXT_BYTES
+            yield Finding(
+                stage.name, "card", peak, card.usable_bytes, _REMEDIES.get(stage.name, _FEWER)
+            )
+
+
+def _of_limit(limit: Limit, stages: Sequence[Stage]) -> Iterator[Finding]:
+    for stage in stages:
+        if limit.stage in {None, stage.name} and (peak := _peak(limit.measure, stage)) is not None:
+            yield Finding(stage.name, limit.measure, peak, limit.bound_bytes, limit.remedy)
+
+
+def _peak(measure: Measure, stage: Stage) -> int | None:
+    match measure:
+        case "allocated":
+            return stage.peak_allocated_bytes
+        case "card":
+            reserved = stage.peak_reserved_bytes
+            return None if reserved is None else reserved + CONTEXT_BYTES
+        case "host":
+            return stage.host_anon_bytes
+
+
+_WORDS = {
+    "allocated": "allocated",
+    "card": "with the CUDA context",
+    "host": "host memory of its own",
+}
+_FEWER = "give fewer frames or a smaller size"
+_REMEDIES = {
+    "text encoding": "add --gemma-4bit",
+    "prompt enhancement": "add --gemma-4bit",
+}

@@ -1,0 +1,80 @@
+"""The timeline of a report as a picture: memory over time, the stages shaded, the budget a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ltx2_patcher.values.errors import OutsideError
+from verify.vram.card import CONTEXT_BYTES, GIB, parse_card
+
+_CURVES = {
+    "reserved": ("torch, reserved", "#0072b2", 1.8),
+    "allocated": ("torch, allocated", "#56b4e9", 1.2),
+    "device": ("the whole card, by its driver", "#d55e00", 1.2),
+    "host": ("host memory of its own", "#009e73", 1.2),
+}
+"""In colours that are told apart by people who are colour-blind (Okabe and Ito)."""
+_SHADES = ("#eef2f7", "#dbe4ee")
+_NAMED_SHARE = 0.04  # of the time: a narrower stage has no room for its name
+
+
+def write_plot(report: Mapping[str, Any], out: Path) -> None:
+    """A PNG of the report's timeline at `out`. Raises: OutsideError (no matplotlib, no writing)."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise OutsideError(
+            "matplotlib is not installed, and without it no timeline can be drawn",
+            remedy="run `make verify` once, which installs it, or leave --plot out",
+        ) from error
+    figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _shade(axes, report["stretches"], report["wall_s"])
+    for name, points in report["timeline"].items():
+        if points:
+            label, colour, width = _CURVES[name]
+            axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=width)
+    if report["budget_gib"] is not None:
+        card = parse_card(f"{report['budget_gib']}GB")
+        usable = (card.usable_bytes - CONTEXT_BYTES) / GIB
+        label = f"budget of {card.name}, the CUDA context taken off"
+        axes.axhline(usable, color="#333333", linestyle="--", linewidth=1, label=label)
+    axes.set(xlabel="seconds", ylabel="GiB", xlim=(0, report["wall_s"]))
+    axes.set_ylim(bottom=0)
+    axes.set_title(_title(report), loc="left", fontsize=10, pad=52)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3, frameon=False, fontsize=8)
+    try:
+        figure.savefig(out)
+    except OSError as error:
+        raise OutsideError(
+            f"{out} can't be written: {error.strerror}", remedy="name a place that you can write to"
+        ) from error
+
+
+def _shade(axes: Any, stretches: list[dict[str, Any]], wall_s: float) -> None:
+    """Each run of stretches of one stage is one band; loading is the darker part of it."""
+    bands: list[tuple[str, float, float]] = []
+    for part in stretches:
+        axes.axvspan(
+            part["begin_s"], part["end_s"], color=_SHADES[part["doing"] == "load"], linewidth=0
+        )
+        if bands and bands[-1][0] == part["stage"]:
+            bands[-1] = (part["stage"], bands[-1][1], part["end_s"])
+        else:
+            bands.append((part["stage"], part["begin_s"], part["end_s"]))
+    top = axes.get_xaxis_transform()
+    for stage, begin_s, end_s in bands:
+        axes.axvline(begin_s, color="#ffffff", linewidth=1)
+        if end_s - begin_s > _NAMED_SHARE * wall_s:
+            middle = (begin_s + end_s) / 2
+            place = {"rotation": 30, "rotation_mode": "anchor", "va": "bottom", "ha": "left"}
+            axes.text(middle, 1.01, stage, transform=top, fontsize=8, **place)
+
+
+def _title(report: Mapping[str, Any]) -> str:
+    told = f"{report['pipeline']}, {report['size']}, {report['frames']} frames {report['flags']}"
+    return f"{told}\n{report.get('machine', 'no GPU')}"

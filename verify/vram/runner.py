@@ -1,0 +1,141 @@
+"""One run of a script in a child of its own, watched from outside until it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ltx2_patcher.values.errors import OutsideError
+from verify.memory import Sample, sample_of
+from verify.pipelines import OURS, PACKAGES
+from verify.vram.card import Card
+from verify.vram.events import Failure, Held, Turn, parse_events
+from verify.vram.order import Order, order_text
+from verify.vram.stages import DeviceUse, Stage, Stretch, stages, stretches
+from verify.vram.watch import Device
+
+WATCH_EVERY_S = 0.01
+_KEPT_LINES = 12
+_ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to run and measure; `gpu` is the index by nvidia-smi, None where there is no GPU."""
+
+    tree: Path
+    script: str
+    argv: tuple[str, ...]
+    card: Card | None
+    gpu: int | None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that has ended, well or not."""
+
+    code: int
+    wall_s: float
+    begin_s: float  # CLOCK_MONOTONIC, as all times within
+    stages: tuple[Stage, ...]
+    stretches: tuple[Stretch, ...]
+    held: tuple[Held, ...]
+    host: tuple[Sample, ...]
+    device: tuple[DeviceUse, ...]
+    failure: Failure | None
+    last_words: str  # of its stderr
+
+
+def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run:
+    """Run to the end; `told` hears of each turn as it comes. The child never outlives this call.
+
+    Raises: OutsideError (the child can't be started, or the driver does not answer).
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        events, err = folder / "events", stack.enter_context((folder / "err").open("w+b"))
+        device = None if task.gpu is None else stack.enter_context(Device(task.gpu))
+        begin = time.monotonic()
+        process = _start(task, events, err)
+        host: list[Sample] = []
+        used: list[DeviceUse] = []
+        try:
+            told_of = 0
+            while process.poll() is None:
+                if (sample := sample_of(process.pid)) is not None:
+                    host.append(sample)
+                if device is not None:
+                    used.append(device.used())
+                told_of = _tell(events, told_of, told)
+                time.sleep(WATCH_EVERY_S)
+        finally:
+            process.kill()
+            process.wait()
+        wall_s = time.monotonic() - begin
+        seen = parse_events(_lines(events))
+        err.seek(0)
+        words = err.read().decode("utf-8", "replace").splitlines()[-_KEPT_LINES:]
+    parts = stretches(seen.turns)
+    return Run(
+        code=process.returncode,
+        wall_s=wall_s,
+        begin_s=begin,
+        stages=stages(parts, host, used, task.card),
+        stretches=parts,
+        held=seen.held,
+        host=tuple(host),
+        device=tuple(used),
+        failure=seen.failure,
+        last_words="\n".join(words),
+    )
+
+
+def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
+    order = Order(
+        module=f"ltx_pipelines.{task.script}",
+        argv=task.argv,
+        events=str(events),
+        allocator_bytes=task.card.allocator_bytes if task.card else None,
+        ampere=task.card is not None,
+        until=task.until,
+    )
+    sources = [str(task.tree / "packages" / name / "src") for name in PACKAGES]
+    path = os.pathsep.join([*sources, str(OURS), os.environ.get("PYTHONPATH", "")])
+    env = {_ALLOCATOR: "expandable_segments:True", **os.environ, "PYTHONPATH": path}
+    if task.gpu is not None:
+        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(task.gpu)}
+    argv = [sys.executable, "-m", "verify.vram.child", order_text(order)]
+    try:
+        return subprocess.Popen(argv, env=env, stdout=err, stderr=err, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise OutsideError(
+            f"{sys.executable} could not be started: {error.strerror}",
+            remedy="run it again, with fewer programs beside it",
+        ) from error
+
+
+def _tell(events: Path, told_of: int, told: Callable[[Turn], None]) -> int:
+    """Tell of the turns since the first `told_of` bytes; how many bytes have been told of now."""
+    try:
+        with events.open("rb") as file:
+            file.seek(told_of)
+            new = file.read()
+    except FileNotFoundError:
+        return told_of
+    whole = new[: new.rfind(b"\n") + 1]
+    for turn in parse_events(whole.decode().splitlines(keepends=True)).turns:
+        told(turn)
+    return told_of + len(whole)
+
+
+def _lines(events: Path) -> Sequence[str]:
+    return events.read_text("utf-8").splitlines(keepends=True) if events.exists() else ()
