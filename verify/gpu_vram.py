@@ -19,17 +19,18 @@ from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, PatcherError
 from verify.cases import DISTILLED_CHECKPOINT
+from verify.perf import record
 from verify.pipelines import PACKAGES, Pipelines
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
 from verify.synthetic.files import FileSet, Part
 from verify.vram.asked import parse_asked
-from verify.vram.campaign import FITS, NAMES, USUAL, Case, Outcome, cases
+from verify.vram.campaign import FITS, NAMES, USUAL, Case, Outcome, cases, shape_case
 from verify.vram.card import GIB, Card, parse_card
 from verify.vram.judge import Verdict, judged
 from verify.vram.limits import read_limits
 from verify.vram.plot import write_plot
 from verify.vram.report import gib, report_of, report_text, table
-from verify.vram.requests import failure_of, gpu_of, measured_files
+from verify.vram.requests import Prepared, failure_of, gpu_of, measured_files
 from verify.vram.runner import Run, Task, measure
 from verify.vram.search import Try, longest
 
@@ -38,6 +39,8 @@ FASTER = 1.5
 READ_BYTES = 8 * GIB
 """The most that a prequantized root may hold."""
 MOST_FRAMES = 1217
+TIMED_RUNS = 3
+_MAIN = {Variant.LTX_2: "distilled", Variant.LTX_2_3: "ti2vid_two_stages"}
 
 
 class Campaign:
@@ -70,20 +73,26 @@ class Campaign:
         return passed
 
     def _baseline(self, variant: Variant, files: FileSet) -> bool:
+        script = _MAIN[variant]
+        baseline: dict[str, Any] = {**self.about, "model": NAMES[variant], "budget_gib": 24}
         runs: list[dict[str, Any]] = []
         shapes: list[Try] = []
         for case in cases(variant, offloads=self.offloads):
             run, report = self._measure(case, variant, files)
             runs.append(report)
-            left = [s.left_bytes for s in run.stages if s.left_bytes is not None]
-            if case.shape[:2] == USUAL[:2] and case.words[: len(FITS)] == FITS and run.code == 0:
-                shapes.append(Try(case.shape[2], min(left)))
-        checks = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
-        baseline = {**self.about, "model": NAMES[variant], "budget_gib": 24, "checks": checks}
-        name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
+            if case.script == script and case.shape[:2] == USUAL[:2] and case.words[:3] == FITS:
+                shapes.append(_try_of(case.shape[2], run))
+            baseline["checks"] = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
+            self._write(variant, {**baseline, "runs": runs})  # what is measured is not lost
         baseline["longest"] = self._longest(variant, files, shapes)
-        (self.out / name).write_text(report_text({**baseline, "runs": runs}), encoding="utf-8")
+        self._write(variant, {**baseline, "runs": runs})
+        self._time(variant, files)
+        checks = baseline["checks"]
         return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
+
+    def _write(self, variant: Variant, baseline: dict[str, Any]) -> None:
+        name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
+        (self.out / name).write_text(report_text(baseline), encoding="utf-8")
 
     def _measure(self, case: Case, variant: Variant, files: FileSet) -> tuple[Run, dict[str, Any]]:
         argv = self._words(case, files)
@@ -107,17 +116,16 @@ class Campaign:
 
     def _longest(self, variant: Variant, files: FileSet, known: list[Try]) -> dict[str, Any]:
         """The longest clip at the usual size, from what the shapes have shown."""
-        script = "distilled" if variant is Variant.LTX_2 else "ti2vid_two_stages"
-        words = FITS if variant is Variant.LTX_2 else (*FITS, "--num-inference-steps", "2")
+        script = _MAIN[variant]
 
         def tried(frames: int) -> Try:
-            case = Case(f"{frames} frames", script, words, (*USUAL[:2], frames))
+            case = shape_case(script, (*USUAL[:2], frames))
             argv = tuple(self._words(case, files))
             run = measure(Task(self.tree, script, argv, self.card, self.gpu.index))
-            left = [s.left_bytes for s in run.stages if s.left_bytes is not None]
-            failed = failure_of(run)
-            print(f"  {frames} frames: {failed or gib(min(left)) + ' GiB left'}", flush=True)
-            return Try(frames, None if failed else min(left))
+            found = _try_of(frames, run)
+            told = failure_of(run) or f"{gib(found.left_bytes)} GiB left"
+            print(f"  {frames} frames: {told}", flush=True)
+            return found
 
         found = longest(tried, known=known, first=USUAL[2], most=MOST_FRAMES)
         return {
@@ -126,6 +134,13 @@ class Campaign:
             "frames": found.frames,
             "tries": [[one.frames, gib(one.left_bytes)] for one in found.tries],
         }
+
+    def _time(self, variant: Variant, files: FileSet) -> None:
+        """Some runs of the usual shape, for verify/baselines/perf.json."""
+        case = shape_case(_MAIN[variant], USUAL)
+        argv = tuple(self._words(case, files))
+        task = Task(self.tree, case.script, argv, self.card, self.gpu.index)
+        record(Prepared(task, parse_asked(case.script, argv), self.about), TIMED_RUNS)
 
     def _make_gemma(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
@@ -238,6 +253,11 @@ def _checks(runs: Sequence[dict[str, Any]], root_bytes: int) -> list[dict[str, A
         text = f"{name}: {root_bytes / GIB:.2f} GiB read"
         found.append({"text": text, "passed": root_bytes <= READ_BYTES})
     return found
+
+
+def _try_of(frames: int, run: Run) -> Try:
+    left = [stage.left_bytes for stage in run.stages if stage.left_bytes is not None]
+    return Try(frames, None if failure_of(run) else min(left))
 
 
 def _bytes_of(root: Path) -> int:

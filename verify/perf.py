@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 remedy="use `make bench`, which compares within one run",
             )
         if arguments.record:
-            _record(ready, arguments.runs)
+            record(ready, arguments.runs)
             return 0
         return _compare(ready, arguments.runs)
     except PatcherError as error:
@@ -120,7 +120,11 @@ def _measured(ready: Prepared, count: int) -> dict[str, list[float]]:
     return seconds_of(runs[1:])
 
 
-def _record(ready: Prepared, count: int) -> None:
+def record(ready: Prepared, count: int) -> None:
+    """The baseline holds the seconds of `count` runs of the request, in place of older ones.
+
+    Raises: InvalidError (a run fails, or the file is damaged).
+    """
     entries = [entry for entry in _entries() if _request(entry) != _asked(ready)]
     seconds = _measured(ready, count)
     entries.append({**ready.about, **_asked(ready), "seconds": seconds})

@@ -73,7 +73,15 @@ def test_a_stage_of_the_prompt_is_mended_otherwise() -> None:
 
 
 LIMIT = Limit(
-    ("distilled",), "768x512", 121, ("--gemma-4bit",), "text encoding", "allocated", 9 * GIB, "do"
+    ("distilled",),
+    "768x512",
+    121,
+    ("--gemma-4bit",),
+    ("--offload cpu",),
+    "text encoding",
+    "allocated",
+    9 * GIB,
+    "do",
 )
 
 
@@ -85,6 +93,7 @@ def test_a_limit_is_for_its_requests_alone() -> None:
         replace(ASKED, width=1280),
         replace(ASKED, frames=241),
         replace(ASKED, flags=("--gemma-8bit",)),
+        replace(ASKED, flags=(*ASKED.flags, "--offload cpu")),
     ):
         assert not applies(LIMIT, other)
 

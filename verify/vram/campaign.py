@@ -20,6 +20,7 @@ SHAPES = ((768, 512, 25), (768, 512, 121), (768, 512, 241), (1280, 704, 121), (1
 USUAL = SHAPES[1]
 TWO_STEPS = ("--num-inference-steps", "2")
 """Enough for the peak of a guided stage."""
+_IMAGES = {"distilled": 0, "ti2vid_two_stages": 1, "keyframe_interpolation": 2}
 NAMES = {Variant.LTX_2: "LTX-2 19B distilled", Variant.LTX_2_3: "LTX-2.3 22B"}
 
 
@@ -51,15 +52,29 @@ def cases(variant: Variant, *, offloads: bool) -> tuple[Case, ...]:
         return (
             *_prompts("one prompt", "distilled", offloads=offloads),
             *_prompts("two prompts", "ti2vid_two_stages", offloads=offloads),
-            *(_shape("distilled", shape) for shape in SHAPES),
+            *(shape_case("distilled", shape) for shape in SHAPES),
             *(_offloaded("distilled") if offloads else ()),
         )
     guided = "ti2vid_two_stages"
     return (
-        *(_shape(guided, shape, *TWO_STEPS, images=1) for shape in SHAPES),
-        _shape("keyframe_interpolation", USUAL, *TWO_STEPS, images=2),
+        *(shape_case(guided, shape) for shape in SHAPES),
+        shape_case("keyframe_interpolation", USUAL),
         Case(f"whole clip, {guided}", guided, FITS, images=1),
         *(_offloaded(guided, images=1) if offloads else ()),
+    )
+
+
+def shape_case(script: str, shape: tuple[int, int, int]) -> Case:
+    """A clip of that shape with what a 24 GB card needs; of a guided stage two steps."""
+    width, height, frames = shape
+    within = width * height * frames <= USUAL[0] * USUAL[1] * USUAL[2]
+    return Case(
+        f"{script}, {width}x{height}, {frames} frames",
+        script,
+        FITS if script == "distilled" else (*FITS, *TWO_STEPS),
+        shape,
+        images=_IMAGES[script],
+        outcome=Outcome.FITS if within else Outcome.ANY,
     )
 
 
@@ -83,14 +98,6 @@ def _prompts(name: str, script: str, *, offloads: bool) -> tuple[Case, ...]:
         )
         for way, words in ways.items()
     )
-
-
-def _shape(script: str, shape: tuple[int, int, int], *words: str, images: int = 0) -> Case:
-    width, height, frames = shape
-    name = f"{script}, {width}x{height}, {frames} frames"
-    within = width * height * frames <= USUAL[0] * USUAL[1] * USUAL[2]
-    outcome = Outcome.FITS if within else Outcome.ANY
-    return Case(name, script, (*FITS, *words), shape, images=images, outcome=outcome)
 
 
 def _offloaded(script: str, images: int = 0) -> tuple[Case, ...]:

@@ -25,6 +25,7 @@ class Limit:
     size: str | None  # any where None
     frames: int | None  # at most that many
     flags: tuple[str, ...]  # all of them given
+    without: tuple[str, ...]  # none of them given
     stage: str | None
     measure: Measure
     bound_bytes: int
@@ -90,6 +91,7 @@ def applies(limit: Limit, asked: Asked) -> bool:
         and limit.size in {None, asked.size}
         and (limit.frames is None or asked.frames <= limit.frames)
         and set(limit.flags) <= set(asked.flags)
+        and not set(limit.without) & set(asked.flags)
     )
 
 

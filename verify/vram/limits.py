@@ -16,7 +16,7 @@ _MEASURES: dict[str, Measure] = {
     "card_gib": "card",
     "host_gib": "host",
 }
-_KEYS = {"pipelines", "size", "frames", "flags", "stage", "remedy", *_MEASURES}
+_KEYS = {"pipelines", "size", "frames", "flags", "without", "stage", "remedy", *_MEASURES}
 
 
 def read_limits(path: Path = FILE) -> tuple[Limit, ...]:
@@ -43,6 +43,7 @@ def _limit(entry: dict[str, Any], at: int) -> Limit:
         size=entry.get("size"),
         frames=entry.get("frames"),
         flags=tuple(entry.get("flags", ())),
+        without=tuple(entry.get("without", ())),
         stage=entry.get("stage"),
         measure=_MEASURES[name],
         bound_bytes=int(entry[name] * GIB),
