@@ -56,13 +56,13 @@ def gemma_of(root: Path) -> Iterator[None]:
         if importlib.util.find_spec(f"{_GEMMA}.encoders.encoder_configurator") is not None:
             module = importlib.import_module(f"{_GEMMA}.encoders.encoder_configurator")
             if hasattr(module, _CONSTANT) and not _is_bound(module.GemmaTextEncoderConfigurator):
-                stack.enter_context(_replaced(module, _CONSTANT, _config_of(root)))
+                stack.enter_context(replaced(module, _CONSTANT, _config_of(root)))
         else:
             module = importlib.import_module(f"{_GEMMA}.encoders.av_encoder")
             if not _is_bound(module.AVGemmaTextEncoderModelConfigurator):
                 stack.enter_context(_sized_text_encoder(module, _config_of(root).text_config))
                 if hasattr(module, _CONSTANT):
-                    stack.enter_context(_replaced(module, _CONSTANT, _config_of(root)))
+                    stack.enter_context(replaced(module, _CONSTANT, _config_of(root)))
         yield
 
 
@@ -81,8 +81,8 @@ def without_cuda() -> Iterator[None]:
         return fork_rng([device for device in devices if device.type != "cpu"], **rest)
 
     with (
-        _replaced(torch.cuda, "synchronize", lambda: None),
-        _replaced(torch.random, "fork_rng", fork_rng_of_accelerators),
+        replaced(torch.cuda, "synchronize", lambda: None),
+        replaced(torch.random, "fork_rng", fork_rng_of_accelerators),
         _float32_vocoder(),
         _memory_to_decode_in(),
     ):
@@ -100,7 +100,7 @@ def _float32_vocoder() -> Iterator[None]:
         yield
         return
     forward = vocoder.forward
-    with _replaced(vocoder, "forward", lambda self, mel: forward(self.float(), mel)):
+    with replaced(vocoder, "forward", lambda self, mel: forward(self.float(), mel)):
         yield
 
 
@@ -118,7 +118,7 @@ def _memory_to_decode_in() -> Iterator[None]:
     def tiled(*args: Any, free_bytes: int | None = None, **rest: Any) -> Any:
         return tiling(*args, free_bytes=_CARD_BYTES if free_bytes is None else free_bytes, **rest)
 
-    with _replaced(module, "tiling_config_for_vae", tiled):
+    with replaced(module, "tiling_config_for_vae", tiled):
         yield
 
 
@@ -140,7 +140,7 @@ def _sized_text_encoder(module: Any, text: Any) -> Iterator[None]:
             num_attention_heads=stated["connector_num_attention_heads"],
             num_layers=stated["connector_num_layers"],
         )
-        with _replaced(connectors, "Embeddings1DConnector", sized):
+        with replaced(connectors, "Embeddings1DConnector", sized):
             encoder = original(config)
         states = text.num_hidden_layers + 1  # the embedding's too
         encoder.feature_extractor_linear.aggregate_embed = torch.nn.Linear(
@@ -148,7 +148,7 @@ def _sized_text_encoder(module: Any, text: Any) -> Iterator[None]:
         )
         return encoder
 
-    with _replaced(configurator, "from_config", classmethod(from_config)):
+    with replaced(configurator, "from_config", classmethod(from_config)):
         yield
 
 
@@ -163,7 +163,8 @@ def _config_of(root: Path) -> Any:
 
 
 @contextmanager
-def _replaced(owner: object, name: str, value: object | Callable[..., object]) -> Iterator[None]:
+def replaced(owner: object, name: str, value: object | Callable[..., object]) -> Iterator[None]:
+    """Within it, `owner` itself, not what it inherits from, has `value` by that name."""
     original = vars(owner)[name]
     setattr(owner, name, value)
     try:

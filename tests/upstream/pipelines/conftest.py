@@ -8,10 +8,13 @@ from typing import Protocol
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.upstream.conftest import FileSets
-from verify.cases import Case, Gemma, Mode, command_line
+from tests.upstream.pipelines.edited_files import edited_files
+from tests.upstream.pipelines.recorded_runs import DEVIATION, GUIDED, MEAN, Run, record
+from verify.cases import HEIGHT, WIDTH, Case, Gemma, Mode, command_line
 from verify.pipelines import Pipelines
 from verify.synthetic.files import Layout
 
@@ -113,3 +116,31 @@ def upstream_clip(
     """The clip that the unpatched script makes of a case without flags."""
     folder = tmp_path_factory.mktemp("upstream")
     return _clips(upstream, fileset, gemma_root, image, folder)
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As large as the clip, and with noise in it that a compression takes away."""
+    path = tmp_path_factory.mktemp("pictures") / "noisy.png"
+    rows, columns = np.indices((HEIGHT, WIDTH))
+    noise = np.random.default_rng(0).integers(0, 40, (HEIGHT, WIDTH, 3))
+    pixels = np.stack([rows * 3, columns, rows + columns], axis=-1) + noise
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def two_stages(
+    patched: Pipelines, fileset: FileSets, picture: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    """Image to video on LTX-2.3 with everything at once: a quantized Gemma, fp8-cast, guidance on a
+    block that the tiny model has, a LoRA at less than its whole strength, and latent statistics
+    that are not those of a normal distribution.
+    """
+    folder = tmp_path_factory.mktemp("two_stages")
+    spread = torch.linspace(0.5, 1.5, 128).to(torch.bfloat16)
+    statistics = {MEAN: spread - 1, DEVIATION: spread}
+    files = edited_files(fileset("2.3"), folder / "files", tensors=statistics)
+    done, events = record(patched, files, picture, folder / "run", *GUIDED)
+    assert done.code == 0, done.err
+    return Run(files, picture, events)
