@@ -16,6 +16,7 @@ from ltx2_patcher.jobs.obtain import checkout_path
 from ltx2_patcher.jobs.pipelines import list_pipelines
 from ltx2_patcher.rules.abilities import folds_scales
 from ltx2_patcher.rules.budget import savings_of
+from ltx2_patcher.rules.capability import misfit_of_cards, needs_capability
 from ltx2_patcher.rules.pairing import (
     misfit_of_checkpoint,
     misfit_of_encoder,
@@ -68,6 +69,7 @@ def prepare(
     request = parse_request(pipeline, arguments)
     interpreter = python or environment_python(store, base)
     if not request.asks_help:
+        _check_card(request.quantization, gpu)
         _check_files(request)
         _check_kinds(request)
         folded = folds_scales(base, store.lock(base.name), group)
@@ -88,6 +90,14 @@ def _patched_group(store: Store, base: Base) -> str | None:
     if judgement.standing is Standing.UPSTREAM:
         raise ConflictError(f"{tree} is not patched", remedy="run `make patch`")
     return judgement.group
+
+
+def _check_card(quantization: str | None, gpu: int | None) -> None:
+    """Which of several cards a script takes is told by `gpu` alone, so without it one must do."""
+    if needs_capability(quantization):
+        chosen = machine.gpu(gpu) if gpu is not None else None
+        cards = (chosen,) if chosen else machine.gpus()
+        _refuse(misfit_of_cards(quantization, [(card.name, card.capability) for card in cards]))
 
 
 def _check_files(request: Request) -> None:

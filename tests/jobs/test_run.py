@@ -19,7 +19,7 @@ from ltx2_patcher.rules.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.gemma_architecture import gemma_keys
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.model import Base
-from tests.small_gpu import RTX_3090, write_nvidia_smi
+from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository
 from tests.small_wheels import make_environment
 from tests.weight_files import (
@@ -121,6 +121,24 @@ def test_on_cuda_memory_does_not_fragment_unless_the_user_chose(
     assert launch.variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     with pytest.raises(UsageError, match="no GPU 5"):
         prepare(case.store, case.base, "distilled", case.right, {}, gpu=5)
+
+
+def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--quantization", "fp8-scaled-mm")
+    case.prepare(*words)  # no card here: nothing to judge by
+    newer = H200.replace("0,", "1,", 1)
+    monkeypatch.setenv("PATH", str(write_nvidia_smi(tmp_path / "bin", RTX_3090)), prepend=":")
+    with pytest.raises(UsageError, match="8.9 or newer, and NVIDIA GeForce RTX 3090 has 8.6"):
+        case.prepare(*words)
+    case.prepare("--quantization", "fp8-cast")
+    write_nvidia_smi(tmp_path / "bin", RTX_3090, newer)
+    case.prepare(*words)
+    right = [*case.right, *words]
+    prepare(case.store, case.base, "distilled", right, {}, gpu=1)
+    with pytest.raises(UsageError, match="RTX 3090 has 8.6"):
+        prepare(case.store, case.base, "distilled", right, {}, gpu=0)
 
 
 @pytest.mark.parametrize(

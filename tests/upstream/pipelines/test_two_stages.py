@@ -202,9 +202,9 @@ def test_one_noise_generator_goes_on_from_stage_1_into_stage_2(two_stages: Run) 
         assert torch.equal(state.before, generator.get_state())
         noise = torch.randn(state.latent.shape, generator=generator, dtype=state.latent.dtype)
         assert torch.equal(state.after, generator.get_state())
-        scale = state.mask * state.scale
-        mixed = noise * scale + state.latent * (1 - scale)
-        torch.testing.assert_close(state.noised.float(), mixed, rtol=2**-7, atol=2**-7)
+        mixed = noise * state.scale + state.latent * (1 - state.scale)
+        mixed = torch.where(state.mask == 1, mixed, state.clean)
+        torch.testing.assert_close(state.noised, mixed, rtol=2**-7, atol=2**-7)
 
 
 def test_the_lora_is_fused_in_stage_2_and_not_in_stage_1(two_stages: Run) -> None:
@@ -240,7 +240,12 @@ def test_the_lora_is_fused_in_stage_2_and_not_in_stage_1(two_stages: Run) -> Non
 
 def test_every_model_is_built_whole(two_stages: Run) -> None:
     built = of_kind(two_stages.events, Built)
-    assert {model.component for model in built} == {
+    unfilled = [model.component for model in built if model.unfilled]
+    # LTX-2.3 has no duration head; upstream looks for one since LTX-2.5 and goes on without.
+    assert set(unfilled) <= {"DurationHeadConfigurator"}
+    logged = [warned for warned in of_kind(two_stages.events, Warned) if _told_unfilled(warned)]
+    assert len(logged) == len(unfilled)
+    assert {model.component for model in built} - set(unfilled) == {
         "GemmaTextEncoderConfigurator",
         "EmbeddingsProcessorConfigurator",
         "VideoEncoderConfigurator",
@@ -250,10 +255,6 @@ def test_every_model_is_built_whole(two_stages: Run) -> None:
         "AudioDecoderConfigurator",
         "VocoderConfigurator",
     }
-    assert [model.component for model in built if model.unfilled] == []
-    assert [
-        w.message for w in of_kind(two_stages.events, Warned) if "ninitialized" in w.message
-    ] == []
     transformers = [model for model in built if model.component == "LTXModelConfigurator"]
     assert [list(model.loras) for model in transformers] == [[], [STRENGTH]]
 
@@ -281,4 +282,8 @@ def test_a_key_that_is_missing_is_seen(
     assert done.code != 0
     unfilled = {b.component: [*b.unfilled] for b in of_kind(events, Built) if b.unfilled}
     assert [name.endswith(key) for key in unfilled[component]] == [True]
-    assert any("ninitialized" in warned.message for warned in of_kind(events, Warned))
+    assert any(_told_unfilled(warned) for warned in of_kind(events, Warned))
+
+
+def _told_unfilled(warned: Warned) -> bool:
+    return warned.message.startswith("Uninitialized parameters or buffers")
