@@ -22,6 +22,11 @@ def gemma_of(generation: str) -> str:
     return _FAMILY[generation]
 
 
+def is_generation(name: str | None) -> bool:
+    """Whether it is one that is told by its tensors; a release between two of them may not be."""
+    return name in _FAMILY
+
+
 def loaded_with(base: Base, family: str) -> tuple[str, ...]:
     """The variants that the base loads and that take a Gemma of the family."""
     return tuple(variant for variant in base.loads if gemma_of(variant.split()[0]) == family)

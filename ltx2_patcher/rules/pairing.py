@@ -43,6 +43,12 @@ def misfit_of_checkpoint(
             remedy="take the whole checkpoint"
             + _or_base([other for other in bases if abilities.takes_packed_gemma(other)]),
         )
+    if abilities.is_generation(checkpoint.stated) and checkpoint.stated != checkpoint.generation:
+        return InvalidError(
+            f"{origin} holds the tensors of {checkpoint.variant}, and its metadata says that it is "
+            f"{checkpoint.stated}, by which upstream would pick steps, guidance and compression",
+            remedy="take the file that Lightricks publish; repacked ones may mix up their metadata",
+        )
     if checkpoint.missing:
         return InvalidError(
             f"{origin} lacks {_some(checkpoint.missing)}, which base {base.name} expects",

@@ -148,6 +148,7 @@ def _checkpoint(header: Header, origin: str) -> Checkpoint:
         components=parts,
         missing=tuple(sorted(missing)),
         bytes=header.bytes,
+        stated=_stated_generation(header),
     )
 
 
@@ -202,9 +203,16 @@ def _upsampler(header: Header, origin: str) -> Upsampler:
     )
 
 
+def _stated_generation(header: Header) -> str | None:
+    match = re.match(r"2\.(\d)\b", header.metadata.get("model_version", ""))
+    if match is None:
+        return None
+    return "LTX-2" if match[1] == "0" else f"LTX-2.{match[1]}"
+
+
 def _generation(header: Header, config: Mapping[str, object]) -> str | None:
-    if match := re.match(r"2\.(\d)\b", header.metadata.get("model_version", "")):
-        return "LTX-2" if match[1] == "0" else f"LTX-2.{match[1]}"
+    if stated := _stated_generation(header):
+        return stated
     # Of those that double, LTX-2's alone resamples by a ratio.
     if config.get("rational_resampler") is True and config.get("spatial_scale") == 2:
         return "LTX-2"

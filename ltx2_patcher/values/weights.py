@@ -60,6 +60,7 @@ class Checkpoint:
     components: tuple[Component, ...]
     missing: tuple[str, ...]  # keys that upstream's model has and the file lacks
     bytes: int
+    stated: str | None = None  # the generation in its metadata, by which upstream picks settings
 
     @property
     def name(self) -> str:

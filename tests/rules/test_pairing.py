@@ -18,7 +18,7 @@ from ltx2_patcher.rules.pairing import (
     misfit_of_upsampler,
 )
 from ltx2_patcher.rules.request import GemmaFlag
-from ltx2_patcher.values.errors import ConflictError, PatcherError, UsageError
+from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.model import Base, Lock, LockedPatch
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Upsampler
 from tests.weight_files import BESIDE_GEMMA
@@ -160,6 +160,15 @@ def test_a_base_refuses_what_came_after_it(base: Base, variant: str, remedy: str
     error = misfit_of_checkpoint(replace(CHECKPOINT, variant=variant), base, BASES, "file")
     assert error is not None
     assert error.remedy == remedy
+
+
+def test_metadata_of_another_model_is_refused() -> None:
+    for stated in ("LTX-2.3", "LTX-2.4", None):  # nobody knows how a 2.4 would look
+        assert misfit_of_checkpoint(replace(CHECKPOINT, stated=stated), MIDDLE, BASES, "f") is None
+    for stated in ("LTX-2", "LTX-2.5"):
+        error = misfit_of_checkpoint(replace(CHECKPOINT, stated=stated), MIDDLE, BASES, "file")
+        assert isinstance(error, InvalidError)
+        assert f"tensors of LTX-2.3 22B, and its metadata says that it is {stated}," in str(error)
 
 
 def test_missing_keys_are_counted_and_one_is_named() -> None:

@@ -49,6 +49,21 @@ def test_a_released_checkpoint_is_known_and_complete(model: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "stated"),
+    [("2.0.0", "LTX-2"), ("2.3.0", "LTX-2.3"), ("2.3.rc1", "LTX-2.3"), ("9.9", None), (None, None)],
+)
+def test_what_the_metadata_states_is_kept_beside_what_the_tensors_tell(
+    version: str | None, stated: str | None
+) -> None:
+    config = RELEASED["LTX-2.3 22B"]["config"]
+    metadata = {"config": json.dumps(config)} | ({"model_version": version} if version else {})
+    read = parse_header(*header(plain(checkpoint_keys(config)), metadata), "a file")
+    found = identify(read, "a file")
+    assert isinstance(found, Checkpoint)
+    assert (found.generation, found.stated) == ("LTX-2.3", stated)
+
+
 def test_a_missing_tensor_is_named() -> None:
     config = RELEASED["LTX-2 19B"]["config"]
     tensors = plain(checkpoint_keys(config) - {f"{BLOCK}.weight"})

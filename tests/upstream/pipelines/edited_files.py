@@ -30,10 +30,12 @@ def edited_files(
     *,
     transformer: Mapping[str, object] | None = None,
     tensors: Mapping[str, torch.Tensor | None] | None = None,
+    version: str | None = None,
 ) -> FileSet:
     """A file set at `root`, which is new, that has a checkpoint of its own beside the others.
 
-    `transformer` overrides its configuration; of `tensors`, None takes one away.
+    `transformer` overrides its configuration, `version` what it says it is; of `tensors`, None
+    takes one away.
     """
     root.mkdir()
     for path in files.root.iterdir():
@@ -47,6 +49,6 @@ def edited_files(
     save_file(
         {name: tensor for name, tensor in kept.items() if tensor is not None},
         made.checkpoint,
-        {**metadata, "config": json.dumps(config)},
+        metadata | {"config": json.dumps(config)} | ({"model_version": version} if version else {}),
     )
     return made

@@ -49,7 +49,7 @@ def cosines(
     left = (width if rope == "interleaved" else width // 2) - cos.shape[-1]
     cos = torch.nn.functional.pad(cos, (left, 0), value=1.0)
     if rope == "split":
-        cos = cos.unflatten(-1, (like.heads, -1)).transpose(1, 2)
+        cos = cos.reshape(*cos.shape[:-1], like.heads, -1).transpose(1, 2)
     return cos.to(like.cos.dtype)
 
 
