@@ -10,7 +10,7 @@ from pathlib import Path
 from ltx2_patcher.values.errors import PatcherError, UsageError
 from verify.stage_record.events import write_events
 from verify.stage_record.hooks import recorded
-from verify.synthetic.staging import staged
+from verify.synthetic.staging import require_vacant, staged
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _record(out: Path, name: str, arguments: Sequence[str]) -> None:
+    require_vacant(out)
     _find(name)
     module = importlib.import_module(name)
     before = sys.argv
