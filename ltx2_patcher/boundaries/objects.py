@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, environment
@@ -58,7 +59,7 @@ class PastCommit:
     """A commit that is there."""
 
     id: str
-    parent: str | None
+    parent: str | None  # where a shallow clone ends it is not here
     ours: bool
     subject: str
 
@@ -196,17 +197,13 @@ class Objects:
         return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
     def history(self, tip: str, limit: int = 500) -> list[PastCommit]:
-        """First-parent history from `tip` back, newest first."""
-        found = self._run(
-            "log", "-z", "--first-parent", f"-{limit}", "--format=%H%n%P%n%cn <%ce>%n%s", tip
-        ).out
-        commits = []
-        for row in found.decode("utf-8", "replace").split("\0")[:-1]:
-            identity, parents, committer, subject = row.split("\n", 3)
-            ours = committer == IDENTITY
-            parent = parents.split()[0] if parents else None
-            commits.append(PastCommit(identity, parent, ours, subject))
-        return commits
+        """First-parent history from `tip` back, newest first, as far as it is here.
+
+        A shallow clone ends at a commit whose parent is named, and not here.
+        """
+        # The raw form names a commit's true parent also where a shallow clone ends.
+        found = self._run("rev-list", "--first-parent", "--header", f"-{limit}", tip, "--").out
+        return [_past(row) for row in found.decode("utf-8", "replace").split("\0") if row]
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether `commit` is `of` or one before it."""
@@ -324,6 +321,17 @@ class Objects:
         return done
 
 
+def _past(row: str) -> PastCommit:
+    """What `git rev-list --header` says of a commit."""
+    head, _, message = row.partition("\n\n")
+    identity, *lines = head.split("\n")
+    fields = [line.partition(" ") for line in lines]
+    parent = next((value for key, _, value in fields if key == "parent"), None)
+    committer = next(value for key, _, value in fields if key == "committer")
+    subject = " ".join(line.strip() for line in takewhile(str.strip, message.split("\n")))
+    return PastCommit(identity, parent, committer.rsplit(" ", 2)[0] == IDENTITY, subject)
+
+
 def alone(place: Path) -> dict[str, str]:
     """Keeps git from taking the repository around `place` where that is a damaged one itself."""
     return {"GIT_CEILING_DIRECTORIES": str(place.resolve().parent)}
@@ -337,6 +345,9 @@ def sealed_environment() -> dict[str, str]:
         GIT_CONFIG_SYSTEM="/dev/null",
         GIT_LITERAL_PATHSPECS="1",
         GIT_NO_LAZY_FETCH="1",
+        # `git replace` and grafts change what commits look like here, not what they are.
+        GIT_NO_REPLACE_OBJECTS="1",
+        GIT_GRAFT_FILE="/dev/null",
         GIT_TERMINAL_PROMPT="0",
         GIT_AUTHOR_NAME="LTX-2 patch toolkit",
         GIT_AUTHOR_EMAIL="patches@ltx2-patcher.invalid",

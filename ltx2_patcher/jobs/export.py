@@ -19,6 +19,7 @@ from ltx2_patcher.jobs.publication import (
     refuse_pending,
     steps_to,
 )
+from ltx2_patcher.jobs.tree import above_the_base
 from ltx2_patcher.jobs.upstream import kept_history
 from ltx2_patcher.rules.blobs import blob_id
 from ltx2_patcher.rules.fit import apply_diff
@@ -280,9 +281,12 @@ def base_commit(repository: git.Git, base: Base, tip: str) -> str:
 
     Raises: ConflictError where it stands on none.
     """
-    for commit in repository.history(tip):
+    history = repository.history(tip)
+    for commit in history:
         if commit.id == base.commit or (commit.parent is None and commit.ours):
             return commit.id
+    if history[-1].ours:
+        raise above_the_base(repository)
     raise ConflictError(
         f"{repository.tree} does not stand on {base.name}",
         remedy=f"switch to a branch on top of upstream's commit {base.commit[:12]}",

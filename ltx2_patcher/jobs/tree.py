@@ -26,16 +26,17 @@ class Footing:
 def footing(repository: git.Git, head: git.Head) -> Footing:
     """Find the commit that the series stands on.
 
-    Raises: ConflictError where commits of the user's own lie on top of ours.
+    Raises: ConflictError where commits of the user's own lie on top of ours, or a shallow clone
+    ends above the commit.
     """
     history = repository.history(head.commit)
     flags = [_is_ours(commit) for commit in history]
     if not any(flags):
         return Footing(head.commit, ours=False)
+    if flags[-1]:  # the wheels' commit has no parent, so it never counts as ours
+        raise above_the_base(repository)
     first = flags.index(True)
-    below = next((c.id for c, ours in zip(history, flags, strict=True) if not ours), None)
-    start = next((c.id for c in history[first:] if not _is_ours(c)), below)
-    assert start is not None, "the wheels' commit has no parent, so it never counts as ours"
+    start = next(c.id for c in history[first:] if not _is_ours(c))
     if first:
         own = ", ".join(f"{commit.id[:10]} {commit.subject}" for commit in history[:first])
         raise ConflictError(
@@ -45,6 +46,14 @@ def footing(repository: git.Git, head: git.Head) -> Footing:
             "then apply with --onto-branch NAME",
         )
     return Footing(start, ours=True)
+
+
+def above_the_base(repository: git.Git) -> ConflictError:
+    """What to say where the oldest commit that a shallow clone has is still one of ours."""
+    return ConflictError(
+        f"{repository.tree} is a shallow clone that ends above the patches' base",
+        remedy=f"bring the rest with `git -C {repository.tree} fetch --unshallow`",
+    )
 
 
 def touched(repository: git.Git, start: str, tip: str, lock: Lock) -> tuple[str, ...]:
