@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.doors.drift import NEWS
+from tests.browser import PROGRAM, Tab, browser
 from tests.conftest import ROOT
 from tests.small_upstream import MODULE, REVISIONS, SmallUpstream
 
@@ -81,7 +82,7 @@ class Page(HTMLParser):
         self.cells: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "wbr"):
             self.open.append(tag)
         self.loads += [f"{key}={value}" for key, value in attrs if key in ("src", "href")]
         if tag == "td":
@@ -107,6 +108,60 @@ def test_the_page_needs_nothing_beside_it(small: SmallUpstream, tmp_path: Path) 
     link.symlink_to(place)
     done = patcher(small, "matrix", "--html", link)
     assert (done.returncode, "not a plain file" in done.stderr) == (3, True)
+
+
+SHOWN = (
+    "[...document.querySelectorAll('.panel')]"
+    ".filter(one => getComputedStyle(one).display != 'none').map(one => one.innerText)"
+)
+
+
+def middle(tab: Tab, cell: str) -> dict[str, float]:
+    """Where a cell is, brought into view."""
+    place: dict[str, float] = tab.ask(
+        f"(() => {{ const cell = {cell}; cell.scrollIntoView(); "
+        "const box = cell.getBoundingClientRect(); "
+        "return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
+    )
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome on the PATH")
+@pytest.mark.parametrize("width", [1400, 500])
+def test_a_browser_shows_the_hunk_that_breaks(
+    small: SmallUpstream, tmp_path: Path, width: int
+) -> None:
+    place = tmp_path / "matrix.html"
+    assert patcher(small, "matrix", "--html", place).returncode == 0
+    words = 'should stand there and is "weights = read(root, strict=True)"'
+    with browser(tmp_path / "profile", width, 900) as tab:
+        tab.open(place)
+        assert tab.ask(SHOWN) == []
+        broken = (
+            "[...document.querySelectorAll('td.misfit')]"
+            f".find(one => one.textContent.includes({words!r}))"
+        )
+        other = "document.querySelector('td.merged[aria-label]')"
+        tab.point(middle(tab, broken))
+        (shown,) = tab.ask(SHOWN)
+        assert words in shown and "read(root, quantized)" in shown
+        tab.point({"x": 2, "y": 2})
+        assert tab.ask(SHOWN) == []
+        tab.point(middle(tab, broken), click=True)
+        tab.point(middle(tab, other))  # on the way to the panel the mouse crosses other cells
+        assert tab.ask(SHOWN) == [shown]
+        tab.press("Tab", 9)
+        if tab.ask("document.activeElement.className") == "panel":  # it scrolls: so do its keys
+            assert tab.ask(SHOWN) == [shown]
+            tab.press("Tab", 9)
+        (after,) = tab.ask(SHOWN)
+        assert after != shown
+        assert tab.ask("document.activeElement.tagName") == "TD"
+        tab.point({"x": 2, "y": 2}, click=True)
+        assert tab.ask(SHOWN) == []
+        assert tab.ask("document.querySelector('p').getBoundingClientRect().right") <= width
+        assert tab.faults == []
 
 
 def test_check_fails_by_name_and_write_records(small: SmallUpstream) -> None:
