@@ -13,7 +13,7 @@ from ltx2_patcher.values.errors import OutsideError, PatcherError
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 DESCRIPTION = """\
 Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
@@ -73,13 +73,31 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return given[:at], given[at + 1 :]
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's, told how wide its help may be.
+
+    Otherwise it asks shutil at each argument, whose import takes as long as all of our own.
+    """
+
+    def __init__(self, **choice: Any) -> None:
+        super().__init__(formatter_class=_formatter, **choice)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    if (wish := os.environ.get("COLUMNS", "")).isdecimal() and int(wish):
+        return int(wish)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):  # no terminal, or closed
+        return 80
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ltx2-patcher",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = _Parser(prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     patching.register(verbs)
     maintaining.register(verbs)
