@@ -46,14 +46,14 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
 def _rebase(args: Namespace) -> int:
     from ltx2_patcher.jobs import rebase
 
-    if args.source and not args.onto:
+    if args.source and args.onto is None:
         raise UsageError("--from goes with --onto", remedy="leave it out, or name --onto REF")
     data = store()
     if args.abort:
         ended = rebase.abort(data, args.name)
         show(args, ended, _aborted(ended))
         return 0
-    if args.onto:
+    if args.onto is not None:
         done = rebase.begin(data, args.onto, source=args.source, name=args.name)
     elif args.go_on:
         done = rebase.proceed(data, args.name)
@@ -62,7 +62,7 @@ def _rebase(args: Namespace) -> int:
     else:
         done = rebase.standing(data, args.name)
     show(args, done, _lines(done))
-    asked_only = not (args.onto or args.go_on or args.skip)
+    asked_only = not (args.onto is not None or args.go_on or args.skip)
     return 0 if done.written or asked_only else ConflictError.exit_code
 
 
@@ -132,6 +132,9 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
         yield from _cut(reuse.change)
     yield "to do:"
     yield f"  cd {stopped.worktree}   (git status, git mergetool and git diff work there)"
+    if earlier := stopped.earlier:
+        yield f"  it was settled before, on the same files: git show {earlier.commit[:12]}"
+        yield f"  to take that: git checkout {earlier.commit[:12]} -- {' '.join(earlier.paths)}"
     gone = {trouble.path for trouble in stopped.troubles if trouble.gone}
     for path in stopped.unmerged:
         if path in gone:

@@ -25,7 +25,7 @@ from ltx2_patcher.jobs.course import Course, next_fits, read_course, unparsed
 from ltx2_patcher.jobs.handover import lay, take
 from ltx2_patcher.jobs.newbase import Draft, NewBase, compose, write, written
 from ltx2_patcher.jobs.publication import holding
-from ltx2_patcher.jobs.workbench import Workbench
+from ltx2_patcher.jobs.workbench import Earlier, Workbench
 from ltx2_patcher.rules.difftext import changed_text
 from ltx2_patcher.rules.lines import split_lines
 from ltx2_patcher.rules.pins import require_base_name
@@ -60,6 +60,7 @@ class Stopped:
     troubles: tuple[Trouble, ...]
     unparsed: tuple[str, ...]  # files that went in without a clash and are no Python then
     reused: tuple[Reuse, ...]
+    earlier: Earlier | None  # how it was settled before the rebase was aborted
     landing: Landing | None
     lacking: tuple[str, ...]  # what symbols.toml names and is not there
 
@@ -276,7 +277,7 @@ def _stopped(course: Course) -> Stopped:
     tree = bench.worktree()
     assert halt
     assert tree
-    stopped = Stopped(halt.reason, None, "", bench.place, (), (), (), (), None, ())
+    stopped = Stopped(halt.reason, None, "", bench.place, (), (), (), (), None, None, ())
     if halt.reason is Reason.SYMBOLS:
         return replace(stopped, lacking=_draft(course).lacking)
     (fit,) = next_fits(course, 1)
@@ -292,6 +293,7 @@ def _stopped(course: Course) -> Stopped:
         troubles=troubles(*where, fit, course.stops, rebase.tip),
         unparsed=tuple(course.stops[-1].paths[path] for path in unparsed(fit)),
         reused=tuple(_reuse(tree, rebase.tip, path) for path in halt.reused),
+        earlier=bench.earlier(fit.patch, rebase.tip),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
@@ -11,9 +12,18 @@ from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.worktree import Worktree, linked
 from ltx2_patcher.rules.rebasefile import parse_rebase, render_rebase
+from ltx2_patcher.values.model import Patch
 from ltx2_patcher.values.rebasing import Rebase
 
 _ROOT = f"refs/{STATE_FOLDER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """How a person settled a patch in a rebase that was aborted, from the very same files."""
+
+    commit: str
+    paths: tuple[str, ...]  # the files that it changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,21 @@ class Workbench:
         ref = f"{_ROOT}/kept/{self.name}/{commit[:12]}"
         _point(self.history, ref, commit)
         return ref
+
+    def earlier(self, patch: Patch, tip: str) -> Earlier | None:
+        """A settlement of `patch` that `keep` holds, whose files were then as they are in `tip`.
+
+        rerere remembers by the conflict in a file, and so not where a hunk was put into another.
+        """
+        for kept in self.history.refs_below(f"{_ROOT}/kept/").values():
+            for commit in takewhile(lambda past: past.ours, self.history.history(kept)):
+                if commit.subject != patch.subject or commit.parent is None:
+                    continue
+                paths = self.history.changed(commit.parent, commit.id)
+                before = self.history.blob_ids([commit.parent, tip], paths)
+                if before[commit.parent] == before[tip]:
+                    return Earlier(commit.id, tuple(paths))
+        return None
 
     def end(self) -> None:
         """Worktree, record and refs are gone; what `keep` holds stays."""

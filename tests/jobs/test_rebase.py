@@ -354,6 +354,46 @@ def test_a_resolution_is_remembered_shown_and_not_taken_by_itself(place: Store) 
     assert proceed(place).settled[1].outcome is Outcome.BY_HAND
 
 
+def test_a_settlement_in_another_file_is_offered_after_an_abort(place: Store) -> None:
+    """rerere knows nothing of it: the conflict was in a file that is gone."""
+    stopped = begin(place, AFTER).stopped
+    assert stopped and stopped.earlier is None
+    (loads,) = (t for t in stopped.troubles if any("module_ops =" in line for line in t.ours))
+    assert loads.elsewhere
+    moved = stopped.worktree / loads.elsewhere.path
+    moved.write_text("# Where the code of ours went\n" + moved.read_text())
+    git(stopped.worktree, "add", loads.elsewhere.path)
+    settle(stopped.worktree)
+    proceed(place)
+    abort(place)
+    done = tool(place.root, "rebase", "--onto", AFTER)
+    stopped = standing(place).stopped
+    assert stopped and stopped.earlier and not stopped.reused
+    assert loads.elsewhere.path in stopped.earlier.paths
+    shown, taken = (
+        line.partition(": ")[2]
+        for line in done.stdout.splitlines()
+        if stopped.earlier.commit[:12] in line
+    )
+    assert "+# Where the code of ours went" in git(stopped.worktree, *shown.split()[1:])
+    assert "Where the code" not in (stopped.worktree / loads.elsewhere.path).read_text()
+    git(stopped.worktree, *taken.split()[1:])
+    git(stopped.worktree, "rm", "-q", LEDGER)
+    done = proceed(place)
+    assert done.settled[0].outcome is Outcome.BY_HAND
+    tip = git(
+        place.vendor / "upstream.git", "rev-parse", f"refs/ltx2-patcher/rebase/{done.name}/tip"
+    )
+    trees = [
+        git(place.vendor / "upstream.git", "rev-parse", f"{c}^{{tree}}")
+        for c in (tip, stopped.earlier.commit)
+    ]
+    assert trees[0] == trees[1]
+    abort(place)
+    other = begin(place, "main", source=BASE, name="other").stopped
+    assert other and other.patch == stopped.patch and other.earlier is None
+
+
 def test_a_renamed_file_is_followed(place: Store) -> None:
     moved = IC_LORA.replace("ic_lora", "in_context_lora")
     (text,) = repository(place).blobs(place.base(BASE).commit, [IC_LORA]).values()
