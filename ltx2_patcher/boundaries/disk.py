@@ -41,6 +41,14 @@ def read(path: Path) -> bytes | None:
             return None
 
 
+def expanded(name: str) -> Path:
+    """The path that a person names; a "~" of which the home is not known stays as it is."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def has_crlf_of(path: Path, blob: str) -> bool:
     """Whether a file is the content `blob` but for CRLF line ends."""
     data = read(path)

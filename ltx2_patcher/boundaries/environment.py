@@ -87,7 +87,7 @@ class Environment:
 def describe(python: Path) -> Environment:
     """The environment of an interpreter. Raises: UsageError where it is none."""
     # Not resolved: a virtual environment's python is a link, and the link is what makes it one.
-    program = str(python.expanduser().absolute())
+    program = str(python.absolute())
     try:
         done = call((program, "-I", "-c", _DESCRIBE), timeout_s=30)
         version, packages, path = json.loads(done.out)

@@ -169,10 +169,8 @@ def _message(args: Namespace) -> str:
 
 
 def _text(name: str) -> str:
-    from pathlib import Path
-
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).expanduser().read_bytes()
+        data = sys.stdin.buffer.read() if name == "-" else path(name).read_bytes()
         return data.decode("utf-8").strip("\n") + "\n"
     except (OSError, ValueError) as error:
         raise UsageError(

@@ -52,9 +52,9 @@ def plain(value: object) -> object:
 
 def path(text: str) -> Path:
     """An argument that names a file or folder."""
-    from pathlib import Path
+    from ltx2_patcher.boundaries.disk import expanded
 
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 def store() -> Store:

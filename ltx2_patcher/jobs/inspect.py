@@ -25,7 +25,6 @@ def inspect(path: Path) -> Weights:
 
     Raises: UsageError, InvalidError, OutsideError as boundaries.weights and the rules do.
     """
-    path = path.expanduser()
     if _is_folder(path):
         return identify_gemma(read_gemma(path), str(path))
     header = read_header(path)
@@ -35,7 +34,6 @@ def inspect(path: Path) -> Weights:
 
 def inspect_gemma(root: Path) -> GemmaRoot:
     """Raises: InvalidError where a file holds something else; else as `inspect`."""
-    root = root.expanduser()
     if root.suffix != ".safetensors":  # upstream takes no other file for a packed one
         return identify_gemma(read_gemma(root), str(root))
     found = inspect(root)
@@ -49,7 +47,6 @@ def inspect_gemma(root: Path) -> GemmaRoot:
 
 def inspect_checkpoint(path: Path) -> Checkpoint:
     """Raises: InvalidError where the file is something else; else as `inspect`."""
-    path = path.expanduser()
     if _is_folder(path):
         raise UsageError(f"{path} is a folder", remedy="give the checkpoint's safetensors file")
     found = inspect(path)

@@ -270,4 +270,4 @@ def _variables(
 
 
 def _path(name: str) -> Path:
-    return Path(name).expanduser()
+    return disk.expanded(name)

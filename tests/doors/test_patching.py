@@ -193,6 +193,76 @@ def test_output_that_can_not_be_written_is_no_traceback(patcher: Run, tree: Path
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
+@pytest.mark.parametrize(
+    ("verb", "closed", "code", "words"),
+    [
+        ("log", ">&-", 4, "can't be written"),
+        ("--help", ">&-", 4, "can't be written"),
+        ("--help", ">/dev/full", 4, "can't be written"),
+        ("export --mbox -", ">&-", 4, "can't be written"),
+        ("log", ">&- 2>&- <&-", 4, ""),
+        ("log --base none", "2>&-", 2, ""),
+        ("new a --message -", "<&-", 5, "not one line of subject"),
+    ],
+)
+def test_streams_that_are_closed_are_no_traceback(
+    verb: str, closed: str, code: int, words: str
+) -> None:
+    command = f'exec "$0" -m ltx2_patcher {verb} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        cwd=ROOT,
+        # Unbuffered, argparse itself swallows what goes wrong with a help.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr and "ignored" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_home_that_is_nobodys_is_a_name_like_any_other(patcher: Run, tmp_path: Path) -> None:
+    for arguments in (
+        ("status", "--tree", "~nobody-of-that-name/x"),
+        ("inspect", "~nobody-of-that-name/x"),
+        ("new", "a", "--message", "~nobody-of-that-name/x"),
+    ):
+        done = patcher(*arguments)
+        assert done.returncode in {2, 3}, done.stderr
+        assert "~nobody-of-that-name/x" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv drops root's privileges")
+@pytest.mark.parametrize("locked", ["vendor", "vendor/upstream.git", "vendor/LTX-2-1.0.0/.git"])
+def test_a_place_that_can_not_be_looked_at_is_a_sentence(
+    tmp_path: Path, published: Path, locked: str
+) -> None:
+    root = tmp_path / "repository"
+    for name in ("ltx2_patcher", "patches"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "vendor/upstream.git").mkdir(parents=True)
+    shutil.copy(ROOT / "vendor/upstream.toml", root / "vendor")
+    shutil.copytree(published, root / f"vendor/LTX-2-{BASE}", symlinks=True)
+    (root / locked).chmod(0)
+    prefix: list[str] = []
+    if os.geteuid() == 0:  # root looks everywhere unless it gives that up
+        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    for verb in (["rebase"], ["export", "--dry-run"], ["export", "--check"], ["status"], ["run"]):
+        done = subprocess.run(
+            [*prefix, sys.executable, "-m", "ltx2_patcher", *verb],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, (verb, done.stderr)
+        if done.returncode:
+            assert "to do: " in done.stderr, (verb, done.stderr)
+    (root / locked).chmod(0o755)
+
+
 def test_the_mailbox_goes_to_stdout_and_spares_what_is_no_file(
     patcher: Run, tmp_path: Path
 ) -> None:
