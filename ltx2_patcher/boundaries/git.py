@@ -79,7 +79,7 @@ class Git(Objects):
                 f"the files of {self.tree} lie in {os.fsdecode(top)} (core.worktree)",
                 remedy="name that folder with --tree, or a clone of its own",
             )
-        kind, _, ref = (self.directory / "HEAD").read_text("utf-8").strip().partition(": ")
+        kind, _, ref = os.fsdecode((self.directory / "HEAD").read_bytes()).strip().partition(": ")
         return Head(commit.decode(), ref if kind == "ref" else None)
 
     def is_sparse(self) -> bool:
@@ -90,7 +90,7 @@ class Git(Objects):
         """Another worktree of this repository that has `branch` checked out."""
         common = self.directory
         if (pointer := self.directory / "commondir").exists():
-            common = self.directory / pointer.read_text("utf-8").strip()
+            common = self.directory / os.fsdecode(pointer.read_bytes()).strip()
         if not (common / "worktrees").is_dir():
             return None  # no linked worktree, no process to ask
         found = self._run("worktree", "list", "--porcelain").out.decode("utf-8", "surrogateescape")
@@ -175,7 +175,7 @@ def git_directory(tree: Path) -> Path:
             return dot
         kind, target = "", ""
         if dot.is_file():
-            kind, _, target = dot.read_bytes().decode("utf-8", "replace").strip().partition(": ")
+            kind, _, target = os.fsdecode(dot.read_bytes()).strip().partition(": ")
     if kind != "gitdir":
         raise ConflictError(
             f"{tree} is not the top of a git working tree",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +42,13 @@ def linked(repository: Path, place: Path) -> Worktree | None:
     pointer = place / ".git"
     if (told := disk.read(pointer)) is None:
         return None
-    own = repository.absolute() / "worktrees" / Path(told.decode().strip()).name
+    own = repository.absolute() / "worktrees" / Path(os.fsdecode(told).strip()).name
     if not own.is_dir():
         return None
     links = {pointer: f"gitdir: {own}\n", own / "gitdir": f"{pointer.absolute()}\n"}
     for path, text in links.items():
-        if disk.read(path) != text.encode():
-            disk.replace(path, text.encode())
+        if disk.read(path) != os.fsencode(text):
+            disk.replace(path, os.fsencode(text))
     return Worktree(place)
 
 

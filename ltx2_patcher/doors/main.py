@@ -119,7 +119,9 @@ def _columns() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False)
+    parser: argparse.ArgumentParser = _Parser(
+        prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False
+    )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     patching.register(verbs)
     maintaining.register(verbs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -366,13 +367,13 @@ def test_a_settlement_in_another_file_is_offered_after_an_abort(place: Store) ->
     settle(stopped.worktree)
     proceed(place)
     abort(place)
-    done = tool(place.root, "rebase", "--onto", AFTER)
+    said = tool(place.root, "rebase", "--onto", AFTER)
     stopped = standing(place).stopped
     assert stopped and stopped.earlier and not stopped.reused
     assert loads.elsewhere.path in stopped.earlier.paths
     shown, taken = (
         line.partition(": ")[2]
-        for line in done.stdout.splitlines()
+        for line in said.stdout.splitlines()
         if stopped.earlier.commit[:12] in line
     )
     assert "+# Where the code of ours went" in git(stopped.worktree, *shown.split()[1:])
@@ -552,6 +553,15 @@ def test_a_repository_that_was_moved_goes_on(place: Store) -> None:
     root = place.patches.parent
     moved = Store(root.rename(root.with_name("moved")))
     assert proceed(moved).settled[0].outcome is Outcome.BY_HAND
+
+
+def test_a_repository_in_a_folder_whose_name_is_no_text(tmp_path: Path, history: Objects) -> None:
+    place = make_place(tmp_path / os.fsdecode(b"repository \xff"), history)
+    stopped = begin(place, AFTER).stopped
+    assert stopped
+    settle(stopped.worktree)
+    assert proceed(place).settled[0].outcome is Outcome.BY_HAND
+    assert abort(place).kept
 
 
 def test_the_users_settings_change_no_byte(

@@ -287,6 +287,17 @@ def test_submodules_and_names_that_are_no_text_stay_as_they_are(
     assert world(tree) == before
 
 
+def test_a_branch_whose_name_is_no_text_is_left_and_found_again(
+    store: Store, base: Base, tree: Path
+) -> None:
+    git(tree, "switch", "-q", "-c", os.fsdecode(b"w\xff"))
+    before = files(tree)
+    apply_tree(store, base, tree)
+    unapply_tree(store, base, tree)
+    assert (tree / ".git/HEAD").read_bytes() == b"ref: refs/heads/w\xff\n"
+    assert files(tree) == before
+
+
 def test_busy_trees_and_damaged_objects_are_not_exported(
     copied_store: Store, base: Base, tree: Path
 ) -> None:
