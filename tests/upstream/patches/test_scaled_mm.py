@@ -1,4 +1,4 @@
-"""The group `ampere`: a script refuses fp8 products before it loads a model, where the card has none."""
+"""The group `ampere`: fp8 products are refused before a model is loaded, where a card has none."""
 
 import subprocess
 import sys

@@ -1,0 +1,153 @@
+"""The README's tables of what was measured, made from verify/baselines/.
+
+python -m verify.tables          writes them between their marks in README.md
+python -m verify.tables --check  ends with 1 where README.md has others
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ltx2_patcher.values.errors import InvalidError, PatcherError
+from verify.vram.card import CONTEXT_BYTES, GIB
+from verify.vram.report import gib
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+BASELINES = ROOT / "verify" / "baselines"
+_MARK = "<!-- {0}: python -m verify.tables -->\n{1}<!-- end of {0} -->"
+
+Baseline = dict[str, Any]
+
+
+def prompts(baselines: Sequence[Baseline]) -> str:
+    """What encoding prompts takes, a row a way to load Gemma and a base."""
+    rows = [
+        (
+            run["name"].split(", ", 1)[1],
+            run["name"].split(",")[0],
+            baseline["base"],
+            f"{_stage(run, 'text encoding')['load_s']:.1f}",
+            _outcome(run, gib(_stage(run, "text encoding")["peak_allocated_bytes"])),
+            gib(_stage(run, "text encoding")["host_anon_bytes"]),
+        )
+        for baseline in baselines
+        for run in baseline["runs"]
+        if " prompt" in run["name"]
+    ]
+    head = ("Gemma 3 12B", "encoding", "base", "s to load", "VRAM, GiB", "host, GiB")
+    return _table(head, sorted(rows, key=lambda row: (row[1], row[2])))
+
+
+def clips(baselines: Sequence[Baseline]) -> str:
+    """What a clip takes at most, and in which stage."""
+    rows = []
+    for baseline in baselines:
+        for run in baseline["runs"]:
+            if " prompt" in run["name"]:
+                continue
+            peaks = {
+                s["name"]: (s["peak_reserved_bytes"] or 0) + CONTEXT_BYTES for s in run["stages"]
+            }
+            worst = max(peaks, key=lambda name: peaks[name])
+            seconds = sum(s["load_s"] + s["compute_s"] for s in run["stages"])
+            rows.append(
+                (
+                    baseline["model"],
+                    f"`{run['pipeline']}`",
+                    f"{run['size']}, {run['frames']}",
+                    f"`{run['flags']}`",
+                    baseline["base"],
+                    _outcome(run, f"{peaks[worst] / GIB:.1f}"),
+                    worst,
+                    f"{seconds:.0f}",
+                )
+            )
+    head = ("model", "pipeline", "size, frames", "flags", "base", "GiB of 23.6", "most in", "s")
+    return _table(head, rows)
+
+
+def lengths(baselines: Sequence[Baseline]) -> str:
+    """The longest clip that fits."""
+    rows = [
+        (
+            baseline["model"],
+            f"`{found['pipeline']}`",
+            found["size"],
+            baseline["base"],
+            f"{found['frames']} ({found['frames'] / 25:.1f} s at 25 fps)"
+            if found["frames"]
+            else "none",
+        )
+        for baseline in baselines
+        if (found := baseline.get("longest"))
+    ]
+    return _table(("model", "pipeline", "size", "base", "most frames"), rows)
+
+
+TABLES: dict[str, Callable[[Sequence[Baseline]], str]] = {
+    "prompts": prompts,
+    "clips": clips,
+    "lengths": lengths,
+}
+
+
+def written(text: str, baselines: Sequence[Baseline]) -> str:
+    """`text` with each table between its marks. Raises: InvalidError (a mark is gone)."""
+    for name, make in TABLES.items():
+        pattern = re.compile(
+            f"<!-- {name}: python -m verify.tables -->\n.*?<!-- end of {name} -->", re.DOTALL
+        )
+        if not pattern.search(text):
+            raise InvalidError(
+                f"README.md has no place for the table {name}",
+                remedy=f"put back the line <!-- {name}: python -m verify.tables --> and its end",
+            )
+        filled = _MARK.format(name, make(baselines))
+        text = pattern.sub(lambda _, filled=filled: filled, text)
+    return text
+
+
+def read_all(folder: Path = BASELINES) -> list[Baseline]:
+    """The committed baselines of VRAM, by name."""
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("vram-*.json"))]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where README.md has the tables of the baselines, or has them now."""
+    check = "--check" in (sys.argv[1:] if argv is None else argv)
+    try:
+        old = README.read_text("utf-8")
+        new = written(old, read_all())
+    except PatcherError as error:
+        print(f"verify.tables: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    if check:
+        if new != old:
+            print("README.md is not what the baselines say: run `python -m verify.tables`")
+        return int(new != old)
+    README.write_text(new, encoding="utf-8")
+    return 0
+
+
+def _stage(run: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(stage for stage in run["stages"] if stage["name"] == name)
+    return found
+
+
+def _outcome(run: dict[str, Any], value: str) -> str:
+    return "out of memory" if "out of memory" in run["verdict"]["text"] else value
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
