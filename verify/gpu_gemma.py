@@ -245,7 +245,7 @@ def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:
     from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 
     from verify.gemma_encoder import write_checkpoint
-    from verify.synthetic.architecture import SIZES, GemmaSize
+    from verify.synthetic.architecture import SIZES
     from verify.synthetic.gemma_root import GemmaStorage, write_gemma_root
 
     tiny = SIZES["tiny"].gemma[family]
@@ -255,7 +255,7 @@ def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:
     # These loads also warm up: what CUDA brings in at first use is no part of a load.
     equal = {way: ok for mode in Mode for way, ok in bench.equal(mode, tiny_root, work).items()}
 
-    chosen = GemmaSize(family) if size == "full" else tiny
+    chosen = SIZES[size].gemma[family]
     write_gemma_root(root, chosen, GemmaStorage(shards=6), seed=0, device="cuda")
     bench = Bench(write_checkpoint(work / "checkpoint.safetensors", root))
     loads = [

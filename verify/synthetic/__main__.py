@@ -2,14 +2,18 @@
 
 import argparse
 import importlib.util
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from ltx2_patcher.values.errors import OutsideError, PatcherError
 from verify.synthetic import abilities
-from verify.synthetic.architecture import SIZES, Gemma, Variant
-from verify.synthetic.files import FileSet, Layout
+from verify.synthetic.architecture import FULL, SIZES, Blocks, Gemma, Variant
+from verify.synthetic.files import FileSet, Layout, Part
 from verify.synthetic.staging import require_vacant
 
 
@@ -17,11 +21,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make a file set and return 0, or say in one sentence why not and return the class's code."""
     arguments = _parser().parse_args(argv)
     try:
-        _build(arguments)
+        with _terminable():
+            _build(arguments)
     except PatcherError as error:
         print(f"verify.synthetic: {error}; {error.remedy}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("verify.synthetic: interrupted; nothing of it was left", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Within it, SIGTERM ends this program as an exception does, after what it has to clean up."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _build(arguments: argparse.Namespace) -> None:
@@ -33,9 +55,13 @@ def _build(arguments: argparse.Namespace) -> None:
     gemma = Gemma(arguments.gemma) if arguments.gemma else variant.gemma
     abilities.require(_find("ltx_core"), variant, gemma, layout)
     # torch and upstream take seconds to import: not before the arguments are known to be good.
-    from verify.synthetic import build, gemma_root
+    import torch
+
+    from verify.synthetic import build, gemma_root, progress
 
     size = SIZES[arguments.size]
+    # Small sets are the same on every machine; a GPU draws other values.
+    on_gpu = size == FULL and torch.cuda.is_available()
     build.build_file_set(
         FileSet(out, layout),
         variant,
@@ -45,6 +71,10 @@ def _build(arguments: argparse.Namespace) -> None:
             gemma_root.GEMMA_DTYPES[arguments.gemma_dtype], arguments.gemma_shards
         ),
         seed=arguments.seed,
+        blocks=Blocks(arguments.blocks),
+        only=arguments.only,
+        device="cuda" if on_gpu else "cpu",
+        progress=progress.on_stderr(),
     )
     for file in sorted(p for p in out.rglob("*") if p.is_file()):
         print(f"{file.stat().st_size:>12,}  {file}")
@@ -82,11 +112,39 @@ def _parser() -> argparse.ArgumentParser:
         choices=[layout.value for layout in Layout],
         help="one checkpoint beside a Gemma root, or a file a component",
     )
-    parser.add_argument("--size", default="tiny", choices=list(SIZES))
+    parser.add_argument(
+        "--size",
+        default="tiny",
+        choices=list(SIZES),
+        help="full takes up to 63 GiB of disk, and a GPU to draw it on if it is not to take long",
+    )
+    parser.add_argument(
+        "--blocks",
+        default="bf16",
+        choices=[blocks.value for blocks in Blocks],
+        help="how the Linears of the transformer blocks are stored",
+    )
+    parser.add_argument(
+        "--only",
+        type=_parts,
+        default=tuple(Part),
+        metavar="PART,...",
+        help=f"make these alone: {', '.join(part.value for part in Part)}",
+    )
     parser.add_argument("--gemma-dtype", default="bf16", choices=["bf16", "f16", "f32"])
     parser.add_argument("--gemma-shards", type=_positive, default=2, metavar="N")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     return parser
+
+
+def _parts(text: str) -> tuple[Part, ...]:
+    """Raises: ValueError, of which argparse makes a sentence."""
+    try:
+        return tuple(Part(name) for name in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{error}; name some of {', '.join(part.value for part in Part)}"
+        ) from error
 
 
 def _positive(text: str) -> int:

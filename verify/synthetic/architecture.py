@@ -33,6 +33,14 @@ class Variant(Enum):
         return Gemma.GEMMA_4 if self is Variant.LTX_2_5 else Gemma.GEMMA_3
 
 
+class Blocks(Enum):
+    """What the Linears of the transformer blocks are stored as; all else is bf16."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"  # cast, without scales: what upstream's fp8-cast makes of bf16 while it loads
+    FP8_SCALED = "fp8-scaled"  # a `weight_scale` and an `input_scale` beside each weight
+
+
 @dataclass(frozen=True, slots=True)
 class GemmaSize:
     """What of Gemma's configuration to replace; nothing replaced is the true model."""
@@ -160,9 +168,19 @@ TINY = Size(
     lora_rank=2,
 )
 
+FULL = Size(
+    name="full",
+    gemma={family: GemmaSize(family) for family in Gemma},
+    checkpoint={},
+    encoder_block={},
+    decoder_block={},
+    spatial_upsampler={},
+    lora_rank=384,  # as the names of the published ones for 19B and LTX-2.3 say
+)
+
 _GEMMA_FILES = {Gemma.GEMMA_3: "gemma3_12b", Gemma.GEMMA_4: "gemma4_12b"}
 
-SIZES: Mapping[str, Size] = {size.name: size for size in (TINY,)}
+SIZES: Mapping[str, Size] = {size.name: size for size in (TINY, FULL)}
 
 
 def checkpoint_metadata(variant: Variant, size: Size, gemma: Gemma) -> Config:

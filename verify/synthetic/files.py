@@ -12,6 +12,15 @@ class Layout(Enum):
     SPLIT = "split"  # a file a component, as LTX-2.5 is published
 
 
+class Part(Enum):
+    """What of a file set can be made by itself."""
+
+    CHECKPOINT = "checkpoint"  # in a split set, the file of each component but Gemma's
+    GEMMA = "gemma"
+    LORA = "lora"
+    UPSAMPLER = "upsampler"
+
+
 @dataclass(frozen=True, slots=True)
 class FileSet:
     """What a pipeline of upstream takes, under one folder.

@@ -1,8 +1,7 @@
-"""The tokenizer and processor files of a small Gemma root."""
+"""The tokenizer and processor files of a Gemma root, whose own ones are not ours to publish."""
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -59,16 +58,31 @@ _IMAGE_TOKENS = {
 }
 
 
-def write_language_files(root: Path, family: Gemma, config: Mapping[str, Any]) -> None:
-    """Leave a tokenizer of the vocabulary of `config`, and a processor, in `root`.
+# What the configuration says of an id; the rest take the first ids that are free, in their order.
+_IDS: Mapping[Gemma, Mapping[str, str]] = {
+    Gemma.GEMMA_3: {
+        "<start_of_image>": "boi_token_index",
+        "<end_of_image>": "eoi_token_index",
+        "<image_soft_token>": "image_token_index",
+    },
+    Gemma.GEMMA_4: {
+        "<|image>": "boi_token_id",
+        "<image|>": "eoi_token_id",
+        "<|image|>": "image_token_id",
+        "<|audio>": "boa_token_id",
+        "<audio|>": "eoa_token_index",
+        "<|audio|>": "audio_token_id",
+        "<|video|>": "video_token_id",
+    },
+}
+
+
+def language_files(family: Gemma, config: Mapping[str, Any]) -> dict[str, str]:
+    """By name, what a tokenizer of the vocabulary of `config`, and a processor, are read from.
 
     Gemma 4 has Gemma 3's processor, for its own needs torchvision, which upstream's pipelines do
     not; and no chat template: with LTX-2.5 it only encodes.
     """
-    vocabulary = config["text_config"]["vocab_size"]
-    _write_tokenizer(root / "tokenizer.json", vocabulary, SPECIAL_TOKENS[family])
-    # Upstream looks the folder up by this name; transformers reads tokenizer.json beside it.
-    (root / "tokenizer.model").write_text("see tokenizer.json\n", encoding="utf-8")
     boi, eoi, image = _IMAGE_TOKENS[family]
     side = config["vision_config"].get("image_size", 224)
     tokens = config.get("mm_tokens_per_image", 256)
@@ -107,19 +121,47 @@ def write_language_files(root: Path, family: Gemma, config: Mapping[str, Any]) -
             "image_seq_length": tokens,
         },
     }
-    for name, content in files.items():
-        (root / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    texts = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+    # Upstream looks the folder up by this name; transformers reads tokenizer.json beside it.
+    texts["tokenizer.model"] = "see tokenizer.json\n"
+    texts["tokenizer.json"] = _tokenizer(family, config)
+    return texts
 
 
-def _write_tokenizer(path: Path, vocabulary: int, special_tokens: Sequence[str]) -> None:
+def _tokenizer(family: Gemma, config: Mapping[str, Any]) -> str:
+    size: int = config["text_config"]["vocab_size"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=list(special_tokens),
+        vocab_size=size,
+        special_tokens=list(SPECIAL_TOKENS[family]),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
-    tokenizer.save(str(path))
+    ids = {token: config[key] for token, key in _IDS[family].items()}
+    if any(tokenizer.token_to_id(token) != number for token, number in ids.items()):
+        tokenizer = _renumbered(tokenizer, ids, size)
+    text: str = tokenizer.to_str(pretty=True)
+    return text
+
+
+def _renumbered(tokenizer: Tokenizer, ids: Mapping[str, int], size: int) -> Tokenizer:
+    """One of `size` tokens with these ids; as in Gemma's own, those that nothing makes are unused.
+
+    So whatever a model with random weights says has a text.
+    """
+    content = json.loads(tokenizer.to_str())
+    learned = sorted(content["model"]["vocab"], key=content["model"]["vocab"].__getitem__)
+    others = [token for token in learned if token not in ids]
+    others += [f"<unused{number}>" for number in range(size - len(learned))]
+    places = {number: token for token, number in ids.items()}
+    rest = iter(others)
+    by_id = [places.get(number) or next(rest) for number in range(size)]
+    vocabulary = {token: number for number, token in enumerate(by_id)}
+    content["model"]["vocab"] = vocabulary
+    for added in content["added_tokens"]:
+        added["id"] = vocabulary[added["content"]]
+    content["added_tokens"].sort(key=lambda added: added["id"])
+    return Tokenizer.from_str(json.dumps(content))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from verify.synthetic.tensorfile import Shape
+
 if TYPE_CHECKING:
     from ltx_core.loader.sd_ops import SDOps
 
@@ -42,13 +44,18 @@ def file_names(ops: "SDOps | None", model_keys: Iterable[str]) -> dict[str, str]
 
 def model_names(ops: "SDOps | None", name: str) -> tuple[str, ...]:
     """The keys in the model that `ops` makes of the tensor `name` of a file; often none."""
+    return tuple(model_shapes(ops, name, (0,)))
+
+
+def model_shapes(ops: "SDOps | None", name: str, shape: Shape) -> dict[str, Shape]:
+    """Those keys, with the shapes that `ops` makes of `shape`."""
     if ops is None:
-        return (name,)
+        return {name: shape}
     key = ops.apply_to_key(name)
     if key is None:
-        return ()
-    nothing = torch.empty(0, device="meta")
-    return tuple(result.new_key for result in ops.apply_to_key_value(key, nothing))
+        return {}
+    made = ops.apply_to_key_value(key, torch.empty(shape, device="meta"))
+    return {result.new_key: tuple(result.new_value.shape) for result in made}
 
 
 def _candidates(ops: "SDOps", key: str) -> Iterator[str]:

@@ -15,6 +15,20 @@ def require_vacant(out: Path) -> None:
         raise UsageError(f"{out} exists and is not empty", remedy="name a new or an empty folder")
 
 
+def require_space(out: Path, nbytes: int) -> None:
+    """Return if the disk that `out` is to lie on has room for `nbytes`.
+
+    Raises: OutsideError (it has not).
+    """
+    disk = next(folder for folder in (out, *out.parents) if folder.exists())
+    free = shutil.disk_usage(disk).free
+    if nbytes >= free:
+        raise OutsideError(
+            f"{disk} has {_amount(free)} free and what is to lie there takes {_amount(nbytes)}",
+            remedy="free some space, name a folder on another disk, or ask for less with --only",
+        )
+
+
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its place when the block ends well, else disappears.
@@ -35,3 +49,7 @@ def staged(out: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _amount(nbytes: int) -> str:
+    return f"{nbytes / 2**30:.1f} GiB" if nbytes >= 2**30 else f"{(nbytes >> 20) + 1} MiB"

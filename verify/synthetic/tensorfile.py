@@ -1,4 +1,4 @@
-"""Writing safetensors one tensor at a time, the same bytes each time.
+"""Safetensors files written in any order and piece by piece, the same bytes each time.
 
 The library's own writer wants all tensors at once and orders its metadata by a random hash.
 Layout: 8 bytes of header length, little-endian; the header, JSON padded with spaces to a multiple
@@ -6,7 +6,11 @@ of 8; the tensors, back to back (https://github.com/huggingface/safetensors#form
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,39 +18,75 @@ import torch
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]  # by name in the file
 
-Kinds = Mapping[str, torch.Tensor]  # by name in the file; only shape and dtype count
-
 DTYPES: Mapping[torch.dtype, str] = {
     torch.bfloat16: "BF16",
     torch.float16: "F16",
     torch.float32: "F32",
+    torch.float8_e4m3fn: "F8_E4M3",
     torch.uint8: "U8",
 }
 
-
-def of_dtype(shapes: Shapes, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The kinds of tensors of `shapes`, all of one dtype."""
-    return {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in shapes.items()}
+_BEHIND = 2  # pieces that wait to be written while the next one is made
 
 
-def write_tensors(
-    path: Path,
-    kinds: Kinds,
-    metadata: Mapping[str, str],
-    draw: Callable[[str], torch.Tensor],
-) -> None:
-    """`path` holds a tensor of each of `kinds`, as `draw` gives it; one is drawn at a time.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the header says of a tensor."""
 
+    shape: Shape
+    dtype: torch.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+Kinds = Mapping[str, Kind]  # by name in the file, in its order
+
+
+def lay_out(path: Path, kinds: Kinds, metadata: Mapping[str, str]) -> None:
+    """A new file `path` has its header and its length; its tensors are zero.
+
+    Where the disk knows sparse files, as all usual ones do, they take no room yet.
     Raises: OSError.
     """
-    header = json.dumps(_header(kinds, metadata), separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
+    header = _header(kinds, metadata)
     with path.open("xb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        for name, kind in kinds.items():
-            tensor = draw(name)
-            assert (tensor.shape, tensor.dtype) == (kind.shape, kind.dtype), name
-            file.write(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        file.write(header)
+        file.truncate(len(header) + bytes_of(kinds))
+
+
+def starts(kinds: Kinds, metadata: Mapping[str, str]) -> dict[str, int]:
+    """Where in the file each tensor begins."""
+    found, end = {}, len(_header(kinds, metadata))
+    for name, kind in kinds.items():
+        found[name] = end
+        end += kind.nbytes
+    return found
+
+
+def fill(
+    path: Path, pieces: Iterable[tuple[int, torch.Tensor]], wrote: Callable[[int], None]
+) -> None:
+    """The file `path` holds each of `pieces`, tensors on the CPU, from where it is said to begin.
+
+    One thread writes while this one takes the next piece; `wrote` is told the bytes of each.
+    Raises: OSError, and what `pieces` raises.
+    """
+    with path.open("r+b") as file, ThreadPoolExecutor(1) as writer:
+
+        def write(start: int, piece: torch.Tensor) -> int:
+            file.seek(start)
+            return file.write(piece.reshape(-1).view(torch.uint8).numpy().data)
+
+        waiting: deque[Future[int]] = deque()
+        for start, piece in pieces:
+            if len(waiting) == _BEHIND:
+                wrote(waiting.popleft().result())
+            waiting.append(writer.submit(write, start, piece))
+        for written in waiting:
+            wrote(written.result())
 
 
 def bytes_of(kinds: Kinds) -> int:
@@ -54,7 +94,12 @@ def bytes_of(kinds: Kinds) -> int:
     return sum(kind.nbytes for kind in kinds.values())
 
 
-def _header(kinds: Kinds, metadata: Mapping[str, str]) -> dict[str, Mapping[str, object]]:
+def file_bytes(kinds: Kinds, metadata: Mapping[str, str]) -> int:
+    """What the file takes."""
+    return len(_header(kinds, metadata)) + bytes_of(kinds)
+
+
+def _header(kinds: Kinds, metadata: Mapping[str, str]) -> bytes:
     header: dict[str, Mapping[str, object]] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name, kind in kinds.items():
@@ -64,4 +109,6 @@ def _header(kinds: Kinds, metadata: Mapping[str, str]) -> dict[str, Mapping[str,
             "shape": list(kind.shape),
             "data_offsets": [start, end],
         }
-    return header
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

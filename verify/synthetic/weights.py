@@ -3,74 +3,96 @@
 import hashlib
 import math
 import re
-import shutil
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
 from ltx2_patcher.values.errors import OutsideError
-from verify.synthetic.tensorfile import Shapes, bytes_of, of_dtype, write_tensors
+from verify.synthetic.tensorfile import Kind
+
+PIECE = 1 << 24
+"""Values drawn at a time: 64 MiB in float32, whatever the size of a tensor."""
+
+LARGEST = 2 * math.sqrt(3)
+"""No noise lies further from 0."""
 
 # Norms, by any of their names, and what Gemma 4 multiplies the result of a layer by.
 _SCALE = re.compile(r"(norm.*|_ln\d)\.weight$|\.layer_scalar$")
 
 
-def write_weights(
-    path: Path,
-    shapes: Shapes,
-    dtype: torch.dtype,
-    metadata: Mapping[str, str],
-    seed: int,
-    *,
-    drawn_as: str = "",
-    device: str = "cpu",
-) -> None:
-    """A new file `path` holds a `weight` of each of `shapes`; one is in memory at a time.
-
-    `drawn_as` stands before the names that tell the weights, and not in the file. On a GPU they are
-    drawn in a hundredth of the time, and are others than on the CPU.
-    Raises: OutsideError (space), OSError.
-    """
-    kinds = of_dtype(shapes, dtype)
-    needed, free = bytes_of(kinds), shutil.disk_usage(path.parent).free
-    if needed >= free:
-        raise OutsideError(
-            f"{path.parent} has {free >> 20} MiB free and {path.name} takes "
-            f"{(needed >> 20) + 1} MiB",
-            remedy="free some space, or name a folder on another disk",
-        )
-
-    def draw(name: str) -> torch.Tensor:
-        return weight(drawn_as + name, shapes[name], dtype=dtype, seed=seed, device=device).cpu()
-
-    write_tensors(path, kinds, metadata, draw)
-
-
-def weight(
-    name: str, shape: tuple[int, ...], *, dtype: torch.dtype, seed: int, device: str = "cpu"
-) -> torch.Tensor:
-    """The tensor `name` of a file set: shape `shape`, told by `name`, `seed` and `device` alone.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A tensor told by its name, its shape, a seed and a kind of device alone.
 
     Linear and convolution weights are scaled by their fan-in, norms and scales lie around 1, biases
     and the logarithmic `alpha` and `beta` of snake activations around 0, filters are averages, and
     the statistics of latents change nothing.
     """
-    if name.endswith("mean-of-means"):
-        return torch.zeros(shape, dtype=dtype)
-    if name.endswith("std-of-means"):
-        return torch.ones(shape, dtype=dtype)
-    if name.endswith((".filter", ".kernel")):
-        return torch.full(shape, 1 / math.prod(shape), dtype=dtype)
-    noise = _noise(shape, f"{seed}:{name}", device)
-    if len(shape) > 1:
-        return noise.div_(math.sqrt(math.prod(shape[1:]))).to(dtype)
-    center = 1.0 if _SCALE.search(name) else 0.0
-    return noise.mul_(0.05).add_(center).to(dtype)
+
+    name: str  # which may be another one than in the file
+    kind: Kind
+    scale: float = 1.0  # for float8: what the stored values are to be multiplied by
+
+    def pieces(self, seed: int, device: str) -> Iterator[torch.Tensor]:
+        """Its values, flat and in order, in pieces of at most `PIECE` on the CPU.
+
+        They are drawn on `device`; a GPU draws others than the CPU, in a hundredth of the time.
+        Raises: OutsideError (a GPU has no room, or does not answer).
+        """
+        values = math.prod(self.kind.shape)
+        for number, start in enumerate(range(0, values, PIECE)):
+            key = f"{seed}:{self.name}:{number}" if number else f"{seed}:{self.name}"
+            try:
+                yield self._piece(min(PIECE, values - start), key, device).cpu()
+            except RuntimeError as error:
+                if device == "cpu":
+                    raise
+                raise OutsideError(
+                    f"{device} cannot draw weights: {str(error).splitlines()[0]}",
+                    remedy="free its memory, or set CUDA_VISIBLE_DEVICES= to draw on the CPU",
+                ) from error
+
+    def _piece(self, count: int, key: str, device: str) -> torch.Tensor:
+        values = self._values(count, key, device)
+        if self.kind.dtype is not torch.float8_e4m3fn:
+            return values.to(self.kind.dtype)
+        # As a checkpoint in bf16 is quantized.
+        return values.to(torch.bfloat16).float().div_(self.scale).to(self.kind.dtype)
+
+    def _values(self, count: int, key: str, device: str) -> torch.Tensor:
+        shape = self.kind.shape
+        if self.name.endswith("mean-of-means"):
+            return torch.zeros(count)
+        if self.name.endswith("std-of-means"):
+            return torch.ones(count)
+        if self.name.endswith((".filter", ".kernel")):
+            return torch.full((count,), 1 / math.prod(shape))
+        noise = _noise(count, key, device)
+        if len(shape) > 1:
+            return noise.div_(math.sqrt(fan_in(shape)))
+        return noise.mul_(0.05).add_(1.0 if _SCALE.search(self.name) else 0.0)
 
 
-def _noise(shape: tuple[int, ...], key: str, device: str) -> torch.Tensor:
-    """Near-normal values of mean 0 and deviation 1, float32.
+@dataclass(frozen=True, eq=False, slots=True)
+class Given:
+    """A small tensor that is what it is."""
+
+    tensor: torch.Tensor
+
+    @property
+    def kind(self) -> Kind:
+        """Its shape and dtype."""
+        return Kind(tuple(self.tensor.shape), self.tensor.dtype)
+
+
+def fan_in(shape: tuple[int, ...]) -> int:
+    """How many values each output of a weight (out, in, ...) sums up."""
+    return math.prod(shape[1:])
+
+
+def _noise(count: int, key: str, device: str) -> torch.Tensor:
+    """Near-normal values of mean 0 and deviation 1, float32, none beyond `LARGEST`.
 
     A sum of four uniform variates: exact in float32, where `randn` goes through logarithms and
     cosines that differ between processors in the last bit.
@@ -78,7 +100,7 @@ def _noise(shape: tuple[int, ...], key: str, device: str) -> torch.Tensor:
     generator = torch.Generator(device).manual_seed(
         int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True)
     )
-    total = torch.rand(shape, generator=generator, device=device)
+    total = torch.rand(count, generator=generator, device=device)
     for _ in range(3):
-        total.add_(torch.rand(shape, generator=generator, device=device))
+        total.add_(torch.rand(count, generator=generator, device=device))
     return total.sub_(2).mul_(math.sqrt(3))

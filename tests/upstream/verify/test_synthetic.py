@@ -27,9 +27,10 @@ from verify.synthetic.architecture import (
     gemma_config,
     replaced,
 )
-from verify.synthetic.completeness import Loaded, faults
+from verify.synthetic.completeness import Placed, faults
 from verify.synthetic.files import FileSet, Layout, file_set
-from verify.synthetic.weights import weight
+from verify.synthetic.tensorfile import Kind
+from verify.synthetic.weights import PIECE, Drawn
 
 ROOT = Path(__file__).parents[3]
 MAIN = "verify.synthetic.__main__"
@@ -255,13 +256,13 @@ def test_builders_want_each_tensor_and_no_other(
 import sys
 from pathlib import Path
 from verify import unpatched
-from verify.synthetic.completeness import faults, load_all, tensor_names
+from verify.synthetic.completeness import faults, place_all, tensor_names
 from verify.synthetic.files import FileSet
 for root in sys.argv[1:]:
     files = FileSet(Path(root))
     with unpatched.gemma_of(files.gemma_root):
-        loads = load_all(files)
-    print(faults(loads, tensor_names(files.root.glob("*.safetensors"))))
+        placed = place_all(files)
+    print(faults(placed, tensor_names(files.root.glob("*.safetensors"))))
 """
     sources = [
         request.getfixturevalue(tree) / "packages" / name / "src"
@@ -288,8 +289,8 @@ for root in sys.argv[1:]:
 
 def test_a_tensor_that_one_component_leaves_and_another_takes_is_fine() -> None:
     """As the connectors' tensors, which upstream's transformer picks too."""
-    transformer = Loaded("transformer", frozenset(), frozenset({"f:a"}), frozenset({"f:b"}))
-    processor = Loaded("processor", frozenset(), frozenset({"f:b"}), frozenset())
+    transformer = Placed("transformer", frozenset(), frozenset({"f:a"}), frozenset({"f:b"}))
+    processor = Placed("processor", frozenset(), frozenset({"f:b"}), frozenset())
     assert faults([transformer, processor], ["f:a", "f:b"]) == []
     assert faults([transformer], ["f:a", "f:b"]) == ["transformer: no place for f:b"]
 
@@ -344,15 +345,28 @@ def test_tiny_gemma_fits_bitsandbytes(family: Gemma) -> None:
     assert not any(features % 64 for features in taken), taken
 
 
+def weight(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """The values of a tensor in float32."""
+    return torch.cat([*Drawn(name, Kind(shape, torch.float32)).pieces(seed, "cpu")])
+
+
 def test_weights_travel_between_machines() -> None:
     """Golden values: no function is used that rounds differently from one to another."""
-    drawn = weight("a.weight", (64, 64), dtype=torch.float32, seed=0)
+    drawn = weight("a.weight", (64, 64), seed=0)
     assert hashlib.sha256(drawn.numpy().tobytes()).hexdigest() == (
         "e45ec6755c6da499e057e87c8a8035c6cb3243319e7de1c73564017de09f10c0"
     )
     assert abs(float(drawn.std()) * 8 - 1) < 0.05
-    assert not torch.equal(drawn, weight("a.weight", (64, 64), dtype=torch.float32, seed=1))
-    assert not torch.equal(drawn, weight("b.weight", (64, 64), dtype=torch.float32, seed=0))
+    assert not torch.equal(drawn, weight("a.weight", (64, 64), seed=1))
+    assert not torch.equal(drawn, weight("b.weight", (64, 64), seed=0))
+
+
+def test_a_large_tensor_comes_in_pieces() -> None:
+    """None larger than PIECE, and none that repeats another."""
+    pieces = [*Drawn("a.weight", Kind((2, PIECE // 2 + 8), torch.bfloat16)).pieces(0, "cpu")]
+    assert [piece.numel() for piece in pieces] == [PIECE, 16]
+    assert not torch.equal(pieces[0][:16], pieces[1])
+    assert abs(float(pieces[0].float().std()) * (PIECE // 2 + 8) ** 0.5 - 1) < 0.01
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
