@@ -166,7 +166,7 @@ class Campaign:
     def _build(self, variant: Variant, name: str, only: Sequence[Part]) -> FileSet:
         from verify.synthetic.build import build_file_set
         from verify.synthetic.gemma_root import GemmaStorage
-        from verify.synthetic.progress import line_a_file
+        from verify.synthetic.progress import on_stderr
 
         files = FileSet(self.work / name)
         build_file_set(
@@ -179,7 +179,7 @@ class Campaign:
             blocks=Blocks.FP8,
             only=only,
             device="cuda",
-            progress=line_a_file,
+            progress=on_stderr(),
         )
         return files
 
