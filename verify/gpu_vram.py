@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, PatcherError
-from verify.cases import DISTILLED_CHECKPOINT
+from verify.cases import DISTILLED_CHECKPOINT, knows_flag
 from verify.perf import record
 from verify.pipelines import PACKAGES, Pipelines
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
@@ -187,9 +187,8 @@ class Campaign:
         width, height, frames = case.shape
         root = self.work / ("gemma-4bit" if case.root == "prequantized" else "gemma")
         distilled = case.script == "distilled"
-        checkpoint = (
-            DISTILLED_CHECKPOINT if distilled and not self.offloads else "--checkpoint-path"
-        )
+        of_distilled = distilled and knows_flag(self.tree, DISTILLED_CHECKPOINT)
+        checkpoint = DISTILLED_CHECKPOINT if of_distilled else "--checkpoint-path"
         words: list[object] = [checkpoint, files.checkpoint, "--gemma-root", root]
         words += ["--spatial-upsampler-path", files.spatial_upsampler]
         if not distilled:

@@ -124,8 +124,11 @@ def _script(order: Order) -> int:
     sys.argv = [str(module.__file__), *order.argv]
     try:
         module.main()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except SystemExit as stop:  # its argument is read as the interpreter reads it
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)
+        return 1
     return 0
 
 
