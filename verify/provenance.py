@@ -16,7 +16,7 @@ from ltx2_patcher.rules.standing import judge
 from ltx2_patcher.values.model import Standing
 
 ROOT = Path(__file__).parents[1]
-_PACKAGES = ("torch", "triton", "transformers", "bitsandbytes", "safetensors")
+_PACKAGES = ("torch", "triton", "transformers", "bitsandbytes", "safetensors", "av")
 
 
 def base_of(tree: Path) -> str | None:
@@ -41,7 +41,7 @@ def provenance_of(
         "files": patched_files(base, paths) if base else {},
         "machine": f"{gpu.name}{held}" if gpu else f"{platform.machine()} without a GPU",
         "capability": list(gpu.capability) if gpu else None,
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": {"python": platform.python_version()} | versions(),
         "date": _today(),
     }
 
@@ -62,7 +62,7 @@ def provenance(
         "files": patched_files(base, paths),
         "machine": f"{gpu} held to 24 GB (allocator capped at {cap_gib} GiB)" if cap_gib else gpu,
         "capability": list(torch.cuda.get_device_capability()),
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": {"python": platform.python_version()} | versions(),
         "date": _today(),
     }
 
@@ -82,8 +82,10 @@ def _today() -> str:
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
 
 
-def _versions() -> dict[str, str]:
-    """As Python would import them: the first on its path, where there are several."""
+def versions() -> dict[str, str]:
+    """The packages that decide a result, as Python would import them: the first on its path, where
+    there are several.
+    """
     found = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -23,7 +23,7 @@ from verify.cases import (
     Mode,
     command_line,
 )
-from verify.clips import faults, read_clip
+from verify.clips.decoding import faults, read_clip
 from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet
 

@@ -8,7 +8,7 @@ from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.cases import plain
 from tests.upstream.pipelines.conftest import Clips
 from verify.cases import FPS, FRAMES, HEIGHT, WIDTH, Case, Gemma, Mode, command_line
-from verify.clips import faults, read_clip
+from verify.clips.decoding import faults, read_clip
 from verify.pipelines import Pipelines
 from verify.synthetic.files import Layout
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.upstream.conftest import FileSets
 from verify.cases import FPS, FRAMES, HEIGHT, SCRIPTS, WIDTH, Case, Gemma, Mode, command_line
-from verify.clips import faults, read_clip
+from verify.clips.decoding import faults, read_clip
 from verify.pipelines import Pipelines, core_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import Layout

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from ltx2_patcher.values.errors import InvalidError
 
@@ -55,8 +56,28 @@ def read_clip(path: Path) -> Clip:
     )
 
 
+def read_frames(path: Path) -> NDArray[np.uint8]:
+    """Every picture of `path`, (frames, height, width, 3), RGB.
+
+    Raises: InvalidError (no such file, no picture, or it is cut off).
+    """
+    try:
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not frames:
+        raise _unreadable(path, "it holds no picture")
+    return np.stack(frames)
+
+
 def faults(clip: Clip, *, frames: int, width: int, height: int, fps: float) -> list[str]:
     """What is wrong with a clip that was to have this shape; nothing where all is well."""
+    return misshapen(clip, frames=frames, width=width, height=height, fps=fps) + blank(clip)
+
+
+def misshapen(clip: Clip, *, frames: int, width: int, height: int, fps: float) -> list[str]:
+    """What differs from the codecs, size and length that were asked for."""
     seconds = frames / fps
     # The sound is a whole number of latents (40 ms) and of AAC frames (1024 samples, at 24 kHz or
     # more).
@@ -70,6 +91,13 @@ def faults(clip: Clip, *, frames: int, width: int, height: int, fps: float) -> l
         ),
         f"{clip.video_s:.3f} s of pictures": abs(clip.video_s - seconds) < 1e-3,
         f"{clip.audio_s:.3f} s of sound": abs(clip.audio_s - seconds) < sound_slack_s,
+    }
+    return [said for said, well in judged.items() if not well]
+
+
+def blank(clip: Clip) -> list[str]:
+    """What shows that nothing was rendered."""
+    judged = {
         "one picture without contrast": clip.picture_spread > 1,
         "silence": clip.audio_peak > 1e-3,
     }

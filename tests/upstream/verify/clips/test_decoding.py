@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError
-from verify.clips import Clip, faults, read_clip
+from verify.clips.decoding import Clip, faults, read_clip
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""Record the reference clips: run upstream's scripts, keep what they compute, publish at the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from ltx2_patcher.boundaries.disk import translated
+from ltx2_patcher.values.errors import InvalidError, UsageError
+from verify.cases import FLAGS, Gemma
+from verify.clips import manifest
+from verify.clips.cases import ReferenceCase, Shape, digest
+from verify.clips.decoding import blank, misshapen, read_clip, read_frames
+from verify.clips.fingerprint import fingerprint
+from verify.clips.images import write_image
+from verify.clips.manifest import Manifest, Recorded, Recording, WeightFile
+from verify.clips.models import Kind, Models, examine
+from verify.clips.tree import has_series, identify
+from verify.pipelines import Pipelines
+from verify.provenance import versions
+from verify.synthetic.staging import require_vacant, staged
+
+RECORDER = "verify.clips.recorder"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to record."""
+
+    models: Models
+    gemma: Gemma
+    shape: Shape
+    cases: tuple[ReferenceCase, ...]
+    extra: tuple[str, ...] = ()  # for every script: "--quantization", "fp8-cast"
+
+
+def record(
+    order: Order, pipelines: Pipelines, out: Path, progress: Progress, *, timeout_s: float = 3600
+) -> Recording:
+    """A recording lies at `out`, whole: it was made beside it, and renamed last.
+
+    `timeout_s` is for each clip. Cases whose weights were not named are left out, and said so.
+    Raises: UsageError (`out` holds something, a tree without the flag, nothing to record, weights
+    in each other's place), InvalidError (broken weights, a script that fails or writes no whole
+    clip), ConflictError (weights that don't go together), OutsideError (disk, a script too late).
+    """
+    require_vacant(out)
+    if order.gemma in FLAGS and not has_series(pipelines.tree):
+        raise UsageError(
+            f"{pipelines.tree} is not patched, so its scripts do not take {FLAGS[order.gemma][0]}",
+            remedy="name a patched tree (`make patch`), or record it with --gemma none",
+        )
+    kind = examine(order.models)
+    lacking = {case.name: order.models.lacking(case) for case in order.cases}
+    able = [case for case in order.cases if lacking[case.name] is None]
+    if not able:
+        raise UsageError(
+            f"no clip can be recorded without {next(iter(lacking.values()))}",
+            remedy="name the weights, or a file set of verify.synthetic with --files",
+        )
+    upstream = identify(pipelines.tree)
+    with staged(out) as staging:
+        images = _paint(able, staging / "images")
+        machines, recorded = set(), []
+        for case in able:
+            made, machine = _record_case(order, case, kind, pipelines, staging, timeout_s)
+            progress(f"{case.name:<16} gemma {order.gemma.value:<5} {made.seconds:6.1f} s")
+            recorded.append(made)
+            machines.add(machine)
+        (machine,) = machines
+        made_of = Manifest(
+            case_set=digest(able, order.shape),
+            shape=order.shape,
+            weights=kind,
+            weight_files=_weight_files(order.models, able),
+            upstream=upstream,
+            gemma=order.gemma,
+            extra=order.extra,
+            machine=machine,
+            versions={"python": platform.python_version()} | versions(),
+            date=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
+            images={path.stem: manifest.digest_of(path) for path in images},
+            cases=tuple(recorded),
+            left_out={name: flag for name, flag in lacking.items() if flag is not None},
+        )
+        (staging / manifest.NAME).write_text(manifest.render(made_of), encoding="utf-8")
+    return Recording(out, made_of)
+
+
+def _paint(cases: Sequence[ReferenceCase], folder: Path) -> list[Path]:
+    folder.mkdir()
+    names = sorted({conditioning.image for case in cases for conditioning in case.images})
+    paths = [folder / f"{name}.png" for name in names]
+    for path in paths:
+        write_image(path.stem, path)
+    return paths
+
+
+def _record_case(
+    order: Order,
+    case: ReferenceCase,
+    kind: Kind,
+    pipelines: Pipelines,
+    staging: Path,
+    timeout_s: float,
+) -> tuple[Recorded, str]:
+    """What was recorded, and the machine."""
+    folder, shape = staging / case.name, order.shape
+    folder.mkdir()
+    clip = folder / manifest.CLIP
+    argv = _arguments(order, case, pipelines.tree, staging / "images", clip)
+    module = f"ltx_pipelines.{case.script}"
+    done = pipelines.run(RECORDER, [str(folder), module, *argv], timeout_s=timeout_s)
+    if done.code:
+        said = done.err.strip().splitlines() or ["nothing"]
+        raise InvalidError(
+            f"{case.name}: {case.script} ended with {done.code}: {said[-1]}",
+            remedy="see that the script runs with these weights and arguments by itself "
+            "(ltx2-patcher run), then record again",
+        )
+    read = read_clip(clip)
+    wrong = misshapen(
+        read, frames=shape.frames, width=shape.width, height=shape.height, fps=shape.fps
+    )
+    wrong += [] if kind == "random" else blank(read)  # true-sized random weights may show nothing
+    if wrong:
+        raise InvalidError(
+            f"{case.name}: {case.script} wrote a clip with {', '.join(wrong)}",
+            remedy="patch a fresh checkout (`make patch`) and its environment (`make install`)",
+        )
+    frames = read_frames(clip)
+    stills = (0, len(frames) // 2, len(frames) - 1)
+    for name, index in zip(manifest.STILLS, stills, strict=True):
+        Image.fromarray(frames[index]).save(folder / f"{name}.png")
+    run = folder / "run.json"
+    said_of_run = json.loads(run.read_text("utf-8"))
+    run.unlink()
+    files = {path.name: manifest.digest_of(path) for path in sorted(folder.iterdir())}
+    seconds = said_of_run["seconds"]
+    made = Recorded(case.name, case.script, case.prompt, case.seed, seconds, files)
+    return made, said_of_run["machine"]
+
+
+def _arguments(
+    order: Order, case: ReferenceCase, tree: Path, images: Path, out: Path
+) -> list[str]:
+    shape = order.shape
+    argv = [
+        *order.models.arguments(case, tree),
+        *("--output-path", str(out), "--prompt", case.prompt, "--seed", str(case.seed)),
+        *("--width", str(shape.width), "--height", str(shape.height)),
+        *("--num-frames", str(shape.frames), "--frame-rate", str(shape.fps)),
+    ]
+    if shape.steps is not None and not case.distilled:
+        argv += ["--num-inference-steps", str(shape.steps)]
+    for conditioning in case.images:
+        path = images / f"{conditioning.image}.png"
+        at = conditioning.frame(shape)
+        argv += ["--image", str(path), str(at), str(conditioning.strength)]
+    return [*argv, *FLAGS.get(order.gemma, []), *order.extra]
+
+
+def _weight_files(models: Models, cases: Sequence[ReferenceCase]) -> Mapping[str, WeightFile]:
+    used = {flag: path for case in cases for flag, path in models.of(case).items()}
+    found: dict[Path, str] = {}
+    for path in used.values():
+        if path not in found:
+            with translated(path):
+                found[path] = fingerprint(path)
+    return {flag: WeightFile(path.name, found[path]) for flag, path in sorted(used.items())}
