@@ -55,6 +55,7 @@ class Recorded:
     script: str
     prompt: str
     seed: int
+    images: Mapping[str, int]  # what it passes through: image -> frame
     seconds: float  # of the script's main(), imports left out
     files: Mapping[str, str]  # name in the case's folder -> SHA-256
 
@@ -81,7 +82,7 @@ class Manifest:
     def label(self) -> str:
         """What tells it from its neighbours, for people."""
         gemma = "bf16" if self.gemma is Gemma.PLAIN else f"{self.gemma.value[0]}-bit"
-        return f"{gemma}, {'unpatched' if self.upstream.standing == 'upstream' else 'patched'}"
+        return f"unpatched {gemma}" if self.upstream.standing == "upstream" else gemma
 
 
 @dataclass(frozen=True, slots=True)

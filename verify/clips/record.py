@@ -143,8 +143,15 @@ def _record_case(
     said_of_run = json.loads(run.read_text("utf-8"))
     run.unlink()
     files = {path.name: manifest.digest_of(path) for path in sorted(folder.iterdir())}
-    seconds = said_of_run["seconds"]
-    made = Recorded(case.name, case.script, case.prompt, case.seed, seconds, files)
+    made = Recorded(
+        name=case.name,
+        script=case.script,
+        prompt=case.prompt,
+        seed=case.seed,
+        images={one.image: one.frame(shape) for one in case.images},
+        seconds=said_of_run["seconds"],
+        files=files,
+    )
     return made, said_of_run["machine"]
 
 

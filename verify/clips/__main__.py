@@ -1,0 +1,175 @@
+"""The command line: `python -m verify.clips record|check|report`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltx2_patcher.jobs.run import ALLOCATOR
+from ltx2_patcher.values.errors import PatcherError, UsageError
+from verify.cases import Gemma
+from verify.clips.cases import CASES, FULL, GEMMAS, TINY, ReferenceCase
+from verify.clips.models import FLAGS, Models, examine, of_files
+from verify.synthetic.files import file_set
+
+OUT_OF_BOUNDS = 1
+"""The exit code where everything ran and the verdict is no: none of the error classes' codes."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 where it went well, 1 where clips are out of bounds, else an error class's code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    given, extra = _split(given)
+    args = _parser().parse_args(given)
+    try:
+        code: int = args.does(args, extra)
+    except PatcherError as error:
+        print(f"verify.clips: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    return code
+
+
+def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+    from verify.clips.record import Order, record
+    from verify.clips.tree import has_series
+    from verify.pipelines import Pipelines
+
+    models = _models(args)
+    shape = TINY if examine(models) == "tiny" else FULL
+    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), extra)
+    if not any(name in os.environ for name in ALLOCATOR):  # as `ltx2-patcher run` sets it
+        os.environ[ALLOCATOR[0]] = "expandable_segments:True"
+    tree = args.tree.absolute()
+    with Pipelines(tree, helped=not has_series(tree)) as pipelines:
+        made = record(order, pipelines, args.out.absolute(), print)
+    manifest = made.manifest
+    for case, flag in manifest.left_out.items():
+        print(f"{case:<16} left out: no {flag}")
+    print(f"{args.out}: {len(manifest.cases)} clips, {shape}, {manifest.label}")
+    return 0
+
+
+def _check(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+    from verify.clips.compare import compare
+    from verify.clips.judge import judge, read_bounds, spelled
+    from verify.clips.manifest import open_recording
+
+    _refuse(extra)
+    comparison = compare(open_recording(args.reference), open_recording(args.other))
+    verdict = judge(comparison, read_bounds())
+    for check in verdict.checks:
+        mark = "ok " if check.passed else "OUT"
+        print(
+            f"  {mark} {check.case:<16} {check.measure:<20} {spelled(check.value):>8}"
+            f"  at least {check.bound:<8g} ({check.where})"
+        )
+    for case, first in verdict.differences.items():
+        print(f"  {case:<16} differs from {first} on")
+    print(verdict.text)
+    return 0 if verdict.passed else OUT_OF_BOUNDS
+
+
+def _report(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+    from verify.clips.manifest import open_recording
+    from verify.clips.report import write_report
+    from verify.clips.vram import read_vram
+
+    _refuse(extra)
+    reference, *others = [open_recording(folder) for folder in args.recordings]
+    if not others:
+        raise UsageError(
+            "a report compares at least two recordings", remedy="name the reference, then others"
+        )
+    verdicts = write_report(args.html, reference, others, [read_vram(path) for path in args.vram])
+    for verdict in verdicts:
+        print(verdict.text)
+    print(f"{args.html}: {args.html.stat().st_size / 1e6:.1f} MB, needs no network")
+    return 0
+
+
+def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """What stands before `--`, and what stands behind it."""
+    if "--" not in argv:
+        return argv, ()
+    at = argv.index("--")
+    return argv[:at], tuple(argv[at + 1 :])
+
+
+def _refuse(extra: tuple[str, ...]) -> None:
+    if extra:
+        raise UsageError(
+            f"{' '.join(extra)} stands behind --, which only record hands on",
+            remedy="leave it out",
+        )
+
+
+def _models(args: argparse.Namespace) -> Models:
+    named = {flag: getattr(args, flag) for flag in FLAGS}
+    paths = {flag: path.expanduser().absolute() for flag, path in named.items() if path}
+    if args.files is None:
+        return Models(paths, random=False)
+    if paths:
+        raise UsageError(
+            f"--files and {next(iter(paths))} both name weights", remedy="leave one of them out"
+        )
+    return of_files(file_set(args.files.expanduser().absolute()))
+
+
+def _cases(names: Sequence[str]) -> tuple[ReferenceCase, ...]:
+    return tuple(case for case in CASES if case.name in (names or [case.name]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m verify.clips",
+        description="Record reference clips, compare recordings, and show them.",
+    )
+    verbs = parser.add_subparsers(required=True, metavar="record|check|report")
+    record = verbs.add_parser(
+        "record",
+        help="run the scripts of a tree and keep what they compute",
+        epilog="What stands behind -- goes to every script: -- --quantization fp8-cast",
+    )
+    record.add_argument("--tree", type=Path, required=True, help="upstream, patched or as it is")
+    record.add_argument("--out", type=Path, required=True, help="a new or empty folder")
+    record.add_argument("--gemma", choices=[gemma.value for gemma in GEMMAS], default="none")
+    record.add_argument(
+        "--case",
+        action="append",
+        default=[],
+        choices=[case.name for case in CASES],
+        help="only this clip; can be given again (default: every one that the weights are for)",
+    )
+    record.add_argument(
+        "--files", type=Path, metavar="DIR", help="random weights, a set of verify.synthetic"
+    )
+    weights = record.add_argument_group("weights of your own, by upstream's flags")
+    for flag, what in FLAGS.items():
+        weights.add_argument(flag, dest=flag, type=Path, metavar="PATH", help=what)
+    record.set_defaults(does=_record)
+
+    check = verbs.add_parser("check", help="hold a recording against a reference")
+    check.add_argument("reference", type=Path, help="the more precise one")
+    check.add_argument("other", type=Path)
+    check.set_defaults(does=_check)
+
+    report = verbs.add_parser("report", help="one page with clips, differences and verdicts")
+    report.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
+    report.add_argument("--html", type=Path, required=True, metavar="FILE", help="what to write")
+    report.add_argument(
+        "--vram",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="JSON",
+        help="reports of verify.vram, each with its timeline (.png) beside it",
+    )
+    report.set_defaults(does=_report)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
