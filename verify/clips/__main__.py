@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ltx2_patcher.jobs.run import ALLOCATOR
 from ltx2_patcher.values.errors import PatcherError, UsageError
 from verify.cases import Gemma
 from verify.clips.cases import CASES, FULL, GEMMAS, TINY, ReferenceCase
-from verify.clips.models import FLAGS, Models, examine, of_files
-from verify.synthetic.files import file_set
+from verify.clips.models import examine
+from verify.clips.options import add_weights, split_extra, weights_of
 
 OUT_OF_BOUNDS = 1
 """The exit code where everything ran and the verdict is no: none of the error classes' codes."""
@@ -22,7 +20,7 @@ OUT_OF_BOUNDS = 1
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where it went well, 1 where clips are out of bounds, else an error class's code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    given, extra = _split(given)
+    given, extra = split_extra(given)
     args = _parser().parse_args(given)
     try:
         code: int = args.does(args, extra)
@@ -33,15 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+    from verify.clips.prove import allow_expansion
     from verify.clips.record import Order, record
     from verify.clips.tree import has_series
     from verify.pipelines import Pipelines
 
-    models = _models(args)
+    models = weights_of(args)
+    if models is None:
+        raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
     shape = TINY if examine(models) == "tiny" else FULL
     order = Order(models, Gemma(args.gemma), shape, _cases(args.case), extra)
-    if not any(name in os.environ for name in ALLOCATOR):  # as `ltx2-patcher run` sets it
-        os.environ[ALLOCATOR[0]] = "expandable_segments:True"
+    allow_expansion()
     tree = args.tree.absolute()
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
         made = record(order, pipelines, args.out.absolute(), print)
@@ -90,32 +90,12 @@ def _report(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
     return 0
 
 
-def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """What stands before `--`, and what stands behind it."""
-    if "--" not in argv:
-        return argv, ()
-    at = argv.index("--")
-    return argv[:at], tuple(argv[at + 1 :])
-
-
 def _refuse(extra: tuple[str, ...]) -> None:
     if extra:
         raise UsageError(
             f"{' '.join(extra)} stands behind --, which only record hands on",
             remedy="leave it out",
         )
-
-
-def _models(args: argparse.Namespace) -> Models:
-    named = {flag: getattr(args, flag) for flag in FLAGS}
-    paths = {flag: path.expanduser().absolute() for flag, path in named.items() if path}
-    if args.files is None:
-        return Models(paths, random=False)
-    if paths:
-        raise UsageError(
-            f"--files and {next(iter(paths))} both name weights", remedy="leave one of them out"
-        )
-    return of_files(file_set(args.files.expanduser().absolute()))
 
 
 def _cases(names: Sequence[str]) -> tuple[ReferenceCase, ...]:
@@ -143,12 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=[case.name for case in CASES],
         help="only this clip; can be given again (default: every one that the weights are for)",
     )
-    record.add_argument(
-        "--files", type=Path, metavar="DIR", help="random weights, a set of verify.synthetic"
-    )
-    weights = record.add_argument_group("weights of your own, by upstream's flags")
-    for flag, what in FLAGS.items():
-        weights.add_argument(flag, dest=flag, type=Path, metavar="PATH", help=what)
+    add_weights(record)
     record.set_defaults(does=_record)
 
     check = verbs.add_parser("check", help="hold a recording against a reference")

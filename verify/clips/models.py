@@ -45,6 +45,14 @@ class Models:
     paths: Mapping[str, Path]
     random: bool  # made by verify.synthetic
 
+    @property
+    def text_encoder(self) -> Path:
+        """Gemma's root or packed file. Raises: UsageError (none was named)."""
+        for flag in (_TEXT_ENCODER, GEMMA):
+            if flag in self.paths:
+                return self.paths[flag]
+        raise UsageError("no Gemma was named", remedy=f"give {GEMMA}")
+
     def lacking(self, case: ReferenceCase) -> str | None:
         """The flag without which the case can't be recorded; None where nothing is missing."""
         whole = DISTILLED_CHECKPOINT if case.distilled else CHECKPOINT
@@ -102,15 +110,14 @@ def examine(models: Models) -> Kind:
         with translated(path):
             if not path.exists():
                 raise UsageError(f"{flag}: there is no {path}", remedy="check the path")
-    gemmas = [inspect_gemma(models.paths[f]) for f in (GEMMA, _TEXT_ENCODER) if f in models.paths]
+    gemma = inspect_gemma(models.text_encoder)
     layers = []
     for flag in (DISTILLED_CHECKPOINT, CHECKPOINT, TRANSFORMER):
         if flag in models.paths:
             checkpoint = inspect_checkpoint(models.paths[flag])
             layers.append(checkpoint.layers)
-            for gemma in gemmas:
-                if (misfit := misfit_of_pair(checkpoint, gemma)) is not None:
-                    raise misfit
+            if (misfit := misfit_of_pair(checkpoint, gemma)) is not None:
+                raise misfit
     for flag, wanted in ((UPSAMPLER, Upsampler), (LORA, Lora), *((p, ModelPart) for p in _PARTS)):
         if flag in models.paths and not isinstance(found := inspect(models.paths[flag]), wanted):
             raise UsageError(
