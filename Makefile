@@ -14,6 +14,8 @@ PATCHER := $(VENV)/bin/ltx2-patcher
 ENV := vendor/env-$(BASE)
 # Beside the base's own: what runs its tests, and what mypy needs to see the tool's types from there.
 TEST_PACKAGES := pytest==9.2.0 hypothesis==6.170.15 gitpython==3.2.1 unidiff==1.0.1 rich==15.0.0
+# What compares clips, beside what upstream asks for.
+VERIFY_PACKAGES := scikit-image==0.26.0
 
 .PHONY: patch install verify test test-all check bench clean
 
@@ -29,6 +31,8 @@ install: $(VENV)/.tool
 	@$(PATCHER) install --base $(BASE)
 
 verify: patch install
+	@$(ENV)/bin/python -c 'import skimage' 2>/dev/null || \
+	  $(ENV)/bin/python -m pip install -q --disable-pip-version-check $(VERIFY_PACKAGES)
 	$(ENV)/bin/python -m verify --tree $(if $(TREE),"$(TREE)",vendor/LTX-2-$(BASE))
 
 test: $(VENV)/.dev
@@ -66,7 +70,8 @@ $(VENV)/.dev: $(VENV)/.tool
 $(ENV)/.tests: $(VENV)/.tool vendor/upstream.toml
 	@$(PATCHER) apply --base $(BASE) --source $(SOURCE)
 	@$(PATCHER) install --base $(BASE)
-	@$(ENV)/bin/python -m pip install -q --disable-pip-version-check $(TEST_PACKAGES)
+	@$(ENV)/bin/python -m pip install -q --disable-pip-version-check $(TEST_PACKAGES) \
+	  $(VERIFY_PACKAGES)
 	@# The kernel that fuses LoRAs runs in Triton's interpreter; a CUDA torch brings its own Triton.
 	@$(ENV)/bin/python -c 'import triton' 2>/dev/null || \
 	  $(ENV)/bin/python -m pip install -q --disable-pip-version-check triton==3.6.0

@@ -91,16 +91,16 @@ CASES = (
     ReferenceCase(
         "two-stage-ti2v",
         "ti2vid_two_stages",
-        "A hot-air balloon with blue and yellow stripes rises over green hills while the shadows of "
-        "clouds pass below. Wind, and the roar of a burner.",
+        "A hot-air balloon with blue and yellow stripes rises over green hills while the shadows "
+        "of clouds pass below. Wind, and the roar of a burner.",
         seed=42,
         images=(Conditioning("hills", 0, 1.0),),
     ),
     ReferenceCase(
         "keyframes",
         "keyframe_interpolation",
-        "Time-lapse of the sea from sunset to a clear night: the sun sinks, the sky turns deep blue "
-        "and stars come out one by one.",
+        "Time-lapse of the sea from sunset to a clear night: the sun sinks, the sky turns deep "
+        "blue and stars come out one by one.",
         seed=64,
         images=(Conditioning("sunset", 0, 1.0), Conditioning("night", 1, 0.8)),
     ),

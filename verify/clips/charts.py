@@ -37,11 +37,12 @@ def chart(title: str, lines: Sequence[Line], bounds: Sequence[float], *, ceiling
         share = (min(value, ceiling) - low) / (ceiling - low)
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
 
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" data-frames="{count}" '
-        f'data-left="{_LEFT}" data-right="{_WIDTH - _RIGHT}" data-width="{_WIDTH}" '
-        f'aria-label="{escape(title)}, by frame">',
-    ]
+    start = (
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" data-left="{_LEFT}" '
+        f'data-right="{_WIDTH - _RIGHT}" data-width="{_WIDTH}" '
+        f'aria-label="{escape(title)}, by frame">'
+    )
+    parts = [start]
     for share in (0.0, 0.5, 1.0):
         value = low + (ceiling - low) * share
         parts.append(
@@ -59,7 +60,9 @@ def chart(title: str, lines: Sequence[Line], bounds: Sequence[float], *, ceiling
             f'<line class="bound s{number + 1}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
             f'y1="{y(bound):.1f}" y2="{y(bound):.1f}"><title>bound {bound:.4g}</title></line>'
         )
-    parts.append(f'<line class="cursor" x1="{_LEFT}" x2="{_LEFT}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
+    parts.append(
+        f'<line class="cursor" x1="{_LEFT}" x2="{_LEFT}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
+    )
     for number, line in enumerate(lines):
         kind = f"s{number + 1}"
         for (at, one), (_, other) in pairwise(enumerate(line.values)):

@@ -176,7 +176,11 @@ def _measure(reference: Recording, other: Recording, case: str) -> Measured:
             for name, a, b in _pairs(hidden[0], hidden[1])
         ),
         latents=tuple(
-            Latent(name, whole_cosine(latents[0][name], latents[1][name]), torch.equal(latents[0][name], latents[1][name]))
+            Latent(
+                name,
+                whole_cosine(latents[0][name], latents[1][name]),
+                torch.equal(latents[0][name], latents[1][name]),
+            )
             for name in ("video", "audio")
         ),
         psnr_db=tuple(psnr_db(*frames)),

@@ -67,7 +67,9 @@ def _hills(y: Plane, x: Plane) -> Plane:
     """Three ridges of hills, clouds, and a striped balloon low over them."""
     picture = _gradient(y, (0.35, 0.60, 0.92), (0.85, 0.93, 0.98))
     cloud = np.sin(7 * x + 3 * np.sin(5 * y)) * np.sin(13 * y + 2 * x) * np.sin(19 * x - 4 * y)
-    picture = _over(picture, (1.0, 1.0, 1.0), 0.8 * _edge(cloud - 0.35, 0.15) * _edge(0.4 - y, 0.15))
+    picture = _over(
+        picture, (1.0, 1.0, 1.0), 0.8 * _edge(cloud - 0.35, 0.15) * _edge(0.4 - y, 0.15)
+    )
     for place, height, color in (
         (0.55, 0.06, (0.45, 0.62, 0.55)),
         (0.66, 0.08, (0.33, 0.58, 0.30)),
@@ -88,7 +90,7 @@ def _hills(y: Plane, x: Plane) -> Plane:
     picture = _over(picture, shaded, _edge(0.13 - radius, 0.004))
     basket = (np.abs(across) < 0.022) & (np.abs(down - 0.20) < 0.018)
     ropes = (np.abs(np.abs(across) - 0.02) < 0.0018) & (down > 0.1) & (down < 0.19)
-    return _over(picture, (0.35, 0.22, 0.12), (basket | ropes).astype(np.float64))
+    return _over(picture, (0.35, 0.22, 0.12), np.where(basket | ropes, 1.0, 0.0))
 
 
 PAINTERS: Mapping[str, Painter] = {"sunset": _sunset, "night": _night, "hills": _hills}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from verify.cases import Gemma
 from verify.clips.compare import Comparison, Measured
-from verify.clips.models import Kind
+from verify.clips.models import KINDS, Kind
 
 BEST_DB = 60.0
 """A PSNR from which two frames can't be told apart: less than one level of 255 between them."""
@@ -78,8 +78,8 @@ def read_bounds(path: Path = BOUNDS) -> Mapping[Kind, Mapping[Gemma, Bounds]]:
     """By weights, then by how the other recording's Gemma is quantized."""
     raw = tomllib.loads(path.read_text("utf-8"))
     return {
-        kind: {Gemma(gemma): Bounds(**values) for gemma, values in table.items()}
-        for kind, table in raw.items()
+        kind: {Gemma(gemma): Bounds(**values) for gemma, values in raw[kind].items()}
+        for kind in KINDS
     }
 
 
@@ -94,17 +94,15 @@ def judge(comparison: Comparison, bounds: Mapping[Kind, Mapping[Gemma, Bounds]])
     if reference.gemma is other.gemma:
         return _equality(comparison, differences)
     limits = bounds[other.weights][other.gemma]
-    checks = tuple(
-        check for measured in comparison.cases for check in _checks(measured, limits)
-    )
+    checks = tuple(check for measured in comparison.cases for check in _checks(measured, limits))
     out = [check for check in checks if not check.passed]
     what = f"{other.label} against {reference.label}"
     if out:
-        first = out[0]  # in the order of computing: what comes later follows from it
+        worst = out[0]  # the first in the order of computing: what comes later follows from it
         more = f"; {len(out) - 1} more are out too" if len(out) > 1 else ""
         text = (
-            f"{what}: {first.measure} of {first.case} ({first.where}) is {spelled(first.value)}, "
-            f"{-first.gap:.2g} below its bound of {first.bound:g}{more}"
+            f"{what}: {worst.measure} of {worst.case} ({worst.where}) is {spelled(worst.value)}, "
+            f"{-worst.gap:.2g} below its bound of {worst.bound:g}{more}"
         )
     else:
         closest = min(checks, key=lambda check: check.share)

@@ -1,10 +1,10 @@
 """A recording on disk: a folder of clips and what was computed on the way, with a manifest.
 
-    manifest.json            written last: what was run, with what, and the SHA-256 of every file
-    images/NAME.png          what clips had to begin or end with
-    CASE/clip.mp4            as the script wrote it
-    CASE/first.png, middle.png, last.png
-    CASE/latents.safetensors, hidden.safetensors     see `recorder`
+manifest.json            written last: what was run, with what, and the SHA-256 of every file
+images/NAME.png          what clips had to begin or end with
+CASE/clip.mp4            as the script wrote it
+CASE/first.png, middle.png, last.png
+CASE/latents.safetensors, hidden.safetensors     see `recorder`
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.cases import Gemma
 from verify.clips.cases import GEMMAS, Shape
-from verify.clips.models import Kind
+from verify.clips.models import KINDS, Kind
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -131,9 +131,9 @@ def parse(text: str, origin: str) -> Manifest:
         )
         well = (
             manifest.gemma in GEMMAS
-            and manifest.weights in get_args(Kind)
+            and manifest.weights in KINDS
             and manifest.cases
-            and all(CASE_FILES == case.files.keys() for case in manifest.cases)
+            and all(case.files.keys() == CASE_FILES for case in manifest.cases)
             and all(Path(case.name).name == case.name for case in manifest.cases)
             and all(Path(image).name == image for image in manifest.images)
         )

@@ -9,7 +9,10 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3)
 
-_WINDOW_SIGMA = 1.5  # with weights of a Gaussian, as in Wang et al. 2004, "Image quality assessment"
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, of red, green and blue
+_WINDOW_SIGMA = (
+    1.5  # with weights of a Gaussian, as in Wang et al. 2004, "Image quality assessment"
+)
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -40,13 +43,12 @@ def psnr_db(a: Pictures, b: Pictures) -> list[float]:
 
 
 def ssim(a: Pictures, b: Pictures) -> list[float]:
-    """Structural similarity of each frame, mean of the colors; 1 where a frame is equal."""
+    """Structural similarity of each frame's luma; 1 where a frame is equal."""
     return [
         float(
             structural_similarity(
-                one,
-                other,
-                channel_axis=2,
+                one @ _LUMA,
+                other @ _LUMA,
                 data_range=255,
                 gaussian_weights=True,
                 sigma=_WINDOW_SIGMA,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.jobs.inspect import described, inspect, inspect_checkpoint, inspect_gemma
@@ -18,6 +18,8 @@ from verify.synthetic.files import FileSet, Layout
 
 Kind = Literal["tiny", "random", "real"]
 """What clips of them can show: nothing of looks where the weights are random."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 CHECKPOINT, TRANSFORMER = "--checkpoint-path", "--transformer-path"
 GEMMA, UPSAMPLER, LORA = "--gemma-root", "--spatial-upsampler-path", "--distilled-lora"
@@ -72,7 +74,9 @@ class Models:
 
     def arguments(self, case: ReferenceCase, tree: Path) -> list[str]:
         """The arguments that name them, as the upstream in `tree` spells them."""
-        spelled = {} if knows_flag(tree, DISTILLED_CHECKPOINT) else {DISTILLED_CHECKPOINT: CHECKPOINT}
+        spelled = (
+            {} if knows_flag(tree, DISTILLED_CHECKPOINT) else {DISTILLED_CHECKPOINT: CHECKPOINT}
+        )
         return [
             text
             for flag, path in self.of(case).items()

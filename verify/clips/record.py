@@ -1,4 +1,4 @@
-"""Record the reference clips: run upstream's scripts, keep what they compute, publish at the end."""
+"""Record the reference clips: run the scripts, keep what they compute, publish at the end."""
 
 from __future__ import annotations
 
@@ -155,9 +155,7 @@ def _record_case(
     return made, said_of_run["machine"]
 
 
-def _arguments(
-    order: Order, case: ReferenceCase, tree: Path, images: Path, out: Path
-) -> list[str]:
+def _arguments(order: Order, case: ReferenceCase, tree: Path, images: Path, out: Path) -> list[str]:
     shape = order.shape
     argv = [
         *order.models.arguments(case, tree),

@@ -49,7 +49,7 @@ class Kept:
         self._texts = 0
 
     def keep_states(self, states: tuple[torch.Tensor, ...], mask: torch.Tensor) -> None:
-        """Of each text of a batch: `states` (texts, tokens, hidden) a layer, `mask` (texts, tokens)."""
+        """Of each text: `states` are (texts, tokens, hidden) a layer, `mask` (texts, tokens)."""
         for row, real in enumerate(mask.cpu().bool()):
             for layer in kept_layers(len(states)):
                 name = f"text{self._texts}.layer{layer}"

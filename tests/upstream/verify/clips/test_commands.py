@@ -42,6 +42,7 @@ def bad(tmp_path: Path, models: Models) -> dict[str, tuple[list[object], int, st
     whole = write_recording(tmp_path / "whole").folder
     torn = write_recording(tmp_path / "torn").folder
     (torn / "keyframes" / "clip.mp4").write_bytes(b"")
+    no_model = whole / "keyframes" / "latents.safetensors"
     page = ["--html", tmp_path / "page.html"]
     return {
         "no weights": (record, 2, "no weights were named"),
@@ -53,8 +54,7 @@ def bad(tmp_path: Path, models: Models) -> dict[str, tuple[list[object], int, st
             "not " + str(tmp_path),
         ),
         "no LTX model": (
-            [*record, CHECKPOINT, whole / "keyframes" / "latents.safetensors"]
-            + ["--gemma-root", models.text_encoder],
+            [*record, CHECKPOINT, no_model, "--gemma-root", models.text_encoder],
             5,
             "is no LTX-2 checkpoint",
         ),

@@ -1,6 +1,7 @@
 """Weight files are told apart without being read whole."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 from hypothesis import given
@@ -14,7 +15,7 @@ def test_spans_are_disjoint_and_hold_both_ends(start: int, length: int) -> None:
     spans = sampled(start, start + length)
     assert spans[0][0] == start
     assert sum(spans[-1]) == start + length
-    for (at, count), (following, _) in zip(spans, spans[1:], strict=False):
+    for (at, count), (following, _) in pairwise(spans):
         assert at + count <= following
     assert sum(count for _, count in spans) == min(length, BLOCKS * BLOCK_BYTES)
 

@@ -30,9 +30,7 @@ DISTILLED, _, TWO_STAGE, _, KEYFRAMES = CASES
 class Recordings(Protocol):
     """Records some cases, once a session."""
 
-    def __call__(
-        self, which: str, gemma: Gemma, *cases: ReferenceCase
-    ) -> Recording: ...
+    def __call__(self, which: str, gemma: Gemma, *cases: ReferenceCase) -> Recording: ...
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +134,9 @@ def test_a_script_that_fails_leaves_nothing(
 ) -> None:
     """And is named, with what it said last."""
     order = Order(models, Gemma.PLAIN, TINY, (DISTILLED,), extra=("--no-such-flag",))
-    with pytest.raises(InvalidError, match=r"distilled-t2v: distilled ended with 2: .*no-such-flag"):
+    with pytest.raises(
+        InvalidError, match=r"distilled-t2v: distilled ended with 2: .*no-such-flag"
+    ):
         record(order, patched, tmp_path / "out", print)
     assert list(tmp_path.iterdir()) == []
 
