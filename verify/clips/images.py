@@ -98,7 +98,8 @@ PAINTERS: Mapping[str, Painter] = {"sunset": _sunset, "night": _night, "hills": 
 
 def _gradient(share: Plane, start: tuple[float, ...], end: tuple[float, ...]) -> Plane:
     mixed = share.clip(0, 1)[..., None]
-    return np.array(start) * (1 - mixed) + np.array(end) * mixed
+    mixture: Plane = np.array(start) * (1 - mixed) + np.array(end) * mixed
+    return mixture
 
 
 def _edge(inside: Plane, softness: float) -> Plane:

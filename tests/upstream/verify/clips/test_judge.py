@@ -83,7 +83,7 @@ def test_a_quantized_one_close_enough_is_within_bounds(reference: Any, tmp_path:
         QUANTIZED,
         hidden_noise=0.3,
         latent_noise=0.01,
-        picture_noise=dict.fromkeys(range(SHAPE.frames), 4.0),
+        picture_noise=dict.fromkeys(range(SHAPE.frames), 3.0),
     )
     verdict = judge(compare(reference, other), BOUND)
     assert verdict.passed, verdict.text

@@ -19,7 +19,7 @@ from verify.clips.report import write_report
 from verify.clips.vram import read_vram
 
 EVIL = "<script>alert('x')</script> & \"quoted\" </style>"
-NOISE = dict.fromkeys(range(SHAPE.frames), 6.0)
+NOISE = dict.fromkeys(range(SHAPE.frames), 3.0)
 VRAM = {
     "pipeline": "distilled",
     "flags": ["--gemma-4bit", EVIL],
