@@ -18,14 +18,16 @@ class Line:
 
     label: str
     values: tuple[float, ...]  # infinite where the frame is equal
+    bound: float | None  # None where equality was asked for
 
 
-def chart(title: str, lines: Sequence[Line], bounds: Sequence[float], *, ceiling: float) -> str:
+def chart(title: str, lines: Sequence[Line], *, ceiling: float) -> str:
     """An SVG: frames across, the figure up; the bounds are dashed lines.
 
     `ceiling` is where what is infinite, or the best, is drawn.
     """
-    shown = [min(value, ceiling) for line in lines for value in line.values] + list(bounds)
+    shown = [min(value, ceiling) for line in lines for value in line.values]
+    shown += [line.bound for line in lines if line.bound is not None]
     low = min(shown)
     low -= 0.08 * (ceiling - low) or 1
     count = max(len(line.values) for line in lines)
@@ -55,7 +57,9 @@ def chart(title: str, lines: Sequence[Line], bounds: Sequence[float], *, ceiling
         f"{frame}</text>"
         for frame in sorted({0, (count - 1) // 2, count - 1})
     ]
-    for number, bound in enumerate(bounds):
+    for number, line in enumerate(lines):
+        if (bound := line.bound) is None:
+            continue
         parts.append(
             f'<line class="bound s{number + 1}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
             f'y1="{y(bound):.1f}" y2="{y(bound):.1f}"><title>bound {bound:.4g}</title></line>'

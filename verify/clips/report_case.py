@@ -103,23 +103,21 @@ def _charts(columns: Sequence[Column], case: str) -> Iterator[str]:
     shown = [(column.label, column.measured(case), column.bounds) for column in columns]
     finite = [db for _, m, _ in shown for db in m.psnr_db if db != float("inf")]
     yield '<div class="charts">'
-    for title, lines, bounds, ceiling in (
+    for title, lines, ceiling in (
         (
             "PSNR in dB",
-            [Line(label, m.psnr_db) for label, m, _ in shown],
-            [b.psnr_db for _, _, b in shown if b],
+            [Line(label, m.psnr_db, b.psnr_db if b else None) for label, m, b in shown],
             max(finite, default=50.0) + 3,
         ),
         (
             "SSIM",
-            [Line(label, m.ssim) for label, m, _ in shown],
-            [b.ssim for _, _, b in shown if b],
+            [Line(label, m.ssim, b.ssim if b else None) for label, m, b in shown],
             1.0,
         ),
     ):
         yield (
             f"<figure><figcaption>{title} of each frame; dashed: the bound. Click to go there."
-            f"</figcaption>{chart(title, lines, bounds, ceiling=ceiling)}</figure>"
+            f"</figcaption>{chart(title, lines, ceiling=ceiling)}</figure>"
         )
     yield "</div>"
 
@@ -147,12 +145,16 @@ def _contact_sheet(reference: Recording, columns: Sequence[Column], case: str) -
         others = read_frames(column.recording.file(case, manifest.CLIP))
         measured = column.measured(case)
         yield _named(number, column.label)
+        if measured.first_frame is None:
+            yield '<span class="same">every frame is equal</span>'
+            continue
         for at in chosen:
             yield _still(stills.photo(others[at]), f"{column.label}, frame {at}")
         yield '<span class="row">its difference</span>'
         for at in chosen:
             picture = stills.difference_map(frames[at], others[at])
-            said = f"{spelled(measured.psnr_db[at])} dB, SSIM {measured.ssim[at]:.3f}"
+            db = measured.psnr_db[at]
+            said = "equal" if db == float("inf") else f"{db:.2f} dB, SSIM {measured.ssim[at]:.3f}"
             yield _still(picture, f"difference of {column.label}, frame {at}", said)
     yield (
         '</div><p class="legend"><i></i> 0 to '

@@ -42,7 +42,8 @@ def identify(tree: Path) -> Upstream:
 def copy_unpatched(tree: Path, out: Path) -> None:
     """A copy of the packages in a patched `tree` lies at `out`, as upstream has them.
 
-    Files that the series changes are taken from the tree's own repository.
+    Files that the series changes are taken from the tree's own repository; the others are as they
+    are in the tree, so that the two differ by the series alone.
     Raises: InvalidError (no patched tree, or edited where the patches are), OutsideError.
     """
     lock, judgement = _stands(tree)
