@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "--size",
         default="tiny",
         choices=list(SIZES),
-        help="full takes up to 63 GiB of disk, and a GPU to draw it on if it is not to take long",
+        help="full takes up to 75 GiB of disk, and hours where no GPU draws it",
     )
     parser.add_argument(
         "--blocks",

@@ -67,3 +67,21 @@ class PlannedFile:
 
         with progress(self.path.name, sum(c.kind.nbytes for c in drawn.values())) as wrote:
             tensorfile.fill(root / self.path, pieces(), wrote)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The files that are to be and hold no tensors."""
+
+    by_path: Mapping[Path, str]  # below the file set's root
+
+    @property
+    def nbytes(self) -> int:
+        """What they take on a disk."""
+        return sum(len(text.encode()) for text in self.by_path.values())
+
+    def write(self, root: Path) -> None:
+        """They lie below `root`. Raises: OSError."""
+        for path, text in self.by_path.items():
+            (root / path).parent.mkdir(exist_ok=True)
+            (root / path).write_text(text, encoding="utf-8")

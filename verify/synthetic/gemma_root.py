@@ -10,7 +10,7 @@ import torch
 
 from verify.synthetic import tensorfile
 from verify.synthetic.architecture import GemmaSize, gemma_config
-from verify.synthetic.contents import Content, PlannedFile
+from verify.synthetic.contents import Content, PlannedFile, Texts
 from verify.synthetic.files import Part
 from verify.synthetic.language import language_files
 from verify.synthetic.parts import gemma_shapes
@@ -36,26 +36,19 @@ class PlannedRoot:
 
     shapes: Shapes
     shards: tuple[PlannedFile, ...]
-    texts: Mapping[Path, str]  # below the file set's root
+    texts: Texts
 
     @property
     def nbytes(self) -> int:
         """What it takes on a disk."""
-        texts = sum(len(text.encode()) for text in self.texts.values())
-        return texts + sum(shard.nbytes for shard in self.shards)
-
-    def write_texts(self, root: Path) -> None:
-        """The files that hold no tensors lie below `root`. Raises: OSError."""
-        for path, text in self.texts.items():
-            (root / path).parent.mkdir(exist_ok=True)
-            (root / path).write_text(text, encoding="utf-8")
+        return self.texts.nbytes + sum(shard.nbytes for shard in self.shards)
 
     def sketch(self, root: Path) -> None:
         """Below `root` it is small: each tensor holds its own name, in place of weights.
 
         What reads sizes there, or names, reads the same. Raises: OSError.
         """
-        self.write_texts(root)
+        self.texts.write(root)
         for shard in self.shards:
             named = {key: Given(_as_tensor(key)) for key in shard.contents}
             replace(shard, contents=named).lay_out(root)
@@ -84,7 +77,7 @@ def plan_gemma_root(folder: Path, size: GemmaSize, storage: GemmaStorage) -> Pla
             "weight_map": {key: shard.path.name for shard in shards for key in shard.contents},
         }
         texts["model.safetensors.index.json"] = json.dumps(index, indent=2) + "\n"
-    return PlannedRoot(shapes, shards, {folder / name: text for name, text in texts.items()})
+    return PlannedRoot(shapes, shards, Texts({folder / name: text for name, text in texts.items()}))
 
 
 def write_gemma_root(
@@ -97,7 +90,7 @@ def write_gemma_root(
     planned = plan_gemma_root(Path(root.name), size, storage)
     require_space(root, planned.nbytes)
     root.mkdir()
-    planned.write_texts(root.parent)
+    planned.texts.write(root.parent)
     for shard in planned.shards:
         shard.lay_out(root.parent)
         shard.fill(root.parent, seed=seed, device=device, progress=silent)
@@ -121,8 +114,7 @@ def packed(root: PlannedRoot, path: Path, projection: Mapping[str, Content]) -> 
             {key: _as_tensor(key) for key in projection},
         )
         made = {
-            key: contents.get(_as_text(tensor)) or Given(tensor.clone())
-            for key, tensor in tensors.items()
+            key: contents.get(_as_text(tensor)) or Given(tensor) for key, tensor in tensors.items()
         }
     return PlannedFile(path, Part.GEMMA, made, metadata)
 

@@ -21,7 +21,7 @@ from verify.synthetic.architecture import (
     checkpoint_metadata,
     upsampler_metadata,
 )
-from verify.synthetic.contents import Content, PlannedFile
+from verify.synthetic.contents import Content, PlannedFile, Texts
 from verify.synthetic.files import FileSet, Layout, Part
 from verify.synthetic.gemma_root import GemmaStorage, PlannedRoot, packed, plan_gemma_root
 from verify.synthetic.parts import checkpoint_shapes, lora_shapes, upsampler_shapes
@@ -48,12 +48,12 @@ class Plan:
     """Every file of a file set."""
 
     files: tuple[PlannedFile, ...]
-    root: PlannedRoot | None  # in a split set, Gemma is one of the files
+    texts: Texts  # Gemma's; a split set holds them in one of its files
 
     def nbytes(self, only: Collection[Part] = tuple(Part)) -> int:
         """What these parts take on a disk."""
-        root = self.root.nbytes if self.root and Part.GEMMA in only else 0
-        return root + sum(file.nbytes for file in self.files if file.part in only)
+        texts = self.texts.nbytes if Part.GEMMA in only else 0
+        return texts + sum(file.nbytes for file in self.files if file.part in only)
 
 
 def plan_file_set(
@@ -89,10 +89,10 @@ def plan_file_set(
     ]
     if layout is Layout.MONOLITH:
         checkpoint = _file(_FILES.checkpoint, Part.CHECKPOINT, contents, metadata)
-        return Plan((checkpoint, *root.shards, *files), root)
+        return Plan((checkpoint, *root.shards, *files), root.texts)
     projection = {k: v for k, v in contents.items() if k.startswith(_TEXT_PROJECTION)}
     text_encoder = packed(root, _SPLIT_FILES.text_encoder, projection)
-    return Plan((*_components(contents, metadata), text_encoder, *files), None)
+    return Plan((*_components(contents, metadata), text_encoder, *files), Texts({}))
 
 
 def _checkpoint_shapes(variant: Variant, metadata: Config, root: PlannedRoot) -> Shapes:

@@ -31,7 +31,7 @@ from verify.gemma_reference import (
     settings_for,
 )
 from verify.synthetic.architecture import SIZES, Gemma
-from verify.synthetic.gemma_root import GemmaStorage, write_gemma_root, write_packed
+from verify.synthetic.gemma_root import GemmaStorage, write_gemma_root
 
 if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder
@@ -69,20 +69,20 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> Roots:
             return source, source
         file = made / f"{kind}.safetensors"
         projection = {"text_embedding_projection.audio_aggregate_embed.bias": torch.randn(33)}
-        if packed == "packed":
-            write_packed(file, source, projection)
-        else:
-            write_packed_as_on_the_hub(file, source, projection)
+        write_packed(file, source, projection, flat=packed == "packed")
         return file, source
 
     return root_of
 
 
-def write_packed_as_on_the_hub(file: Path, root: Path, projection: dict[str, torch.Tensor]) -> None:
+def write_packed(
+    file: Path, root: Path, projection: dict[str, torch.Tensor], *, flat: bool
+) -> None:
+    """As upstream packs a root: with flat names, or with those of the hub."""
     from ltx_core.text_encoders.gemma import gemma_assets
 
     tensors, metadata = gemma_assets.build_text_encoder_tensors_from_gemma_root(
-        str(root), projection, comfy_flat_lm_keys=False
+        str(root), projection, comfy_flat_lm_keys=flat
     )
     gemma_assets.save_text_encoder_safetensors(file, tensors, metadata)
 

@@ -1,6 +1,6 @@
 """A transformer kept in fp8, as each base's own modules name and load it.
 
-DOWNCAST_MAP casts to fp8 what is kept so, and IN_FP8 is what --quantization fp8-cast or
+DOWNCAST_MAP casts to fp8 what is kept so, and `in_fp8` gives what --quantization fp8-cast or
 --enable-fp8 hand to what builds the transformer: a ledger, or a DiffusionStage.
 """
 
@@ -20,15 +20,21 @@ if DATE < "2026-02-09":
     from ltx_core.model.transformer import (
         LTXV_MODEL_COMFY_RENAMING_WITH_TRANSFORMER_LINEAR_DOWNCAST_MAP as DOWNCAST_MAP,
     )
-
-    IN_FP8: dict[str, Any] = {"fp8transformer": True}
 else:
     from ltx_core.quantization import TRANSFORMER_LINEAR_DOWNCAST_MAP as DOWNCAST_MAP
-    from ltx_core.quantization import QuantizationPolicy
 
-    IN_FP8 = {"quantization": QuantizationPolicy.fp8_cast()}
+__all__ = ["DOWNCAST_MAP", "Ledger", "in_fp8", "ledger"]
 
-__all__ = ["DOWNCAST_MAP", "IN_FP8", "Ledger", "ledger"]
+
+def in_fp8(checkpoint: Path) -> dict[str, Any]:
+    """The keywords for what builds the transformer of `checkpoint`."""
+    if DATE < "2026-02-09":
+        return {"fp8transformer": True}
+    from ltx_core.quantization import QuantizationPolicy, fp8_cast
+
+    if hasattr(fp8_cast, "build_policy"):  # which reads the scales, since 2026-05-28
+        return {"quantization": fp8_cast.build_policy(str(checkpoint))}
+    return {"quantization": QuantizationPolicy.fp8_cast()}
 
 
 class Ledger(Protocol):
@@ -57,7 +63,8 @@ class _OfStage:
     def __init__(self, **keywords: Any) -> None:
         from ltx_pipelines.utils.blocks import DiffusionStage
 
-        self.keywords, self.stage = keywords, DiffusionStage(**keywords)
+        make = getattr(DiffusionStage, "from_checkpoint", DiffusionStage)
+        self.keywords, self.stage = keywords, make(**keywords)
 
     @property
     def transformer_builder(self) -> Any:

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from tests.upstream.conftest import DATE
 
 from .conftest import prequantized, save_checkpoint
-from .fp8 import DOWNCAST_MAP, IN_FP8, Ledger, ledger
+from .fp8 import DOWNCAST_MAP, Ledger, in_fp8, ledger
 
 FP8 = torch.float8_e4m3fn
 
@@ -70,7 +70,7 @@ def test_scales_are_folded(
 ) -> None:
     checkpoint = save_checkpoint(tmp_path / "fp8.safetensors", stored)
     registry = StateDictRegistry() if registered else None
-    assert_folded(ledger(checkpoint, registry=registry, **IN_FP8), stored)
+    assert_folded(ledger(checkpoint, registry=registry, **in_fp8(checkpoint)), stored)
 
 
 @pytest.mark.revisions(since="2026-02-09")
@@ -99,7 +99,7 @@ def test_the_folded_model_is_the_bf16_one_within_fp8(
     tiny_transformer: dict[str, torch.Tensor], stored: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     checkpoint = save_checkpoint(tmp_path / "fp8.safetensors", stored)
-    model = loaded(ledger(checkpoint, **IN_FP8))
+    model = loaded(ledger(checkpoint, **in_fp8(checkpoint)))
     unfolded = SafetensorsModelStateDictLoader().load(
         str(checkpoint), LTXV_MODEL_COMFY_RENAMING_MAP
     )
@@ -145,7 +145,7 @@ def test_a_lora_is_fused_into_folded_weights(
     lora = LoraPathStrengthAndSDOps(
         str(tmp_path / "lora.safetensors"), 0.5, LTXV_LORA_COMFY_RENAMING_MAP
     )
-    plain = ledger(checkpoint, **IN_FP8)
+    plain = ledger(checkpoint, **in_fp8(checkpoint))
     before, after = loaded(plain), loaded(plain.with_loras((lora,)))
     assert after.keys() == before.keys()
     exact = dequantized(stored)
@@ -185,7 +185,7 @@ def test_a_bf16_checkpoint_loads_as_it_did(
     checkpoint = save_checkpoint(tmp_path / "bf16.safetensors", tiny_transformer)
     folding = folding_scales(str(checkpoint), LTXV_MODEL_COMFY_RENAMING_MAP, DOWNCAST_MAP)
     assert folding is DOWNCAST_MAP
-    model = loaded(ledger(checkpoint, **IN_FP8))
+    model = loaded(ledger(checkpoint, **in_fp8(checkpoint)))
     for key, value in model.items():
         kept = FP8 if is_downcast(key) else torch.bfloat16
         assert value.dtype == kept
@@ -221,7 +221,7 @@ def test_a_scale_per_row_is_refused(stored: dict[str, torch.Tensor], tmp_path: P
     rows = {**stored, f"{key}_scale": torch.ones(stored[key].shape[0], 1)}
     checkpoint = save_checkpoint(tmp_path / "fp8.safetensors", rows)
     with pytest.raises(ValueError, match="only one scale for a whole tensor") as raised:
-        ledger(checkpoint, **IN_FP8).transformer()
+        ledger(checkpoint, **in_fp8(checkpoint)).transformer()
     assert f"{key}_scale" in str(raised.value)
     assert str(checkpoint) in str(raised.value)
 

@@ -420,13 +420,22 @@ def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, upstream_tree: Path) -> None:
-    """A limit on the size of files stands for a full disk: both fail in the midst of a file."""
-    code = (
-        "import resource, sys\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
-        "from verify.synthetic.__main__ import main\n"
-        "sys.exit(main())"
-    )
+    """A limit on the size of files, from the first weight on, stands for a full disk: both fail in
+    the midst of a file."""
+    code = """
+import resource, sys
+from contextlib import contextmanager
+from verify.synthetic import progress
+from verify.synthetic.__main__ import main
+
+@contextmanager
+def full_disk(name, nbytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    yield print
+
+progress.on_stderr = lambda: full_disk
+sys.exit(main())
+"""
     packages = [upstream_tree / "packages" / n / "src" for n in ("ltx-core", "ltx-pipelines")]
     refused = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "out"), "--variant", "2.0"],
