@@ -139,18 +139,10 @@ def _of_transformers(root: Path) -> Placed:
     _, told = Gemma3ForConditionalGeneration.from_pretrained(
         root, output_loading_info=True, device_map="meta"
     )
-    left = frozenset(told["unexpected_keys"])
-    names = {
-        f"{shard.name}:{name}": name
-        for shard in root.glob("*.safetensors")
-        for name in _shapes(shard)
-    }
-    return Placed(
-        "gemma",
-        frozenset(told["missing_keys"]),
-        frozenset(place for place, name in names.items() if name not in left),
-        frozenset(place for place, name in names.items() if name in left),
-    )
+    # It tells them by the model's names, where the files have others.
+    left = frozenset(f"{root.name}:{key}" for key in told["unexpected_keys"])
+    taken = frozenset(tensor_names(root.glob("*.safetensors")))
+    return Placed("gemma", frozenset(told["missing_keys"]), taken, left)
 
 
 def _picked(
