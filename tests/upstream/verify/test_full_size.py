@@ -33,6 +33,8 @@ from verify.synthetic.files import FileSet, Layout, Part
 from verify.synthetic.gemma_root import GEMMA_DTYPES, GemmaStorage
 from verify.synthetic.plan import Plan, plan_file_set
 from verify.synthetic.storage import stored
+from verify.synthetic.tensorfile import Kind
+from verify.synthetic.weights import Drawn
 
 from .test_synthetic import MAIN, ROOT, digests
 
@@ -249,6 +251,14 @@ def test_a_run_that_is_stopped_leaves_nothing(
     assert child.returncode == 128 + number, told
     assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_that_cannot_draw_is_named() -> None:
+    """With how to do without."""
+    drawn = Drawn("a.weight", Kind((2, 2), torch.bfloat16))
+    with pytest.raises(OutsideError, match="cuda:99 cannot draw weights: ") as refused:
+        next(drawn.pieces(0, "cuda:99"))
+    assert "CUDA_VISIBLE_DEVICES=" in refused.value.remedy
 
 
 def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
