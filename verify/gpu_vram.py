@@ -14,6 +14,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,23 @@ TIMED_RUNS = 3
 _MAIN = {Variant.LTX_2: "distilled", Variant.LTX_2_3: "ti2vid_two_stages"}
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a campaign does beside its cases."""
+
+    keep: bool
+    longest: bool
+    time: bool
+
+
 class Campaign:
     """The runs of one checkout in one folder, which it makes and empties."""
 
-    def __init__(self, tree: Path, work: Path, out: Path, card: Card) -> None:
+    def __init__(self, tree: Path, work: Path, out: Path, card: Card, options: Options) -> None:
         from verify.provenance import provenance_of
 
         self.tree, self.work, self.out, self.card = tree, work, out, card
+        self.options = options
         self.gpu = gpu_of()
         scripts = ("distilled", "ti2vid_two_stages", "keyframe_interpolation")
         self.about = provenance_of(
@@ -69,7 +80,8 @@ class Campaign:
         for variant in variants:
             files = self._make(variant)
             passed &= self._baseline(variant, files)
-            shutil.rmtree(files.root)
+            if not self.options.keep:
+                shutil.rmtree(files.root)
         return passed
 
     def _baseline(self, variant: Variant, files: FileSet) -> bool:
@@ -84,9 +96,11 @@ class Campaign:
                 shapes.append(_try_of(case.shape[2], run))
             baseline["checks"] = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
             self._write(variant, {**baseline, "runs": runs})  # what is measured is not lost
-        baseline["longest"] = self._longest(variant, files, shapes)
-        self._write(variant, {**baseline, "runs": runs})
-        self._time(variant, files)
+        if self.options.longest:
+            baseline["longest"] = self._longest(variant, files, shapes)
+            self._write(variant, {**baseline, "runs": runs})
+        if self.options.time:
+            self._time(variant, files)
         checks = baseline["checks"]
         return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
 
@@ -144,6 +158,8 @@ class Campaign:
 
     def _make_gemma(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
+        if (self.work / "gemma").exists():
+            return
         for at, picture in enumerate(self.pictures):
             _draw(picture, at)
         built = self._build(Variant.LTX_2, "gemma-files", (Part.GEMMA,))
@@ -169,6 +185,8 @@ class Campaign:
         from verify.synthetic.progress import on_stderr
 
         files = FileSet(self.work / name)
+        if files.root.exists():
+            return files
         build_file_set(
             files,
             variant,
@@ -214,11 +232,20 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="a folder for the weights")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the baselines")
     parser.add_argument("--models", nargs="+", default=["2.0", "2.3"], choices=["2.0", "2.3"])
+    parser.add_argument("--longest", action="store_true", help="search the longest clip too")
+    parser.add_argument(
+        "--time", action="store_true", help="time some runs, for verify/baselines/perf.json"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the weights, for another checkout to take"
+    )
     arguments = parser.parse_args()
     tree = arguments.tree.absolute()
     sys.path[:0] = [str(tree / "packages" / name / "src") for name in PACKAGES]
     try:
-        campaign = Campaign(tree, arguments.work, arguments.out, parse_card("24GB"))
+        card = parse_card("24GB")
+        options = Options(arguments.keep, arguments.longest, arguments.time)
+        campaign = Campaign(tree, arguments.work, arguments.out, card, options)
         passed = campaign.run([Variant(model) for model in arguments.models])
     except PatcherError as error:
         print(f"verify.gpu_vram: {error}\n  to do: {error.remedy}", file=sys.stderr)

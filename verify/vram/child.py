@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import IO, Any
@@ -138,9 +138,19 @@ def _hold(order: Order) -> None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, order.allocator_bytes / total))
     if order.ampere:
+        _keep_triton_on_this_card()
         torch.cuda.get_device_capability = lambda device=None: AMPERE  # noqa: ARG005
         # Torch prefers cuDNN's attention on Hopper and flash attention on Ampere.
         torch.backends.cuda.enable_cudnn_sdp(enabled=False)
+
+
+def _keep_triton_on_this_card() -> None:
+    """Triton asks torch what to compile for; code for another card would not run here."""
+    with suppress(ImportError):
+        from triton.runtime import driver
+
+        target = driver.active.get_current_target()
+        driver.active.get_current_target = lambda: target
 
 
 @contextmanager

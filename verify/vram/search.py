@@ -50,15 +50,16 @@ def longest(
 
 
 def next_length(tries: list[Try], fits: int, too_long: int) -> int:
-    """A length between the two that is none of them, 8k + 1."""
-    middle = _snapped((fits + too_long) // 2)
-    known = [one for one in tries if one.left_bytes is not None][-2:]
-    guess = middle
-    if len(known) == 2 and known[0].frames != known[1].frames:
-        (a, b), (left_a, left_b) = zip(*((t.frames, t.left_bytes or 0) for t in known), strict=True)
-        slope = (left_b - left_a) / (b - a)
-        if slope < 0:
-            guess = _snapped(int(b - left_b / slope))
+    """A length between the two that is none of them, 8k + 1.
+
+    Half-way where the last try ran out of memory: it tells nothing of the line.
+    """
+    guess = _snapped((fits + too_long) // 2)
+    last = [(one.frames, one.left_bytes) for one in tries[-2:] if one.left_bytes is not None]
+    if len(last) == 2:
+        (a, left_a), (b, left_b) = last
+        if (left_b - left_a) * (b - a) < 0:
+            guess = _snapped(int(b - left_b * (b - a) / (left_b - left_a)))
     return min(max(guess, fits + STEP), too_long - STEP)
 
 
