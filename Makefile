@@ -14,8 +14,8 @@ PATCHER := $(VENV)/bin/ltx2-patcher
 ENV := vendor/env-$(BASE)
 # Beside the base's own: what runs its tests, and what mypy needs to see the tool's types from there.
 TEST_PACKAGES := pytest==9.2.0 hypothesis==6.170.15 gitpython==3.2.1 unidiff==1.0.1 rich==15.0.0
-# What compares clips, beside what upstream asks for.
-VERIFY_PACKAGES := scikit-image==0.26.0
+# What compares clips, draws timelines and asks the driver, beside what upstream asks for.
+VERIFY_PACKAGES := scikit-image==0.26.0 matplotlib==3.11.2 nvidia-ml-py==13.615.71
 
 .PHONY: patch install verify test test-all check bench clean
 
@@ -31,7 +31,7 @@ install: $(VENV)/.tool
 	@$(PATCHER) install --base $(BASE)
 
 verify: patch install
-	@$(ENV)/bin/python -c 'import skimage' 2>/dev/null || \
+	@$(ENV)/bin/python -c 'import skimage, matplotlib, pynvml' 2>/dev/null || \
 	  $(ENV)/bin/python -m pip install -q --disable-pip-version-check $(VERIFY_PACKAGES)
 	$(ENV)/bin/python -m verify --tree $(if $(TREE),"$(TREE)",vendor/LTX-2-$(BASE))
 

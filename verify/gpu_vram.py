@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltx2_patcher.values.errors import InvalidError, PatcherError
+from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from verify.cases import DISTILLED_CHECKPOINT, knows_flag
 from verify.perf import record
 from verify.pipelines import PACKAGES, Pipelines
@@ -46,8 +46,9 @@ _MAIN = {Variant.LTX_2: "distilled", Variant.LTX_2_3: "ti2vid_two_stages"}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a campaign does beside its cases."""
+    """Which cases a campaign runs, all where `only` is empty, and what it does beside them."""
 
+    only: frozenset[str]
     keep: bool
     longest: bool
     time: bool
@@ -90,6 +91,8 @@ class Campaign:
         runs: list[dict[str, Any]] = []
         shapes: list[Try] = []
         for case in cases(variant, offloads=self.offloads):
+            if self.options.only and case.name not in self.options.only:
+                continue
             run, report = self._measure(case, variant, files)
             runs.append(report)
             if case.script == script and case.shape[:2] == USUAL[:2] and case.words[:3] == FITS:
@@ -232,6 +235,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, required=True, help="a folder for the weights")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the baselines")
     parser.add_argument("--models", nargs="+", default=["2.0", "2.3"], choices=["2.0", "2.3"])
+    parser.add_argument(
+        "--only", nargs="+", metavar="CASE", help="these cases alone, by the names it prints"
+    )
     parser.add_argument("--longest", action="store_true", help="search the longest clip too")
     parser.add_argument(
         "--time", action="store_true", help="time some runs, for verify/baselines/perf.json"
@@ -244,13 +250,24 @@ def main() -> int:
     sys.path[:0] = [str(tree / "packages" / name / "src") for name in PACKAGES]
     try:
         card = parse_card("24GB")
-        options = Options(arguments.keep, arguments.longest, arguments.time)
+        only = frozenset(arguments.only or ())
+        _require_known(only)
+        options = Options(only, arguments.keep, arguments.longest, arguments.time)
         campaign = Campaign(tree, arguments.work, arguments.out, card, options)
         passed = campaign.run([Variant(model) for model in arguments.models])
     except PatcherError as error:
         print(f"verify.gpu_vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
         return error.exit_code
     return 0 if passed else 1
+
+
+def _require_known(names: frozenset[str]) -> None:
+    """Return if each is a case of some model. Raises: UsageError."""
+    known = {case.name for variant in NAMES for case in cases(variant, offloads=True)}
+    if unknown := sorted(names - known):
+        raise UsageError(
+            f"there is no case {unknown[0]!r}", remedy=f"choose of: {'; '.join(sorted(known))}"
+        )
 
 
 def _run_of(

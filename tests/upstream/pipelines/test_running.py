@@ -246,4 +246,4 @@ def test_doctor_judges_the_base_and_names_its_flags(
     assert found["flags"].fact.startswith("no flags needed")
     cast = "--enable-fp8" if DATE < "2026-02-09" else "--quantization fp8-cast"
     assert f"denoising {cast}" in found["flags"].fact
-    assert ("--offload cpu" in found["flags"].fact) is (DATE >= "2026-08-11")
+    assert ("--offload cpu" in found["flags"].fact) is (DATE >= "2026-05-28")

@@ -258,6 +258,7 @@ from pathlib import Path
 from verify import unpatched
 from verify.synthetic.completeness import faults, place_all, tensor_names
 from verify.synthetic.files import FileSet
+unpatched.lend_unpublished()
 for root in sys.argv[1:]:
     files = FileSet(Path(root))
     with unpatched.gemma_of(files.gemma_root):
