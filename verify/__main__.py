@@ -2,8 +2,9 @@
 
 With weights named it records the reference clips of them; without, it makes a tiny random file set
 of the true architecture, which takes under three minutes on a CPU. Flags off must be unpatched
-upstream, byte for byte, and each Gemma flag must stay within its bounds of bf16. The last line says
-what was proved. What a clip looks like, and what a full-size model needs, only real weights show.
+upstream, byte for byte, each Gemma flag must stay within its bounds of bf16, and what a run takes
+of the card and the host within verify/limits.toml. The last line says what was proved. What a clip
+looks like, and what a full-size model needs, only real weights show.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from verify.clips.models import Kind, Models, of_files
 from verify.clips.options import add_weights, split_extra, weights_of
 from verify.clips.prove import Proof, prove
 from verify.clips.report import write_report
+from verify.clips.vram import read_vram
 from verify.pipelines import Pipelines, core_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
 from verify.synthetic.staging import require_vacant
+from verify.vram.proof import Measurement, keep_baseline, measure_models
 
 OUT_OF_BOUNDS = 1
 _PROVED: dict[Kind, str] = {
@@ -34,7 +37,7 @@ _PROVED: dict[Kind, str] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 where all holds, 1 where clips are out of bounds, else an error class's code."""
+    """0 where all holds, 1 where clips or memory are out of bounds, else an error class's code."""
     given, extra = split_extra(list(sys.argv[1:] if argv is None else argv))
     args = _parser().parse_args(given)
     try:
@@ -47,22 +50,28 @@ def main(argv: Sequence[str] | None = None) -> int:
                 out = args.out.absolute()
                 require_vacant(out)
             proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)
+            measured = measure_models(tree, models, proof.weights, out, extra)
             if args.html is not None:
-                write_report(args.html, proof.recordings[0], proof.recordings[1:], [])
+                vram = [read_vram(one.path) for one in measured]
+                write_report(args.html, proof.recordings[0], proof.recordings[1:], vram)
+            if proof.weights == "real" and (kept := keep_baseline(measured, models, tree)):
+                print(f"what it took of this card is kept in {kept}: send it to us")
     except PatcherError as error:
         print(f"verify: {error}\n  to do: {error.remedy}", file=sys.stderr)
         return error.exit_code
-    return _tell(proof, args.html)
+    return _tell(proof, measured, args.html)
 
 
-def _tell(proof: Proof, html: Path | None) -> int:
+def _tell(proof: Proof, measured: list[Measurement], html: Path | None) -> int:
+    for one in measured:
+        print(f"{'ok ' if one.verdict.passed else 'OUT'} {one.script}: {one.verdict.text}")
     for verdict in proof.verdicts:
         print(f"{'ok ' if verdict.passed else 'OUT'} {verdict.text}")
     if proof.unproved:
         print(f"not proved: {proof.unproved}")
     if html is not None:
         print(f"the clips side by side: {html}")
-    if not proof.passed:
+    if not (proof.passed and all(one.verdict.passed for one in measured)):
         print("not proved: see the lines marked OUT")
         return OUT_OF_BOUNDS
     print(f"{_PROVED[proof.weights]}; on {proof.recordings[0].manifest.machine}")

@@ -30,7 +30,7 @@ from verify.vram.card import GIB, Card, parse_card
 from verify.vram.judge import Verdict, judged
 from verify.vram.limits import read_limits
 from verify.vram.plot import write_plot
-from verify.vram.report import gib, report_of, report_text, table
+from verify.vram.report import baseline_run, gib, report_of, report_text, table
 from verify.vram.requests import Prepared, failure_of, gpu_of, measured_files
 from verify.vram.runner import Run, Task, measure
 from verify.vram.search import Try, longest
@@ -129,7 +129,9 @@ class Campaign:
             as_expected = run.failure is None or ran_out
         else:
             as_expected = verdict.passed if case.outcome is Outcome.FITS else ran_out
-        return run, _run_of(case, report, as_expected=as_expected, variant=variant)
+        whole = case.until is None
+        name = NAMES[variant]
+        return run, baseline_run(report, case.name, name, expected=as_expected, whole=whole)
 
     def _longest(self, variant: Variant, files: FileSet, known: list[Try]) -> dict[str, Any]:
         """The longest clip at the usual size, from what the shapes have shown."""
@@ -268,19 +270,6 @@ def _require_known(names: frozenset[str]) -> None:
         raise UsageError(
             f"there is no case {unknown[0]!r}", remedy=f"choose of: {'; '.join(sorted(known))}"
         )
-
-
-def _run_of(
-    case: Case, report: dict[str, Any], *, as_expected: bool, variant: Variant
-) -> dict[str, Any]:
-    kept = ("pipeline", "size", "frames", "flags", "verdict", "wall_s", "stages")
-    return {
-        "name": case.name,
-        "model": NAMES[variant],
-        "as_expected": as_expected,
-        "ended_well": report["verdict"]["passed"] and case.until is None,
-        **{key: report[key] for key in kept},
-    }
 
 
 def _checks(runs: Sequence[dict[str, Any]], root_bytes: int) -> list[dict[str, Any]]:

@@ -23,10 +23,11 @@ def memory_section(vram: Sequence[Vram]) -> Iterator[str]:
     yield '<section id="vram"><h2>Memory</h2>'
     for one in vram:
         state, mark, word = state_of(one.passed)
+        held = "no budget" if one.budget_gib is None else f"budget {one.budget_gib:.4g} GiB"
         yield (
             f'<article class="memory"><h3><span class="mark {state}" aria-label="{word}">{mark}'
             f"</span> {escape(one.title)}</h3><p>{escape(one.text)} "
-            f'<span class="meta">{escape(one.machine)}, budget {one.budget_gib:.4g} GiB</span></p>'
+            f'<span class="meta">{escape(one.machine)}, {held}</span></p>'
         )
         if one.timeline is None:
             yield '<p class="meta">No timeline lies beside this report.</p>'

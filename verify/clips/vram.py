@@ -36,7 +36,7 @@ class Vram:
 
     title: str  # "distilled --gemma-4bit, base 1.0.0"
     machine: str
-    budget_gib: float
+    budget_gib: float | None  # None where nothing held it to one
     passed: bool
     text: str
     stages: tuple[Stage, ...]
@@ -57,7 +57,7 @@ def read_vram(path: Path) -> Vram:
         return Vram(
             title=f"{raw['pipeline']} {flags}".strip() + f", base {raw['base']}",
             machine=str(raw["machine"]),
-            budget_gib=float(raw["budget_gib"]),
+            budget_gib=None if raw["budget_gib"] is None else float(raw["budget_gib"]),
             passed=raw["verdict"]["passed"] is True,
             text=str(raw["verdict"]["text"]),
             stages=tuple(

@@ -48,6 +48,23 @@ def report_of(
     }
 
 
+def baseline_run(
+    report: Mapping[str, Any], name: str, model: str, *, expected: bool, whole: bool = True
+) -> dict[str, Any]:
+    """What a baseline keeps of a report: no curves, which are a picture's.
+
+    `expected` tells that it came to what it had to, `whole` that it was no part of a run.
+    """
+    kept = ("pipeline", "size", "frames", "flags", "verdict", "wall_s", "stages")
+    return {
+        "name": name,
+        "model": model,
+        "as_expected": expected,
+        "ended_well": report["verdict"]["passed"] and whole,
+        **{key: report[key] for key in kept},
+    }
+
+
 def table(stages: Sequence[Stage]) -> str:
     """The stages, a line each: seconds, and GiB."""
     head = (

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ltx_pipelines.utils.constants import detect_params
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.inspect import inspect_checkpoint
@@ -20,9 +20,16 @@ STEPS_AND_BLOCK = {"2.0": (40, [29]), "2.3": (30, [28]), "2.5": (30, [28])}
 STATED = {"2.0": "LTX-2", "2.3": "LTX-2.3", "2.5": "LTX-2.5"}
 
 
+def _params(checkpoint: Path) -> Any:
+    """What the scripts look up for a checkpoint; older upstreams have no such function."""
+    from ltx_pipelines.utils.constants import detect_params
+
+    return detect_params(str(checkpoint))
+
+
 def _settings(checkpoint: Path) -> tuple[int, list[int]]:
-    """The denoising steps and the block that guidance perturbs, as the scripts look them up."""
-    settings = detect_params(str(checkpoint))
+    """The denoising steps and the block that guidance perturbs."""
+    settings = _params(checkpoint)
     return settings.num_inference_steps, settings.video_guider_params.stg_blocks
 
 
@@ -30,7 +37,7 @@ def _settings(checkpoint: Path) -> tuple[int, list[int]]:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_compression_of_images_is_the_variants(variant: str, fileset: FileSets) -> None:
     crf = {"2.0": 33, "2.3": 33, "2.5": 18}[variant]
-    assert detect_params(str(fileset(variant).checkpoint)).default_image_crf == crf
+    assert _params(fileset(variant).checkpoint).default_image_crf == crf
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
