@@ -69,7 +69,8 @@ def clips(baselines: Sequence[Baseline]) -> str:
                 )
             )
     head = ("model", "pipeline", "size, frames", "flags", "base", "GiB of 23.6", "most in", "s")
-    return _table(head, rows)
+    machines = sorted({f"{one['machine']}, {one['date']}" for one in baselines})
+    return f"{_table(head, rows)}\nOn: {'; '.join(machines)}.\n"
 
 
 def lengths(baselines: Sequence[Baseline]) -> str:
@@ -87,6 +88,8 @@ def lengths(baselines: Sequence[Baseline]) -> str:
         for baseline in baselines
         if (found := baseline.get("longest"))
     ]
+    if not rows:
+        return "No baseline of the series as it is holds one yet.\n"
     return _table(("model", "pipeline", "size", "base", "most frames"), rows)
 
 
