@@ -68,11 +68,13 @@ def settle_symbols(store: Store, place: Path) -> None:
     """Drop what is not there."""
     path = place / SYMBOLS
     text = re.sub(rf'"{re.escape(LEDGER)}" = \[.*?\]\n', "", path.read_text(), flags=re.DOTALL)
-    path.write_text(text)
+    path.write_text(re.sub(r"^\[[\w-]+\]\n+(?=\[|\Z)", "", text, flags=re.MULTILINE))
 
 
 def to_the_end(store: Store, done: Progress) -> Progress:
-    """Settle whatever it stops at; a patch of which nothing is left is skipped."""
+    """Settle whatever it stops at. What leaves nothing of a patch, or no Python, is skipped: the
+    later upstream does itself what `lean` does on 1.0.0.
+    """
     while done.stopped:
         place = done.stopped.worktree
         if done.stopped.reason is Reason.SYMBOLS:
@@ -82,7 +84,7 @@ def to_the_end(store: Store, done: Progress) -> Progress:
         try:
             done = proceed(store)
         except ConflictError as error:
-            assert "nothing is left" in str(error)
+            assert "nothing is left" in str(error) or "no Python any more" in str(error)
             done = skip(store)
     return done
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ltx2_patcher.rules.lines import split_lines
@@ -69,6 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=150, deadline=None)
 @given(texts=st.tuples(LINES, LINES, LINES))
+@example(texts=([b"b\n", b"a\n"], [b"a\n", b"b\n", b"a\n"], [b"b\n", b"\n", b"b\n", b"a\n"]))
 def test_clashes_are_those_of_git(folder: Path, texts: tuple[list[bytes], ...]) -> None:
     for name, lines in zip(("base", "ours", "theirs"), texts, strict=True):
         (folder / name).write_bytes(b"".join(lines))
@@ -85,11 +86,16 @@ def test_clashes_are_those_of_git(folder: Path, texts: tuple[list[bytes], ...]) 
         assert b"".join(edited(theirs, merged.ours)) == done.stdout
 
 
+DIFF = ("--diff-algorithm=myers", "--no-indent-heuristic")
+
+
 def git_edits(folder: Path, name: str) -> tuple[Edit, ...]:
-    """What git's own diff changed from base to `name`."""
+    """What git's own diff changed from base to `name`, with hunks where merge-file has them: it
+    does not slide them by indentation.
+    """
     old, new = (split_lines((folder / n).read_bytes()) for n in ("base", name))
     text = subprocess.run(
-        ["git", "diff", "--no-index", "-U0", "--diff-algorithm=myers", "base", name],
+        ["git", "diff", "--no-index", "-U0", *DIFF, "base", name],
         cwd=folder,
         capture_output=True,
         check=False,

@@ -38,6 +38,9 @@ from verify.synthetic.weights import Drawn
 
 from .test_synthetic import MAIN, ROOT, digests
 
+pytestmark = pytest.mark.revisions(since="2026-03-05")
+"""Before, upstream's VAE asks for statistics that no published file holds."""
+
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 DESCRIPTION = str(verify.synthetic.__doc__)
 FP8 = torch.float8_e4m3fn

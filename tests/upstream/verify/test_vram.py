@@ -162,6 +162,7 @@ def test_a_killed_measurement_leaves_no_child(
         assert _gone(child), sent
 
 
+@pytest.mark.revisions(since="2026-03-05")
 def test_upstreams_builders_are_known(patched_tree: Path) -> None:
     from ltx_core.model import audio_vae, transformer, upsampler, video_vae
     from ltx_core.text_encoders import gemma
