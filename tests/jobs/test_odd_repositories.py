@@ -22,7 +22,7 @@ from ltx2_patcher.jobs.revise import drop_patch, edit_patch, move_patch, new_pat
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.model import Base
 from tests.conftest import BASE, ROOT, files, git
-from tests.jobs.test_revise import ARGS, FOLD, HELP, MESSAGE, TYPES, WAIT, append
+from tests.jobs.test_revise import ARGS, HELP, LAST_OF_LEAN, MESSAGE, TYPES, WAIT, append
 
 PATCHES = len(list((ROOT / "patches" / BASE).glob("*.patch")))
 
@@ -35,7 +35,7 @@ VERBS: dict[str, Callable[[Store, Base, Path], object]] = {
     "export": export,
     "new": lambda s, b, t: new_patch(s, b, t, MESSAGE, dry_run=True),
     "edit": lambda s, b, t: edit_patch(s, b, t, WAIT, dry_run=True),
-    "move": lambda s, b, t: move_patch(s, b, t, HELP, FOLD, dry_run=True),
+    "move": lambda s, b, t: move_patch(s, b, t, HELP, LAST_OF_LEAN, dry_run=True),
     "drop": lambda s, b, t: drop_patch(s, b, t, HELP),
     "unapply": unapply_tree,
 }

@@ -136,7 +136,7 @@ def test_check_finds_a_byte_that_exporting_would_change(repository: Store, base:
 
 def test_a_tree_with_a_part_of_the_series_is_not_exported(repository: Store, base: Base) -> None:
     tree = checkout(repository)
-    apply_tree(repository, base, tree, upto="ampere")
+    apply_tree(repository, base, tree, upto="lean")
     before = files(repository.root)
     with pytest.raises(ConflictError, match="no patch of portable"):
         export(repository, base, tree)

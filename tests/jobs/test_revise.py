@@ -33,7 +33,8 @@ ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
 FLAGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/gemma_flags.py"
 LOAD = "load_the_gemma_text_encoder_quantized.patch"
 OFFER = "offer_the_quantized_gemma_in_every_pipeline.patch"
-FOLD = "fold_the_scales_of_prequantized_fp8_checkpoints.patch"
+LAST_OF_AMPERE = "refuse_fp8_products_below_compute_capability_8_9.patch"
+LAST_OF_LEAN = "let_the_video_encoder_go_while_denoising.patch"
 WAIT = "wait_for_the_gpu_only_where_there_is_one.patch"
 HELP = "show_the_help_of_scripts_with_guidance.patch"
 MESSAGE = written(
@@ -87,7 +88,7 @@ def test_new_makes_a_patch_of_the_edits_and_leaves_the_rest(
     (patched / "packages/ltx-core/src/ltx_core/draft.py").write_text("not added\n")
     before = names(copied_store)
     done = new_patch(copied_store, base, patched, MESSAGE)
-    at = before.index(FOLD) + 1
+    at = before.index(LAST_OF_AMPERE) + 1
     assert names(copied_store) == (*before[:at], "name_the_types.patch", *before[at:])
     assert f"patches/{BASE}/name_the_types.patch" in done.changed
     assert "patches/overlay/packages/ltx-core/src/ltx_core/ours.py" in done.changed
@@ -172,11 +173,12 @@ def test_drop_takes_a_patch_out_of_series_and_tree(
 def test_move_keeps_every_file(copied_store: Store, base: Base, patched: Path) -> None:
     now = files(patched)
     before = names(copied_store)
-    move_patch(copied_store, base, patched, HELP, FOLD)
-    assert names(copied_store) == (*before[:4], HELP, *before[4:-1])
+    move_patch(copied_store, base, patched, HELP, LAST_OF_LEAN)
+    at = before.index(LAST_OF_LEAN) + 1
+    assert names(copied_store) == (*before[:at], HELP, *before[at:-1])
     assert files(patched) == now
     require_whole(copied_store, base, patched)
-    done = move_patch(copied_store, base, patched, HELP, FOLD)
+    done = move_patch(copied_store, base, patched, HELP, LAST_OF_LEAN)
     assert (done.changed, done.tip) == ((), None)
     move_patch(copied_store, base, patched, HELP, before[-2])
     assert names(copied_store) == before

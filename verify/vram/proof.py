@@ -100,7 +100,7 @@ def _words(
     if not case.distilled:
         words += ["--num-inference-steps", "2"]
     given = [word for word in extra if word not in FITS]
-    return [*words, *(FITS if kind != "tiny" else FITS[:1]), *given]
+    return [*words, *FITS, *given]
 
 
 def _budget(gpu: Gpu | None) -> str | None:
