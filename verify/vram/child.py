@@ -68,14 +68,14 @@ class Notes:
         """From now on `component` is loaded or computes; None where the run ends."""
         if (component, doing) == self._now:
             return
+        was = self._now[0] if self._now else None
+        if self._until and component not in {was, None} and STAGE_OF.get(str(was)) == self._until:
+            raise _Reached
         if self._cuda:
             torch.cuda.synchronize()
         peaks = self._peaks() if self._now else None
         self.write(Turn(time.monotonic(), component, doing, peaks))
-        was, self._now = self._now, None if component is None else (component, doing)
-        ended = None if was is None or component in {was[0], None} else STAGE_OF.get(was[0])
-        if ended is not None and ended == self._until:
-            raise _Reached
+        self._now = None if component is None else (component, doing)
 
     def watch(self, done: threading.Event) -> None:
         """Note what the allocator holds until `done` is set."""
