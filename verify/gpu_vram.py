@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
 from verify.cases import DISTILLED_CHECKPOINT, knows_flag
 from verify.perf import record
 from verify.pipelines import PACKAGES, Pipelines
@@ -62,7 +62,13 @@ class Campaign:
 
         self.tree, self.work, self.out, self.card = tree, work, out, card
         self.options = options
-        self.gpu = gpu_of()
+        gpu = gpu_of()
+        if gpu is None:
+            raise OutsideError(
+                "there is no GPU here to measure on",
+                remedy="use a machine with one of 24 GB or more",
+            )
+        self.gpu = gpu
         scripts = ("distilled", "ti2vid_two_stages", "keyframe_interpolation")
         self.about = provenance_of(
             tree,
@@ -70,8 +76,7 @@ class Campaign:
             measured_files(scripts),
             held_to=f"{card.nominal_bytes / GIB:g} GB",
         )
-        options = tree / "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
-        self.offloads = '"--offload"' in options.read_text("utf-8")
+        self.offloads = knows_flag(tree, "--offload")
         self.pictures = [work / "first.png", work / "last.png"]
 
     def run(self, variants: Sequence[Variant]) -> bool:

@@ -111,8 +111,9 @@ def written(text: str, baselines: Sequence[Baseline]) -> str:
                 f"README.md has no place for the table {name}",
                 remedy=f"put back the line <!-- {name}: python -m verify.tables --> and its end",
             )
-        filled = _MARK.format(name, make(baselines))
-        text = pattern.sub(lambda _, filled=filled: filled, text)
+        # Split, not substituted: what is put in may hold backslashes.
+        before, after = pattern.split(text, maxsplit=1)
+        text = before + _MARK.format(name, make(baselines)) + after
     return text
 
 

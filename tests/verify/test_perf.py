@@ -18,7 +18,8 @@ def test_what_lies_within_the_noise_is_as_before() -> None:
 def test_what_lies_beyond_is_slower_and_says_so() -> None:
     slow, same = changes(BEFORE, {"stage 1": [11.0, 10.9, 10.7], "stage 2": [4.0, 4.1, 3.9]})
     assert (slow.slower, same.slower) == (True, False)
-    assert (slow.before_s, slow.now_s, slow.noise_s) == (10.2, 10.9, pytest.approx(0.4))
+    assert (slow.before_s, slow.now_s) == (10.2, 10.9)
+    assert slow.noise_s == pytest.approx(0.4)
     assert "SLOWER" in slow.text
     assert "as before" in same.text
 

@@ -124,8 +124,8 @@ def test_a_checkpoint_that_is_none_is_refused_before_it_is_loaded(
 ) -> None:
     files = fileset("2.0")
     for wrong in (files.spatial_upsampler, files.distilled_lora, tmp_path / "absent.safetensors"):
-        own = ["distilled", "--tree", patched_tree]
-        done = vram(*own, "--", "--checkpoint-path", wrong, tree=patched_tree)
+        own = ("distilled", "--tree", patched_tree, "--", "--checkpoint-path")
+        done = vram(*own, wrong, tree=patched_tree)
         assert done.returncode in {2, 5}, done.stderr
         assert "to do: " in done.stderr
         assert "Traceback" not in done.stderr
