@@ -72,6 +72,7 @@ def test_what_a_script_computes_is_kept(recorded: Recordings) -> None:
     assert made.manifest.weights == "tiny"
 
 
+@pytest.mark.slow  # pipelines/test_clips.py compares the clips in the short run too
 def test_flags_off_is_unpatched_upstream(recorded: Recordings) -> None:
     """Every byte, and every number on the way."""
     reference = recorded("upstream", Gemma.PLAIN, DISTILLED)
