@@ -4,13 +4,16 @@
 
 Makes full-size random weights on the GPU, one file set at a time (60 GiB of disk do), runs every
 case of verify/vram/campaign.py and writes a baseline for each model,
-vram-<base>-<model>-<gpu>.json, and a timeline of each run that was no text encoding alone. Ends
-with 1 where something that has to hold does not.
+vram-<base>-<model>-<gpu>.json, and a timeline of each run that was no text encoding alone. Where
+that folder has a baseline of the same code on the same GPU already, it runs what that one lacks and
+what --only names: a campaign that was cut off goes on. Ends with 1 where something that has to hold
+does not.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -25,7 +28,7 @@ from verify.pipelines import PACKAGES, Pipelines
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
 from verify.synthetic.files import FileSet, Part
 from verify.vram.asked import parse_asked
-from verify.vram.campaign import FITS, NAMES, USUAL, Case, Outcome, cases, shape_case
+from verify.vram.campaign import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
 from verify.vram.card import GIB, Card, parse_card
 from verify.vram.judge import Verdict, judged
 from verify.vram.limits import read_limits
@@ -91,32 +94,33 @@ class Campaign:
         return passed
 
     def _baseline(self, variant: Variant, files: FileSet) -> bool:
-        script = _MAIN[variant]
-        baseline: dict[str, Any] = {**self.about, "model": NAMES[variant], "budget_gib": 24}
-        runs: list[dict[str, Any]] = []
-        shapes: list[Try] = []
-        for case in cases(variant, offloads=self.offloads):
-            if self.options.only and case.name not in self.options.only:
-                continue
-            run, report = self._measure(case, variant, files)
-            runs.append(report)
-            if case.script == script and case.shape[:2] == USUAL[:2] and case.words[:3] == FITS:
-                shapes.append(_try_of(case.shape[2], run))
-            baseline["checks"] = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
-            self._write(variant, {**baseline, "runs": runs})  # what is measured is not lost
+        name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
+        path = self.out / name
+        about = {**self.about, "model": NAMES[variant], "budget_gib": 24}
+        baseline = _begun(path, about) or {**about, "checks": [], "runs": []}
+        every = cases(variant, offloads=self.offloads)
+        order = [case.name for case in every]
+        for case in every:
+            if self._is_due(case, baseline["runs"]):
+                report = self._measure(case, variant, files)
+                runs = _with_run(baseline["runs"], report, order)
+                checks = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
+                baseline |= {"checks": checks, "runs": runs}
+                path.write_text(report_text(baseline), encoding="utf-8")  # what is measured is kept
         if self.options.longest:
-            baseline["longest"] = self._longest(variant, files, shapes)
-            self._write(variant, {**baseline, "runs": runs})
+            baseline["longest"] = self._longest(variant, files, baseline["runs"])
+            path.write_text(report_text(baseline), encoding="utf-8")
         if self.options.time:
             self._time(variant, files)
-        checks = baseline["checks"]
+        runs, checks = baseline["runs"], baseline["checks"]
         return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
 
-    def _write(self, variant: Variant, baseline: dict[str, Any]) -> None:
-        name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
-        (self.out / name).write_text(report_text(baseline), encoding="utf-8")
+    def _is_due(self, case: Case, runs: Sequence[dict[str, Any]]) -> bool:
+        if self.options.only:
+            return case.name in self.options.only
+        return all(case.name != run["name"] for run in runs)
 
-    def _measure(self, case: Case, variant: Variant, files: FileSet) -> tuple[Run, dict[str, Any]]:
+    def _measure(self, case: Case, variant: Variant, files: FileSet) -> dict[str, Any]:
         argv = self._words(case, files)
         asked = parse_asked(case.script, argv)
         gpu = self.gpu.index
@@ -136,11 +140,15 @@ class Campaign:
             as_expected = verdict.passed if case.outcome is Outcome.FITS else ran_out
         whole = case.until is None
         name = NAMES[variant]
-        return run, baseline_run(report, case.name, name, expected=as_expected, whole=whole)
+        return baseline_run(report, case.name, name, expected=as_expected, whole=whole)
 
-    def _longest(self, variant: Variant, files: FileSet, known: list[Try]) -> dict[str, Any]:
+    def _longest(
+        self, variant: Variant, files: FileSet, runs: Sequence[dict[str, Any]]
+    ) -> dict[str, Any]:
         """The longest clip at the usual size, from what the shapes have shown."""
-        script = _MAIN[variant]
+        script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
+        shapes = {shape_case(script, shape).name for shape in SHAPES}
+        known = [_known_try(run) for run in runs if run["name"] in shapes and run["size"] == size]
 
         def tried(frames: int) -> Try:
             case = shape_case(script, (*USUAL[:2], frames))
@@ -154,7 +162,7 @@ class Campaign:
         found = longest(tried, known=known, first=USUAL[2], most=MOST_FRAMES)
         return {
             "pipeline": script,
-            "size": f"{USUAL[0]}x{USUAL[1]}",
+            "size": size,
             "frames": found.frames,
             "tries": [[one.frames, gib(one.left_bytes)] for one in found.tries],
         }
@@ -279,7 +287,12 @@ def _require_known(names: frozenset[str]) -> None:
 
 def _checks(runs: Sequence[dict[str, Any]], root_bytes: int) -> list[dict[str, Any]]:
     """What has to hold between runs: a prequantized root loads faster, and reads little."""
-    loads = {run["name"]: run["stages"][0]["load_s"] for run in runs if run["stages"]}
+    loads = {
+        run["name"]: stage["load_s"]
+        for run in runs
+        for stage in run["stages"]
+        if stage["name"] == "text encoding"
+    }
     found = []
     for name, seconds in loads.items():
         if not name.endswith("prequantized"):
@@ -290,6 +303,29 @@ def _checks(runs: Sequence[dict[str, Any]], root_bytes: int) -> list[dict[str, A
         text = f"{name}: {root_bytes / GIB:.2f} GiB read"
         found.append({"text": text, "passed": root_bytes <= READ_BYTES})
     return found
+
+
+def _begun(path: Path, about: dict[str, Any]) -> dict[str, Any] | None:
+    """The baseline that lies there, begun on the same code and GPU; None without one."""
+    if not path.exists():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found if all(found[key] == about[key] for key in about if key != "date") else None
+
+
+def _with_run(
+    runs: Sequence[dict[str, Any]], new: dict[str, Any], order: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The runs with `new` in place of an older one, in the campaign's order."""
+    by_name = {run["name"]: run for run in (*runs, new)}
+    return [by_name[name] for name in order if name in by_name]
+
+
+def _known_try(run: dict[str, Any]) -> Try:
+    """A try that a baseline's run stands for."""
+    ran_out = "out of memory" in run["verdict"]["text"]
+    left = min(stage["left_bytes"] for stage in run["stages"])
+    return Try(run["frames"], None if ran_out else left)
 
 
 def _try_of(frames: int, run: Run) -> Try:

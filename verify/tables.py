@@ -59,7 +59,7 @@ def clips(baselines: Sequence[Baseline]) -> str:
             rows.append(
                 (
                     baseline["model"],
-                    f"`{run['pipeline']}`",
+                    f"`{run['pipeline']}`{', all steps' if _is_whole(run) else ''}",
                     f"{run['size']}, {run['frames']}",
                     f"`{run['flags']}`",
                     baseline["base"],
@@ -142,6 +142,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _stage(run: dict[str, Any], name: str) -> dict[str, Any]:
     found: dict[str, Any] = next(stage for stage in run["stages"] if stage["name"] == name)
     return found
+
+
+def _is_whole(run: dict[str, Any]) -> bool:
+    """Whether a guided stage took all its steps."""
+    return run["pipeline"] != "distilled" and str(run["name"]).startswith("whole clip")
 
 
 def _outcome(run: dict[str, Any], value: str) -> str:
