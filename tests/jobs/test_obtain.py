@@ -67,7 +67,9 @@ def test_an_existing_checkout_is_kept_and_another_source_refused(
     assert files(place) == before
 
 
-@pytest.mark.parametrize("source", ["auto", "git", "pypi"])
+@pytest.mark.parametrize(
+    "source", ["auto", *(pytest.param(one, marks=pytest.mark.slow) for one in ("git", "pypi"))]
+)
 def test_a_dead_network_is_told_within_20_seconds(
     empty_store: Store,
     base: Base,

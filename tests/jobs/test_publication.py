@@ -177,7 +177,9 @@ def state(store: Store) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("long", LONG)
-@pytest.mark.parametrize("verb", ["export", "new", "edit", "drop"])
+@pytest.mark.parametrize(
+    "verb", ["export", "new", *(pytest.param(v, marks=pytest.mark.slow) for v in ("edit", "drop"))]
+)
 def test_a_killed_verb_is_done_wholly_by_the_next(
     repository: Store, base: Base, tmp_path: Path, verb: str, long: bool
 ) -> None:

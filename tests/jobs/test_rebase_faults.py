@@ -142,7 +142,9 @@ def test_killed_before_or_while_it_hands_over(start: Path, long: bool) -> None:
 
 
 @pytest.mark.parametrize("long", LONG)
-@pytest.mark.parametrize("verb", ["--continue", "--skip", "--abort"])
+@pytest.mark.parametrize(
+    "verb", ["--continue", pytest.param("--skip", marks=pytest.mark.slow), "--abort"]
+)
 def test_killed_with_a_resolution_in_the_worktree(start: Path, long: bool, verb: str) -> None:
     first = begin(Store(start), AFTER).stopped
     assert first

@@ -200,7 +200,7 @@ def copy_of_the_tool(small: SmallUpstream) -> Path:
 
 
 @pytest.mark.parametrize("long", LONG)
-@pytest.mark.parametrize("verb", ["apply", "unapply"])
+@pytest.mark.parametrize("verb", ["apply", pytest.param("unapply", marks=pytest.mark.slow)])
 def test_a_killed_run_there_is_finished_by_the_next(
     small: SmallUpstream, tmp_path: Path, verb: str, long: bool
 ) -> None:

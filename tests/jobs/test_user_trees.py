@@ -118,7 +118,7 @@ def test_a_cut_off_run_half_way_names_the_way_back(store: Store, base: Base, tre
 def _cut_off(tree: Path, files: int = 0) -> None:
     """Kill apply when its journal stands and `files` files are replaced."""
     journal = tree / ".git/ltx2-patcher/journal.json"
-    for point in range(1, 200):
+    for point in range(1, 400, 5 if files else 1):
         killed_at(point, tree, "apply", "--tree", str(tree))
         if journal.exists():
             changed = git(tree, "diff", "--name-only").splitlines()

@@ -42,13 +42,18 @@ def largest_bytes(root: Path) -> int:
 
 @pytest.mark.parametrize(
     ("source", "way"),
-    [("f32", "streaming-8bit"), ("bf16", "streaming-4bit"), ("4bit", "prequantized")],
+    [
+        pytest.param("f32", "streaming-8bit", marks=pytest.mark.slow),
+        ("bf16", "streaming-4bit"),
+        ("4bit", "prequantized"),
+    ],
 )
 def test_streaming_stays_within_its_bound(roots: dict[str, Path], source: str, way: str) -> None:
     load = watch(way, roots[source], os.environ)
     assert load.peak_bytes <= load.model_bytes + 2 * largest_bytes(roots[source]) + SLACK_BYTES
 
 
+@pytest.mark.slow
 def test_streaming_takes_less_than_the_other_ways(
     roots: dict[str, Path],
     record_property: Callable[[str, object], None],

@@ -78,7 +78,6 @@ def interpreted(
     return fused
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("interpreter")
 def test_older_cards_fuse_to_the_same_bits(tmp_path: Path) -> None:
     torch.manual_seed(1)
