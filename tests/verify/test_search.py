@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ltx2_patcher.values.errors import UsageError
 from verify.vram.asked import Asked
-from verify.vram.baselines import Measured, read_baselines
+from verify.vram.baselines import FOLDER, Measured, of_base, read_baselines
 from verify.vram.card import CONTEXT_BYTES, GIB, parse_card
 from verify.vram.forecast import forecast_bytes, refuse_what_can_not_fit
 from verify.vram.search import SHORTEST, STEP, Try, longest
@@ -106,6 +107,25 @@ def test_too_much_is_refused_with_the_nearest_that_fits() -> None:
     assert fits is not None
     assert longer is not None
     assert fits <= CARD.usable_bytes < longer
+
+
+def test_what_was_measured_is_forecast_as_it_came_out() -> None:
+    """What fits on its base is not refused there, and what ran out of memory is."""
+    known = read_baselines()
+    for one in known:
+        refuse_what_can_not_fit(one.asked, CARD, of_base(known, one.base))
+    ran_out = [run for run in _runs() if "out of memory in stage" in run[1]["verdict"]["text"]]
+    assert ran_out
+    for base, run in ran_out:
+        width, height = map(int, run["size"].split("x"))
+        wanted = Asked(run["pipeline"], width, height, run["frames"], FLAGS)
+        with pytest.raises(UsageError, match=f"{run['frames']} frames takes about"):
+            refuse_what_can_not_fit(wanted, CARD, of_base(known, base))
+
+
+def _runs() -> list[tuple[str, dict[str, Any]]]:
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("vram-*.json"))]
+    return [(one["base"], run) for one in found for run in one["runs"]]
 
 
 def test_where_no_length_fits_what_was_measured_to_fit_is_named() -> None:

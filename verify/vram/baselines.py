@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ def read_baselines(folder: Path = FOLDER) -> tuple[Measured, ...]:
         for run in baseline["runs"]
         if run["ended_well"]
     )
+
+
+def of_base(known: Sequence[Measured], base: str | None) -> Sequence[Measured]:
+    """Those of one base, as each takes what its upstream takes; all where none is of it."""
+    return [one for one in known if one.base == base] or known
 
 
 def _measured(baseline: dict[str, Any], run: dict[str, Any]) -> Measured:

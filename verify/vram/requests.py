@@ -16,9 +16,9 @@ from ltx2_patcher.rules.request import parse_request
 from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
 from ltx2_patcher.values.weights import Checkpoint
 from verify.pipelines import OURS, core_of
-from verify.provenance import provenance_of
+from verify.provenance import base_of, provenance_of
 from verify.vram.asked import Asked, parse_asked
-from verify.vram.baselines import read_baselines
+from verify.vram.baselines import of_base, read_baselines
 from verify.vram.card import GIB, Card, parse_card
 from verify.vram.forecast import refuse_what_can_not_fit
 from verify.vram.runner import Run, Task
@@ -75,7 +75,7 @@ def prepared(
     if card is not None:
         _require_room(gpu, card)
         if checkpoint is not None and not searching:
-            _require_fit(asked, checkpoint, card, pipeline.options)
+            _require_fit(asked, checkpoint, card, pipeline.options, base_of(tree))
     held_to = f"{card.nominal_bytes / GIB:g} GB" if card else None
     about = provenance_of(tree, gpu, measured_files([pipeline.name]), held_to=held_to)
     index = None if gpu is None else gpu.index
@@ -166,10 +166,12 @@ def _require_room(gpu: Gpu | None, card: Card) -> None:
         )
 
 
-def _require_fit(asked: Asked, checkpoint: Checkpoint, card: Card, options: frozenset[str]) -> None:
+def _require_fit(
+    asked: Asked, checkpoint: Checkpoint, card: Card, options: frozenset[str], base: str | None
+) -> None:
     """Told by what was measured, for a model of that size; else by what the headers say."""
     if checkpoint.elements_of("transformer") >= _FULL_SIZE_ELEMENTS:
-        refuse_what_can_not_fit(asked, card, read_baselines())
+        refuse_what_can_not_fit(asked, card, of_base(read_baselines(), base))
     for need in transformer_needs(checkpoint, savings_of(options)):
         if set(need.flags) == set(asked.transformer_flags) and need.bytes > card.usable_bytes:
             raise UsageError(
