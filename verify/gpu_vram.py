@@ -13,7 +13,6 @@ does not.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -27,21 +26,18 @@ from verify.perf import record
 from verify.pipelines import PACKAGES, Pipelines
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
 from verify.synthetic.files import FileSet, Part
+from verify.vram import baseline_file
 from verify.vram.asked import parse_asked
 from verify.vram.campaign import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
 from verify.vram.card import GIB, Card, parse_card
 from verify.vram.judge import Verdict, judged
 from verify.vram.limits import read_limits
 from verify.vram.plot import write_plot
-from verify.vram.report import baseline_run, gib, report_of, report_text, table
+from verify.vram.report import baseline_run, gib, report_of, table
 from verify.vram.requests import Prepared, failure_of, gpu_of, measured_files
 from verify.vram.runner import Run, Task, measure
 from verify.vram.search import Try, longest
 
-FASTER = 1.5
-"""How many times faster a prequantized root is to load than one that is quantized meanwhile."""
-READ_BYTES = 8 * GIB
-"""The most that a prequantized root may hold."""
 MOST_FRAMES = 1217
 TIMED_RUNS = 3
 _MAIN = {Variant.LTX_2: "distilled", Variant.LTX_2_3: "ti2vid_two_stages"}
@@ -97,19 +93,19 @@ class Campaign:
         name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
         path = self.out / name
         about = {**self.about, "model": NAMES[variant], "budget_gib": 24}
-        baseline = _begun(path, about) or {**about, "checks": [], "runs": []}
+        baseline = baseline_file.begun(path, about)
         every = cases(variant, offloads=self.offloads)
         order = [case.name for case in every]
         for case in every:
             if self._is_due(case, baseline["runs"]):
                 report = self._measure(case, variant, files)
-                runs = _with_run(baseline["runs"], report, order)
-                checks = _checks(runs, _bytes_of(self.work / "gemma-4bit"))
+                runs = baseline_file.with_run(baseline["runs"], report, order)
+                checks = baseline_file.checks(runs, _bytes_of(self.work / "gemma-4bit"))
                 baseline |= {"checks": checks, "runs": runs}
-                path.write_text(report_text(baseline), encoding="utf-8")  # what is measured is kept
+                baseline_file.keep(path, baseline)
         if self.options.longest:
             baseline["longest"] = self._longest(variant, files, baseline["runs"])
-            path.write_text(report_text(baseline), encoding="utf-8")
+            baseline_file.keep(path, baseline)
         if self.options.time:
             self._time(variant, files)
         runs, checks = baseline["runs"], baseline["checks"]
@@ -148,7 +144,11 @@ class Campaign:
         """The longest clip at the usual size, from what the shapes have shown."""
         script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
         shapes = {shape_case(script, shape).name for shape in SHAPES}
-        known = [_known_try(run) for run in runs if run["name"] in shapes and run["size"] == size]
+        known = [
+            baseline_file.as_try(run)
+            for run in runs
+            if run["name"] in shapes and run["size"] == size
+        ]
 
         def tried(frames: int) -> Try:
             case = shape_case(script, (*USUAL[:2], frames))
@@ -283,49 +283,6 @@ def _require_known(names: frozenset[str]) -> None:
         raise UsageError(
             f"there is no case {unknown[0]!r}", remedy=f"choose of: {'; '.join(sorted(known))}"
         )
-
-
-def _checks(runs: Sequence[dict[str, Any]], root_bytes: int) -> list[dict[str, Any]]:
-    """What has to hold between runs: a prequantized root loads faster, and reads little."""
-    loads = {
-        run["name"]: stage["load_s"]
-        for run in runs
-        for stage in run["stages"]
-        if stage["name"] == "text encoding"
-    }
-    found = []
-    for name, seconds in loads.items():
-        if not name.endswith("prequantized"):
-            continue
-        meanwhile = loads[name.replace("prequantized", "--gemma-4bit")]
-        text = f"{name}: {seconds} s to load, {meanwhile} s quantizing meanwhile"
-        found.append({"text": text, "passed": seconds * FASTER <= meanwhile})
-        text = f"{name}: {root_bytes / GIB:.2f} GiB read"
-        found.append({"text": text, "passed": root_bytes <= READ_BYTES})
-    return found
-
-
-def _begun(path: Path, about: dict[str, Any]) -> dict[str, Any] | None:
-    """The baseline that lies there, begun on the same code and GPU; None without one."""
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found if all(found[key] == about[key] for key in about if key != "date") else None
-
-
-def _with_run(
-    runs: Sequence[dict[str, Any]], new: dict[str, Any], order: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The runs with `new` in place of an older one, in the campaign's order."""
-    by_name = {run["name"]: run for run in (*runs, new)}
-    return [by_name[name] for name in order if name in by_name]
-
-
-def _known_try(run: dict[str, Any]) -> Try:
-    """A try that a baseline's run stands for."""
-    ran_out = "out of memory" in run["verdict"]["text"]
-    left = min(stage["left_bytes"] for stage in run["stages"])
-    return Try(run["frames"], None if ran_out else left)
 
 
 def _try_of(frames: int, run: Run) -> Try:

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
 from verify.vram.__main__ import split
 from verify.vram.requests import Prepared, failed, prepared
@@ -129,9 +130,7 @@ def record(ready: Prepared, count: int) -> None:
     seconds = _measured(ready, count)
     entries.append({**ready.about, **_asked(ready), "seconds": seconds})
     text = ",\n".join(json.dumps(entry) for entry in entries)
-    beside = BASELINE.with_suffix(".partial")
-    beside.write_text(f"[\n{text}\n]\n", encoding="utf-8")
-    beside.replace(BASELINE)
+    disk.replace(BASELINE, f"[\n{text}\n]\n".encode())
     for stage, all_s in seconds.items():
         print(f"{stage:<20}{median(all_s):8.2f} s")
 

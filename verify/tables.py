@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, PatcherError
+from verify.vram.baseline_file import ran_out
 from verify.vram.card import CONTEXT_BYTES, GIB
 from verify.vram.report import gib
 
@@ -150,7 +151,7 @@ def _is_whole(run: dict[str, Any]) -> bool:
 
 
 def _outcome(run: dict[str, Any], value: str) -> str:
-    return "out of memory" if "out of memory" in run["verdict"]["text"] else value
+    return "out of memory" if ran_out(run) else value
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import PatcherError
 from verify.vram import requests
 from verify.vram.asked import with_frames
@@ -76,7 +77,7 @@ def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> i
         print(run.last_words, file=sys.stderr)
     print(("within: " if verdict.passed else "NOT WITHIN: ") + verdict.text)
     if json_out is not None:
-        json_out.write_text(report_text(report), encoding="utf-8")
+        disk.replace(json_out, report_text(report).encode())
     if plot_out is not None:
         from verify.vram.plot import write_plot
 

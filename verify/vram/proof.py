@@ -13,6 +13,7 @@ from verify.cases import FRAMES, HEIGHT, WIDTH
 from verify.clips.cases import CASES, ReferenceCase
 from verify.clips.models import Kind, Models
 from verify.provenance import base_of
+from verify.vram import baseline_file
 from verify.vram.baselines import FOLDER
 from verify.vram.campaign import FITS, USUAL
 from verify.vram.card import GIB
@@ -69,10 +70,8 @@ def keep_baseline(found: list[Measurement], models: Models, tree: Path) -> Path 
         baseline_run(one.report, one.script, model, expected=one.verdict.passed) for one in found
     ]
     name = f"vram-{base}-real-{'-'.join(gpu.name.lower().split())}.json"
-    text = report_text(
-        {**{key: about[key] for key in kept}, "model": model, "checks": [], "runs": runs}
-    )
-    (FOLDER / name).write_text(text, encoding="utf-8")
+    baseline = {**{key: about[key] for key in kept}, "model": model, "checks": [], "runs": runs}
+    baseline_file.keep(FOLDER / name, baseline)
     return FOLDER / name
 
 

@@ -1,0 +1,74 @@
+"""A campaign that was cut off goes on where it stopped, and never mixes what is not alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltx2_patcher.values.errors import InvalidError
+from verify.vram.baseline_file import as_try, begun, checks, keep, with_run
+from verify.vram.card import GIB
+
+ABOUT = {"base": "1.0.0", "files": {"a.py": "1"}, "machine": "a card", "date": "2026-11-26"}
+NAMES = st.lists(st.sampled_from("abcde"), max_size=12)
+
+
+def run(name: str, load_s: float = 1.0, *, text: str = "every limit holds") -> dict[str, Any]:
+    stages = [
+        {"name": "duration", "load_s": 0.1, "left_bytes": 9 * GIB},
+        {"name": "text encoding", "load_s": load_s, "left_bytes": 5 * GIB},
+    ]
+    return {"name": name, "frames": 121, "verdict": {"text": text}, "stages": stages}
+
+
+def test_what_was_kept_is_gone_on_with_on_another_day(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    assert begun(path, ABOUT) == {**ABOUT, "checks": [], "runs": []}
+    kept = {**ABOUT, "checks": [], "runs": [run("a")]}
+    keep(path, kept)
+    assert begun(path, {**ABOUT, "date": "2026-12-01"}) == kept
+
+
+@pytest.mark.parametrize("other", [{"files": {"a.py": "2"}}, {"machine": "another"}])
+def test_what_is_of_other_code_or_another_card_is_left_out(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
+    keep(tmp_path / "baseline.json", {**ABOUT, "checks": [], "runs": [run("a")]})
+    assert begun(tmp_path / "baseline.json", {**ABOUT, **other})["runs"] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"base": "1.0'])
+def test_a_damaged_one_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "baseline.json"
+    path.write_bytes(content)
+    with pytest.raises(InvalidError, match="is no baseline"):
+        begun(path, ABOUT)
+
+
+@given(before=NAMES, new=st.sampled_from("abcde"))
+def test_each_case_stands_once_in_the_campaigns_order(before: list[str], new: str) -> None:
+    runs: list[Any] = []
+    for at, name in enumerate([*before, new]):
+        runs = with_run(runs, run(name, at), "abcde")
+    assert [one["name"] for one in runs] == sorted({*before, new})
+    last = next(one for one in runs if one["name"] == new)
+    assert last["stages"][1]["load_s"] == len(before)
+
+
+def test_loads_are_compared_where_both_ways_were_measured() -> None:
+    """By the stage that loads Gemma, whatever upstream does before it."""
+    alone = [run("one prompt, prequantized", 3.0)]
+    assert checks(alone, 7 * GIB) == []
+    both = [run("one prompt, --gemma-4bit", 4.6), *alone]
+    assert [check["passed"] for check in checks(both, 7 * GIB)] == [True, True]
+    both = [run("one prompt, --gemma-4bit", 4.4), *alone]
+    assert [check["passed"] for check in checks(both, 9 * GIB)] == [False, False]
+
+
+def test_a_run_tells_what_its_length_leaves() -> None:
+    assert as_try(run("a")).left_bytes == 5 * GIB
+    assert as_try(run("a", text="out of memory in stage 2, with 22 GiB")).left_bytes is None

@@ -1,0 +1,84 @@
+"""One file of verify/baselines/ while a campaign fills it, run by run.
+
+A campaign that was cut off, by hand or by a machine that went away, finds there what it has
+measured, and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ltx2_patcher.boundaries import disk
+from ltx2_patcher.values.errors import InvalidError
+from verify.vram.card import GIB
+from verify.vram.report import report_text
+from verify.vram.search import Try
+
+FASTER = 1.5
+"""How many times faster a prequantized root is to load than one that is quantized meanwhile."""
+READ_BYTES = 8 * GIB
+"""The most that a prequantized root may hold."""
+
+Entry = Mapping[str, Any]
+"""A run as `baseline_run` keeps it."""
+
+
+def begun(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The baseline at `path` where it is of the same code, machine and model, else an empty one.
+
+    Raises: InvalidError (it is damaged).
+    """
+    empty = {**about, "checks": [], "runs": []}
+    if not path.exists():
+        return empty
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        alike = all(found[key] == about[key] for key in about if key != "date")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidError(f"{path} is no baseline", remedy="remove it") from error
+    return found if alike else empty
+
+
+def keep(path: Path, baseline: Mapping[str, Any]) -> None:
+    """It lies at `path`, whole. Raises: OutsideError."""
+    disk.replace(path, report_text(baseline).encode())
+
+
+def with_run(runs: Sequence[Entry], new: Entry, order: Sequence[str]) -> list[Entry]:
+    """The runs with `new` in place of an older one, in the order of the campaign's names."""
+    by_name = {run["name"]: run for run in (*runs, new)}
+    return [by_name[name] for name in order if name in by_name]
+
+
+def checks(runs: Sequence[Entry], root_bytes: int) -> list[dict[str, Any]]:
+    """What has to hold between runs: a prequantized root loads faster, and reads little."""
+    loads = {
+        run["name"]: stage["load_s"]
+        for run in runs
+        for stage in run["stages"]
+        if stage["name"] == "text encoding"
+    }
+    found = []
+    for name, seconds in loads.items():
+        beside = name.replace("prequantized", "--gemma-4bit")
+        if beside == name or beside not in loads:
+            continue
+        text = f"{name}: {seconds} s to load, {loads[beside]} s quantizing meanwhile"
+        found.append({"text": text, "passed": seconds * FASTER <= loads[beside]})
+        text = f"{name}: {root_bytes / GIB:.2f} GiB read"
+        found.append({"text": text, "passed": root_bytes <= READ_BYTES})
+    return found
+
+
+def ran_out(run: Entry) -> bool:
+    """Whether it ended for lack of memory."""
+    return "out of memory" in run["verdict"]["text"]
+
+
+def as_try(run: Entry) -> Try:
+    """What it says of its length."""
+    left = min(stage["left_bytes"] for stage in run["stages"])
+    return Try(run["frames"], None if ran_out(run) else left)
