@@ -17,16 +17,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ltx2_patcher.values.errors import InvalidError, PatcherError
-from verify.clips.models import Kind, Models, of_files
-from verify.clips.options import add_weights, split_extra, weights_of
+from verify.clips.models import Kind, Models, examine, of_files
+from verify.clips.options import add_weights, weights_of
 from verify.clips.prove import Proof, prove
 from verify.clips.report import write_report
 from verify.clips.vram import read_vram
+from verify.passed_on import split_extra
 from verify.pipelines import Pipelines, core_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
 from verify.synthetic.staging import require_vacant
-from verify.vram.proof import Measurement, keep_baseline, measure_models
+from verify.vram.proof import Reported, keep_baseline, measure_all, requests_of
 
 OUT_OF_BOUNDS = 1
 _PROVED: dict[Kind, str] = {
@@ -49,12 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 out = args.out.absolute()
                 require_vacant(out)
+            # Before clips are recorded, which takes minutes: what can be told without a model.
+            wanted = requests_of(tree, models, examine(models), out, extra)
             proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)
-            measured = measure_models(tree, models, proof.weights, out, extra)
+            measured = measure_all(wanted, out)
             if args.html is not None:
                 vram = [read_vram(one.path) for one in measured]
                 write_report(args.html, proof.recordings[0], proof.recordings[1:], vram)
-            if proof.weights == "real" and (kept := keep_baseline(measured, models, tree)):
+            if proof.weights == "real" and (kept := keep_baseline(measured)):
                 print(f"what it took of this card is kept in {kept}: send it to us")
     except PatcherError as error:
         print(f"verify: {error}\n  to do: {error.remedy}", file=sys.stderr)
@@ -62,16 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _tell(proof, measured, args.html)
 
 
-def _tell(proof: Proof, measured: list[Measurement], html: Path | None) -> int:
+def _tell(proof: Proof, measured: list[Reported], html: Path | None) -> int:
     for one in measured:
-        print(f"{'ok ' if one.verdict.passed else 'OUT'} {one.script}: {one.verdict.text}")
+        found = one.found
+        mark = "ok " if found.verdict.passed else "OUT"
+        print(f"{mark} {found.ready.task.script}: {found.verdict.text}")
     for verdict in proof.verdicts:
         print(f"{'ok ' if verdict.passed else 'OUT'} {verdict.text}")
     if proof.unproved:
         print(f"not proved: {proof.unproved}")
     if html is not None:
         print(f"the clips side by side: {html}")
-    if not (proof.passed and all(one.verdict.passed for one in measured)):
+    if not (proof.passed and all(one.found.verdict.passed for one in measured)):
         print("not proved: see the lines marked OUT")
         return OUT_OF_BOUNDS
     print(f"{_PROVED[proof.weights]}; on {proof.recordings[0].manifest.machine}")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import shutil
 import sys
 import threading
@@ -27,7 +28,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ltx2_patcher.values.errors import PatcherError
+from verify.memory import sample_of
 from verify.synthetic.architecture import Gemma
+from verify.synthetic.staging import require_vacant
+from verify.vram.requests import require_place
 
 MIB = 1024**2
 # one piece of 8 Mi values in float32, bfloat16 and float16, and its quantized values
@@ -65,20 +70,12 @@ class Load:
         return within and self.finite and self.tied
 
 
-def anonymous_bytes() -> int:
-    """Of this process: RssAnon of /proc/self/status."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no RssAnon: not Linux")
-
-
 class HostPeak(AbstractContextManager["HostPeak"]):
     """Samples this process's anonymous memory while it is entered."""
 
     def __enter__(self) -> Self:
         gc.collect()
-        self._before = self._peak = anonymous_bytes()
+        self._before = self._peak = _anonymous_bytes()
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
         self._sampler.start()
@@ -92,15 +89,22 @@ class HostPeak(AbstractContextManager["HostPeak"]):
     ) -> None:
         self._done.set()
         self._sampler.join()
+        self._peak = max(self._peak, _anonymous_bytes())
 
     def _sample(self) -> None:
         while not self._done.wait(SAMPLE_PERIOD_S):
-            self._peak = max(self._peak, anonymous_bytes())
+            self._peak = max(self._peak, _anonymous_bytes())
 
     @property
     def bytes(self) -> int:
         """The peak above where it began."""
         return self._peak - self._before
+
+
+def _anonymous_bytes() -> int:
+    here = sample_of(os.getpid())
+    assert here is not None, "a process can read its own status"
+    return here.anon_bytes
 
 
 class Bench:
@@ -218,25 +222,38 @@ def main() -> int:
         str(args.tree / "packages" / name / "src") for name in ("ltx-core", "ltx-pipelines")
     ]
 
+    try:
+        require_vacant(args.work)
+        require_place(args.json)
+        passed = _prove_all(args)
+    except PatcherError as error:
+        print(f"verify.gpu_gemma: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    return 0 if passed else 1
+
+
+def _prove_all(args: argparse.Namespace) -> bool:
+    """Each family of Gemma that the checkout takes; whether every check holds."""
     import torch
 
     from verify.pipelines import core_of
     from verify.provenance import provenance
     from verify.synthetic.abilities import gemmas
 
+    about = provenance(args.base, RUN, cap_gib=args.cap_gib)
     if args.cap_gib is not None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gib * 1024**3 / total))
     found = {}
     for family in gemmas(core_of(args.tree)):
-        args.work.mkdir(parents=True)
+        args.work.mkdir(parents=True, exist_ok=True)
         found[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
         shutil.rmtree(args.work)
     passed = all(report["passed"] for report in found.values())
-    result = {**provenance(args.base, RUN, cap_gib=args.cap_gib), "passed": passed, **found}
-    args.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
-    return 0 if passed else 1
+    result = json.dumps({**about, "passed": passed, **found}, indent=2)
+    print(result)
+    args.json.write_text(f"{result}\n", encoding="utf-8")
+    return passed
 
 
 def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:

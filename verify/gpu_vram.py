@@ -14,31 +14,34 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
+from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from verify.cases import DISTILLED_CHECKPOINT, knows_flag
+from verify.clips.tree import has_series
 from verify.perf import record
 from verify.pipelines import PACKAGES, Pipelines
+from verify.provenance import base_of
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
 from verify.synthetic.files import FileSet, Part
 from verify.vram import baseline_file
-from verify.vram.asked import parse_asked
+from verify.vram.baseline_file import slug
 from verify.vram.campaign import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
-from verify.vram.card import GIB, Card, parse_card
-from verify.vram.judge import Verdict, judged
-from verify.vram.limits import read_limits
+from verify.vram.card import Card, parse_card
+from verify.vram.ending import failure_of, try_of
+from verify.vram.gpu import chosen_gpu
+from verify.vram.measurement import Measurement, measured
 from verify.vram.plot import write_plot
-from verify.vram.report import baseline_run, gib, report_of, table
-from verify.vram.requests import Prepared, failure_of, gpu_of, measured_files
-from verify.vram.runner import Run, Task, measure
-from verify.vram.search import Try, longest
+from verify.vram.report import baseline_run, gib, table
+from verify.vram.requests import Prepared, about_of, prepared, require_room
+from verify.vram.runner import measure
+from verify.vram.search import MOST_FRAMES, Try, longest
 
-MOST_FRAMES = 1217
 TIMED_RUNS = 3
 _MAIN = {Variant.LTX_2: "distilled", Variant.LTX_2_3: "ti2vid_two_stages"}
 
@@ -54,27 +57,22 @@ class Options:
 
 
 class Campaign:
-    """The runs of one checkout in one folder, which it makes and empties."""
+    """The runs of one checkout, with weights in a folder of its own.
+
+    Raises: UsageError (no patched base), OutsideError (no GPU that stands in for the card).
+    """
 
     def __init__(self, tree: Path, work: Path, out: Path, card: Card, options: Options) -> None:
-        from verify.provenance import provenance_of
-
         self.tree, self.work, self.out, self.card = tree, work, out, card
         self.options = options
-        gpu = gpu_of()
-        if gpu is None:
-            raise OutsideError(
-                "there is no GPU here to measure on",
-                remedy="use a machine with one of 24 GB or more",
+        self.gpu = require_room(chosen_gpu(), card)
+        if base_of(tree) is None or not has_series(tree):
+            raise UsageError(
+                f"{tree} is no base with the whole series, and a baseline is of one",
+                remedy="run `make patch BASE=...`, and name vendor/LTX-2-...",
             )
-        self.gpu = gpu
         scripts = ("distilled", "ti2vid_two_stages", "keyframe_interpolation")
-        self.about = provenance_of(
-            tree,
-            self.gpu,
-            measured_files(scripts),
-            held_to=f"{card.nominal_bytes / GIB:g} GB",
-        )
+        self.about = about_of(tree, scripts, self.gpu, card)
         self.offloads = knows_flag(tree, "--offload")
         self.pictures = [work / "first.png", work / "last.png"]
 
@@ -90,7 +88,7 @@ class Campaign:
         return passed
 
     def _baseline(self, variant: Variant, files: FileSet) -> bool:
-        name = f"vram-{self.about['base']}-{variant.value}-{_slug(self.gpu.name)}.json"
+        name = f"vram-{self.about['base']}-{variant.value}-{slug(self.gpu.name)}.json"
         path = self.out / name
         about = {**self.about, "model": NAMES[variant], "budget_gib": 24}
         baseline = baseline_file.begun(path, about)
@@ -98,11 +96,14 @@ class Campaign:
         order = [case.name for case in every]
         for case in every:
             if self._is_due(case, baseline["runs"]):
-                report = self._measure(case, variant, files)
-                runs = baseline_file.with_run(baseline["runs"], report, order)
-                checks = baseline_file.checks(runs, _bytes_of(self.work / "gemma-4bit"))
+                found = self._measure(case, variant, files)
+                runs = baseline_file.with_run(baseline["runs"], _entry(case, variant, found), order)
+                checks = baseline_file.checks(runs, _bytes_of(self.quantized))
                 baseline |= {"checks": checks, "runs": runs}
                 baseline_file.keep(path, baseline)
+                if case.until is None:
+                    plot = f"vram-{self.about['base']}-{variant.value}-{slug(case.name)}.png"
+                    write_plot(found.report(), self.out / plot)
         if self.options.longest:
             baseline["longest"] = self._longest(variant, files, baseline["runs"])
             baseline_file.keep(path, baseline)
@@ -116,27 +117,16 @@ class Campaign:
             return case.name in self.options.only
         return all(case.name != run["name"] for run in runs)
 
-    def _measure(self, case: Case, variant: Variant, files: FileSet) -> dict[str, Any]:
-        argv = self._words(case, files)
-        asked = parse_asked(case.script, argv)
-        gpu = self.gpu.index
+    def _ready(self, case: Case, files: FileSet) -> Prepared:
+        words = self._words(case, files)
+        # A case may ask for more than the card has: that is what is to be found out.
+        return prepared(self.tree, case.script, words, self.card.name, case.until, searching=True)
+
+    def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)
-        run = measure(Task(self.tree, case.script, tuple(argv), self.card, gpu, case.until))
-        findings = judged(asked, run.stages, self.card, read_limits())
-        verdict = Verdict(findings, failure_of(run))
-        print(table(run.stages), verdict.text, sep="\n", flush=True)
-        report = report_of(asked, run, verdict, self.card, self.about)
-        if case.until is None:
-            plot = f"vram-{self.about['base']}-{variant.value}-{_slug(case.name)}.png"
-            write_plot(report, self.out / plot)
-        ran_out = run.failure is not None and run.failure.out_of_memory
-        if case.outcome is Outcome.ANY:
-            as_expected = run.failure is None or ran_out
-        else:
-            as_expected = verdict.passed if case.outcome is Outcome.FITS else ran_out
-        whole = case.until is None
-        name = NAMES[variant]
-        return baseline_run(report, case.name, name, expected=as_expected, whole=whole)
+        found = measured(self._ready(case, files))
+        print(table(found.run.stages), found.verdict.text, sep="\n", flush=True)
+        return found
 
     def _longest(
         self, variant: Variant, files: FileSet, runs: Sequence[dict[str, Any]]
@@ -144,19 +134,14 @@ class Campaign:
         """The longest clip at the usual size, from what the shapes have shown."""
         script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
         shapes = {shape_case(script, shape).name for shape in SHAPES}
-        known = [
-            baseline_file.as_try(run)
-            for run in runs
-            if run["name"] in shapes and run["size"] == size
-        ]
+        ran = [run for run in runs if run["name"] in shapes and run["size"] == size]
+        known = [one for one in map(baseline_file.as_try, ran) if one is not None]
 
         def tried(frames: int) -> Try:
             case = shape_case(script, (*USUAL[:2], frames))
-            argv = tuple(self._words(case, files))
-            run = measure(Task(self.tree, script, argv, self.card, self.gpu.index))
-            found = _try_of(frames, run)
-            told = failure_of(run) or f"{gib(found.left_bytes)} GiB left"
-            print(f"  {frames} frames: {told}", flush=True)
+            run = measure(self._ready(case, files).task)
+            found = try_of(frames, run, self.card)
+            print(f"  {frames} frames: {failure_of(run) or gib(found.left_bytes)}", flush=True)
             return found
 
         found = longest(tried, known=known, first=USUAL[2], most=MOST_FRAMES)
@@ -169,31 +154,34 @@ class Campaign:
 
     def _time(self, variant: Variant, files: FileSet) -> None:
         """Some runs of the usual shape, for verify/baselines/perf.json."""
-        case = shape_case(_MAIN[variant], USUAL)
-        argv = tuple(self._words(case, files))
-        task = Task(self.tree, case.script, argv, self.card, self.gpu.index)
-        record(Prepared(task, parse_asked(case.script, argv), self.about), TIMED_RUNS)
+        record(self._ready(shape_case(_MAIN[variant], USUAL), files), TIMED_RUNS)
+
+    @property
+    def quantized(self) -> Path:
+        """The root that this checkout's own script quantized."""
+        return self.work / f"gemma-4bit-{self.about['base']}"
 
     def _make_gemma(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
-        if (self.work / "gemma").exists():
-            return
         for at, picture in enumerate(self.pictures):
             _draw(picture, at)
-        built = self._build(Variant.LTX_2, "gemma-files", (Part.GEMMA,))
-        (built.gemma_root).rename(self.work / "gemma")
-        shutil.rmtree(built.root)
+        gemma = self._build(Variant.LTX_2, "gemma", (Part.GEMMA,)).gemma_root
+        if self.quantized.exists():
+            return
         with Pipelines(self.tree) as pipelines:
-            out = self.work / "gemma-4bit"
-            argv = ["--gemma-root", str(self.work / "gemma"), "--output", str(out), "--4bit"]
+            argv = ["--gemma-root", str(gemma), "--output", str(self.quantized), "--4bit"]
             done = pipelines.run("ltx_pipelines.quantize_gemma", argv, timeout_s=300)
         if done.code:
-            raise InvalidError(f"quantize_gemma ended with {done.code}", remedy=done.err[-500:])
+            raise InvalidError(
+                f"quantize_gemma ended with {done.code}: {done.err[-500:]}",
+                remedy="see that the disk has 9 GiB left",
+            )
 
     def _make(self, variant: Variant) -> FileSet:
         parts = [Part.CHECKPOINT, Part.UPSAMPLER]
         if variant is not Variant.LTX_2:
-            shutil.rmtree(self.work / "gemma-4bit", ignore_errors=True)  # the LoRA needs its room
+            if not self.options.keep:
+                shutil.rmtree(self.quantized, ignore_errors=True)  # the LoRA needs its room
             parts.append(Part.LORA)
         return self._build(variant, variant.value, parts)
 
@@ -221,7 +209,8 @@ class Campaign:
 
     def _words(self, case: Case, files: FileSet) -> list[str]:
         width, height, frames = case.shape
-        root = self.work / ("gemma-4bit" if case.root == "prequantized" else "gemma")
+        gemma = FileSet(self.work / "gemma").gemma_root
+        root = self.quantized if case.root == "prequantized" else gemma
         distilled = case.script == "distilled"
         of_distilled = distilled and knows_flag(self.tree, DISTILLED_CHECKPOINT)
         checkpoint = DISTILLED_CHECKPOINT if of_distilled else "--checkpoint-path"
@@ -273,6 +262,8 @@ def main() -> int:
     except PatcherError as error:
         print(f"verify.gpu_vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return 0 if passed else 1
 
 
@@ -285,18 +276,21 @@ def _require_known(names: frozenset[str]) -> None:
         )
 
 
-def _try_of(frames: int, run: Run) -> Try:
-    left = [stage.left_bytes for stage in run.stages if stage.left_bytes is not None]
-    return Try(frames, None if failure_of(run) else min(left))
+def _entry(case: Case, variant: Variant, found: Measurement) -> dict[str, Any]:
+    """The run as the baseline keeps it."""
+    passed, ran_out = found.verdict.passed, found.run.out_of_memory
+    expected = {Outcome.FITS: passed, Outcome.RUNS_OUT: ran_out, Outcome.ANY: passed or ran_out}
+    return baseline_run(
+        found.report(),
+        case.name,
+        NAMES[variant],
+        expected=expected[case.outcome],
+        whole=case.until is None,
+    )
 
 
 def _bytes_of(root: Path) -> int:
     return sum(file.stat().st_size for file in root.glob("*.safetensors"))
-
-
-def _slug(text: str) -> str:
-    """For a file's name."""
-    return "-".join("".join(c if c.isalnum() or c == "." else " " for c in text.lower()).split())
 
 
 def _draw(path: Path, at: int) -> None:

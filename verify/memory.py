@@ -80,17 +80,19 @@ def measure(
                 f"{argv[0]} could not be started: {error.strerror}", remedy="name another program"
             ) from error
         end_s = time.monotonic() + timeout_s
-        while process.poll() is None:
-            if (sample := sample_of(process.pid)) is not None:
-                samples.append(sample)
-            if time.monotonic() > end_s:
-                process.kill()
-                process.wait()
-                raise OutsideError(
-                    f"{argv[0]} took longer than {timeout_s:.0f} s",
-                    remedy="run it again on an idle machine",
-                )
-            time.sleep(every_s)
+        try:
+            while process.poll() is None:
+                if (sample := sample_of(process.pid)) is not None:
+                    samples.append(sample)
+                if time.monotonic() > end_s:
+                    raise OutsideError(
+                        f"{argv[0]} took longer than {timeout_s:.0f} s",
+                        remedy="run it again on an idle machine",
+                    )
+                time.sleep(every_s)
+        finally:
+            process.kill()
+            process.wait()
         out.seek(0)
         err.seek(0)
         said = out.read()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,13 @@ from typing import Any
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
-from verify.vram.__main__ import split
-from verify.vram.requests import Prepared, failed, prepared
+from verify.passed_on import split_extra
+from verify.vram.ending import failed
+from verify.vram.requests import Prepared, prepared
 from verify.vram.runner import Run, measure
 
 BASELINE = Path(__file__).parent / "baselines" / "perf.json"
-RUNS = 5
+RUNS, _FEWEST_RUNS = 5, 2
 _CLOCK_S = 0.05
 """Less than this between two medians is the clock and the scheduler."""
 
@@ -78,9 +80,13 @@ def changes(before: Seconds, now: Seconds) -> tuple[Change, ...]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where nothing is slower, 1 where something is, else an error class's code."""
-    own, passed_on = split(list(sys.argv[1:] if argv is None else argv))
+    own, passed_on = split_extra(list(sys.argv[1:] if argv is None else argv))
     arguments = _parser().parse_args(own)
     try:
+        if arguments.runs < _FEWEST_RUNS:
+            raise UsageError(
+                "one run tells nothing of noise", remedy=f"give --runs {_FEWEST_RUNS} or more"
+            )
         ready = prepared(arguments.tree, arguments.pipeline, passed_on, arguments.budget, None)
         if ready.task.gpu is None:
             raise OutsideError(
@@ -94,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PatcherError as error:
         print(f"verify.perf: {error}\n  to do: {error.remedy}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def seconds_of(runs: Sequence[Run]) -> dict[str, list[float]]:
@@ -153,15 +161,31 @@ def _asked(ready: Prepared) -> dict[str, Any]:
     return {
         "machine": ready.about["machine"],
         "base": ready.about["base"],
+        "model": ready.model,
         "pipeline": asked.pipeline,
         "size": asked.size,
         "frames": asked.frames,
+        "steps": asked.steps,
+        "images": asked.images,
         "flags": " ".join(asked.flags),
     }
 
 
 def _request(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in ("machine", "base", "pipeline", "size", "frames", "flags")}
+    return {key: entry[key] for key in _REQUEST}
+
+
+_REQUEST = (
+    "machine",
+    "base",
+    "model",
+    "pipeline",
+    "size",
+    "frames",
+    "steps",
+    "images",
+    "flags",
+)
 
 
 def _entries() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ python -m verify.tables --check  ends with 1 where README.md has others
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, PatcherError
-from verify.vram.baseline_file import ran_out
 from verify.vram.card import CONTEXT_BYTES, GIB
 from verify.vram.report import gib
 
@@ -125,7 +125,12 @@ def read_all(folder: Path = BASELINES) -> list[Baseline]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where README.md has the tables of the baselines, or has them now."""
-    check = "--check" in (sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m verify.tables",
+        description="Write the README's tables of what was measured.",
+    )
+    parser.add_argument("--check", action="store_true", help="only say whether README.md has them")
+    check = parser.parse_args(argv).check
     try:
         old = README.read_text("utf-8")
         new = written(old, read_all())
@@ -151,7 +156,7 @@ def _is_whole(run: dict[str, Any]) -> bool:
 
 
 def _outcome(run: dict[str, Any], value: str) -> str:
-    return "out of memory" if ran_out(run) else value
+    return "out of memory" if run["out_of_memory"] else value
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -82,7 +82,7 @@ def parse_request(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
     divisible as the pipeline needs, a split model with a part left out, or an offload that upstream
     does not offer for the quantization. What we don't know is left to upstream's own parser.
     """
-    given = list(_given(pipeline.options, arguments))
+    given = list(given_options(pipeline.options, arguments))
     last = {option: values[0] for option, values in given if values}
     named = {option for option, _ in given}
     flags = {_GEMMA[option] for option in named & _GEMMA.keys()}
@@ -149,7 +149,9 @@ def _check_offload(offload: str | None, quantization: str | None) -> None:
     )
 
 
-def _given(known: frozenset[str], arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def given_options(
+    known: frozenset[str], arguments: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
     """Each option with its values, spelled in full.
 
     As argparse reads them: `--name value`, `--name=value`, and a prefix that only one option has.

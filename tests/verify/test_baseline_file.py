@@ -11,18 +11,20 @@ from hypothesis import strategies as st
 
 from ltx2_patcher.values.errors import InvalidError
 from verify.vram.baseline_file import as_try, begun, checks, keep, with_run
-from verify.vram.card import GIB
+from verify.vram.card import GIB, SPARE_BYTES
+from verify.vram.search import Try
 
 ABOUT = {"base": "1.0.0", "files": {"a.py": "1"}, "machine": "a card", "date": "2026-11-26"}
 NAMES = st.lists(st.sampled_from("abcde"), max_size=12)
 
 
-def run(name: str, load_s: float = 1.0, *, text: str = "every limit holds") -> dict[str, Any]:
+def run(name: str, load_s: float = 1.0, *, out_of_memory: bool = False) -> dict[str, Any]:
     stages = [
         {"name": "duration", "load_s": 0.1, "left_bytes": 9 * GIB},
         {"name": "text encoding", "load_s": load_s, "left_bytes": 5 * GIB},
     ]
-    return {"name": name, "frames": 121, "verdict": {"text": text}, "stages": stages}
+    ended = {"ended_well": not out_of_memory, "out_of_memory": out_of_memory}
+    return {"name": name, "frames": 121, **ended, "stages": stages}
 
 
 def test_what_was_kept_is_gone_on_with_on_another_day(tmp_path: Path) -> None:
@@ -67,8 +69,10 @@ def test_loads_are_compared_where_both_ways_were_measured() -> None:
     assert [check["passed"] for check in checks(both, 7 * GIB)] == [True, True]
     both = [run("one prompt, --gemma-4bit", 4.4), *alone]
     assert [check["passed"] for check in checks(both, 9 * GIB)] == [False, False]
+    assert not checks(both, 0)[1]["passed"], "a root that is gone"
 
 
 def test_a_run_tells_what_its_length_leaves() -> None:
-    assert as_try(run("a")).left_bytes == 5 * GIB
-    assert as_try(run("a", text="out of memory in stage 2, with 22 GiB")).left_bytes is None
+    assert as_try(run("a")) == Try(121, 5 * GIB - SPARE_BYTES)
+    assert as_try(run("a", out_of_memory=True)) == Try(121, None)
+    assert as_try({**run("a"), "ended_well": False}) is None

@@ -7,16 +7,39 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.rules.pipelines import Pipeline
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.vram.asked import Asked, parse_asked, with_frames
-from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card
+from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card
 from verify.vram.judge import Limit, Verdict, applies, judged
 from verify.vram.limits import read_limits
 from verify.vram.stages import Stage
 
 CARD = parse_card("24GB")
 WORDS = "--width=768 --height 512 --num-frames 121 --gemma-4bit --quantization fp8-cast"
-ASKED = parse_asked("distilled", [*WORDS.split(), "--prompt", "a --gemma-8bit fox"])
+SCRIPT = Pipeline(
+    "distilled",
+    summary="",
+    divisor=64,
+    options=frozenset(
+        {
+            "--width",
+            "--height",
+            "--num-frames",
+            "--num-inference-steps",
+            "--gemma-4bit",
+            "--gemma-8bit",
+            "--quantization",
+            "--prompt",
+            "--image",
+            "--seed",
+        }
+    ),
+    parts=frozenset(),
+    tells_length=False,
+    several_gpus=False,
+)
+ASKED = parse_asked(SCRIPT, [*WORDS.split(), "--prompt", "a --gemma-8bit fox"])
 
 
 def stage(name: str, reserved_gib: float, host_gib: float = 1.0) -> Stage:
@@ -46,16 +69,49 @@ def test_a_command_line_says_what_memory_depends_on() -> None:
     assert Asked("distilled", 768, 512, 121, ("--gemma-4bit", "--quantization fp8-cast")) == ASKED
     assert ASKED.transformer_flags == ("--quantization", "fp8-cast")
     assert ASKED.tokens == 24 * 16 * 16
-    default = parse_asked("ti2vid_two_stages", [])
+    default = parse_asked(SCRIPT, [])
     assert (default.size, default.frames, default.flags) == ("1536x1024", 121, ())
 
 
-@pytest.mark.parametrize("words", [["--num-frames", "9"], ["--num-frames=9"], []])
+def test_a_command_line_is_read_as_argparse_reads_it() -> None:
+    """In short forms too, which decide as much."""
+    words = [
+        "--num-f",
+        "241",
+        "--gemma-4",
+        "--num-i=2",
+        "--image",
+        "a.png",
+        "0",
+        "--image",
+        "b.png",
+    ]
+    asked = parse_asked(SCRIPT, words)
+    assert (asked.frames, asked.flags, asked.steps, asked.images) == (241, ("--gemma-4bit",), 2, 2)
+    with pytest.raises(UsageError, match="--width wide is no number"):
+        parse_asked(SCRIPT, ["--width", "wide"])
+
+
+@pytest.mark.parametrize("words", [["--num-frames", "9"], ["--num-frames=9"], ["--num-f", "9"], []])
 def test_another_length_replaces_the_first(words: list[str]) -> None:
     argv = with_frames(["--prompt", "a fox", *words, "--seed", "7"], 33)
-    assert parse_asked("distilled", argv).frames == 33
-    assert argv.count("--num-frames") == 1
-    assert argv[:2] == ["--prompt", "a fox"]
+    assert parse_asked(SCRIPT, argv).frames == 33
+    assert argv[:2] == ("--prompt", "a fox")
+
+
+@pytest.mark.parametrize(
+    ("mib", "gib"), [(24576, 24), (81559, 80), (97887, 95), (97871, 95), (40536, 39), (16384, 16)]
+)
+def test_a_whole_card_is_never_more_than_the_gpu_has(mib: int, gib: int) -> None:
+    card = whole_card(mib << 20)
+    assert card.nominal_bytes == gib * GIB
+    assert card.usable_bytes <= mib << 20
+    assert not card.is_smaller_than(mib << 20)
+
+
+def test_a_larger_gpu_stands_in_for_a_card() -> None:
+    assert CARD.is_smaller_than(81559 << 20)
+    assert not CARD.is_smaller_than(24576 << 20)
 
 
 def test_the_budget_counts_the_context() -> None:

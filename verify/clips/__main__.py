@@ -12,7 +12,8 @@ from ltx2_patcher.values.errors import PatcherError, UsageError
 from verify.cases import Gemma
 from verify.clips.cases import CASES, FULL, GEMMAS, TINY, ReferenceCase
 from verify.clips.models import examine
-from verify.clips.options import add_weights, split_extra, weights_of
+from verify.clips.options import add_weights, weights_of
+from verify.passed_on import split_extra
 
 OUT_OF_BOUNDS = 1
 """The exit code where everything ran and the verdict is no: none of the error classes' codes."""

@@ -29,11 +29,3 @@ def weights_of(args: argparse.Namespace) -> Models | None:
             f"--files and {next(iter(paths))} both name weights", remedy="leave one of them out"
         )
     return of_files(file_set(args.files.expanduser().absolute()))
-
-
-def split_extra(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """What stands before the first `--`, and what stands behind it, for upstream's scripts."""
-    if "--" not in argv:
-        return argv, ()
-    at = argv.index("--")
-    return argv[:at], tuple(argv[at + 1 :])

@@ -49,7 +49,7 @@ class Noised:
     mask: torch.Tensor  # 1 is to be denoised whole, 0 is to stay
     scale: float
     noised: torch.Tensor
-    generator: int  # the same object has the same number while the run lasts
+    generator: int  # the same object has the same number, and no other has it
     before: torch.Tensor  # the generator's state, bytes
     after: torch.Tensor
 

@@ -114,9 +114,13 @@ def _upsamples(events: list[Event]) -> Callable[..., Any]:
 
 
 def _noises(events: list[Event]) -> Callable[..., Any]:
+    seen: list[Any] = []  # kept, as another object may get the id of one that is gone
+
     def noise(call: Callable[[], Any], given: dict[str, Any]) -> Any:
         state, generator = given["latent_state"], given["self"].generator
         kept = (_copy(state.latent), _copy(state.clean_latent), _copy(state.denoise_mask))
+        if all(generator is not other for other in seen):
+            seen.append(generator)
         before = generator.get_state()
         noised = call()
         events.append(
@@ -124,7 +128,7 @@ def _noises(events: list[Event]) -> Callable[..., Any]:
                 *kept,
                 scale=float(given["noise_scale"]),
                 noised=_copy(noised.latent),
-                generator=id(generator),
+                generator=next(i for i, other in enumerate(seen) if other is generator),
                 before=before,
                 after=generator.get_state(),
             )

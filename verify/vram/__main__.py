@@ -15,27 +15,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.values.errors import PatcherError
+from ltx2_patcher.values.errors import PatcherError, UsageError
+from verify.passed_on import split_extra
 from verify.vram import requests
-from verify.vram.asked import with_frames
 from verify.vram.card import GIB
+from verify.vram.ending import try_of
 from verify.vram.events import Turn
-from verify.vram.judge import Verdict, judged
-from verify.vram.limits import read_limits
-from verify.vram.report import report_of, report_text, table
+from verify.vram.measurement import measured
+from verify.vram.report import report_text, table
 from verify.vram.requests import Prepared, prepared
-from verify.vram.runner import Run, measure
-from verify.vram.search import Try, longest
+from verify.vram.runner import measure
+from verify.vram.search import MOST_FRAMES, Try, longest
 from verify.vram.stages import STAGE_OF
 
-FIRST_FRAMES, MOST_FRAMES = 121, 1217
-"""Where a search begins and where it ends: 5 and 50 s at 25 frames a second."""
+FIRST_FRAMES = 121
+"""Where a search begins: 5 s at 25 frames a second."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 where the run ended well within its limits, 1 where not, else an error class's code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    own, passed_on = split(given)
+    own, passed_on = split_extra(given)
     arguments = _parser().parse_args(own)
     # A killed measurement unwinds, and with it goes the child.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for path in (arguments.json, arguments.plot):
             requests.require_place(path)
+            if path and arguments.search:
+                raise UsageError("a search writes no report", remedy="leave --json and --plot out")
         if arguments.search:
             return _search(ready)
         return _measure(ready, arguments.json, arguments.plot)
@@ -60,16 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our own arguments, and those of the pipeline, behind the first `--`."""
-    at = argv.index("--") if "--" in argv else len(argv)
-    return list(argv[:at]), list(argv[at + 1 :])
-
-
 def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> int:
-    run = measure(ready.task, told=_tell)
-    verdict = verdict_of(ready, run)
-    report = report_of(ready.asked, run, verdict, ready.task.card, ready.about)
+    found = measured(ready, told=_tell)
+    run, verdict = found.run, found.verdict
     print(table(run.stages))
     if ready.task.gpu is None:
         print("no GPU here: seconds and host memory were measured, VRAM was not")
@@ -77,31 +72,21 @@ def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> i
         print(run.last_words, file=sys.stderr)
     print(("within: " if verdict.passed else "NOT WITHIN: ") + verdict.text)
     if json_out is not None:
-        disk.replace(json_out, report_text(report).encode())
+        disk.replace(json_out, report_text(found.report()).encode())
     if plot_out is not None:
         from verify.vram.plot import write_plot
 
-        write_plot(report, plot_out)
+        write_plot(found.report(), plot_out)
     return 0 if verdict.passed else 1
-
-
-def verdict_of(ready: Prepared, run: Run) -> Verdict:
-    """How the run is judged by its budget and verify/limits.toml."""
-    findings = judged(ready.asked, run.stages, ready.task.card, read_limits())
-    return Verdict(findings, requests.failure_of(run))
 
 
 def _search(ready: Prepared) -> int:
     card = requests.require_card(ready)
 
     def tried(frames: int) -> Try:
-        run = measure(ready.with_argv(with_frames(ready.task.argv, frames)).task)
-        failure = requests.failure_of(run)
-        if failure is not None and not (run.failure and run.failure.out_of_memory):
-            raise requests.failed(run)
-        left = [s.left_bytes for s in run.stages if s.left_bytes is not None]
-        found = Try(frames, None if failure else min(left))
-        told = "out of memory" if failure else f"{min(left) / GIB:.2f} GiB left"
+        found = try_of(frames, measure(ready.of_length(frames).task), card)
+        left = found.left_bytes
+        told = "out of memory" if left is None else f"{left / GIB:.2f} GiB left"
         print(f"  {frames:>5} frames: {told}", flush=True)
         return found
 
@@ -109,7 +94,8 @@ def _search(ready: Prepared) -> int:
     if found.frames is None:
         print(f"no length of {ready.asked.size} fits {card.name}: give a smaller size")
         return 1
-    print(f"{found.frames} frames of {ready.asked.size} are the longest that fit {card.name}")
+    end = ", where the search ends" if found.frames == MOST_FRAMES else ""
+    print(f"{found.frames} frames of {ready.asked.size} are the longest that fit {card.name}{end}")
     return 0
 
 

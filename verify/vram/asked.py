@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+
+from ltx2_patcher.rules.pipelines import Pipeline
+from ltx2_patcher.rules.request import given_options
+from ltx2_patcher.values.errors import UsageError
 
 DEFAULT_WIDTH, DEFAULT_HEIGHT, DEFAULT_FRAMES = 1536, 1024, 121
 """Upstream's own, in its two-stage parsers."""
@@ -23,6 +26,8 @@ class Asked:
     height: int
     frames: int
     flags: tuple[str, ...]
+    steps: int | None = None  # of a guided stage; None is upstream's default
+    images: int = 0  # that the clip starts from or passes through
 
     @property
     def size(self) -> str:
@@ -42,31 +47,38 @@ class Asked:
         return across * ((self.frames - 1) // _LATENT_FRAMES + 1)
 
 
-def parse_asked(pipeline: str, argv: Sequence[str]) -> Asked:
-    """The request of a command line that upstream's parser takes; what is not there is default."""
-    words = [part for word in argv for part in _split(word)]
-    following = dict(pairwise(words))
-    flags = [word for word in _PLAIN if word in words]
-    flags += [f"{name} {following[name]}" for name in _WITH_VALUE if name in following]
+def parse_asked(pipeline: Pipeline, argv: Sequence[str]) -> Asked:
+    """The request of a command line for that script; what is not there is upstream's default.
+
+    Raises: UsageError (a word in place of a number).
+    """
+    given = list(given_options(pipeline.options, argv))
+    last = {option: values[0] for option, values in given if values}
+    names = [option for option, _ in given]
+    flags = [option for option in _PLAIN if option in names]
+    flags += [f"{option} {last[option]}" for option in _WITH_VALUE if option in last]
     return Asked(
-        pipeline,
-        int(following.get("--width", DEFAULT_WIDTH)),
-        int(following.get("--height", DEFAULT_HEIGHT)),
-        int(following.get("--num-frames", DEFAULT_FRAMES)),
+        pipeline.name,
+        _number(last, "--width") or DEFAULT_WIDTH,
+        _number(last, "--height") or DEFAULT_HEIGHT,
+        _number(last, "--num-frames") or DEFAULT_FRAMES,
         tuple(sorted(flags)),
+        steps=_number(last, "--num-inference-steps"),
+        images=names.count("--image"),
     )
 
 
-def with_frames(argv: Sequence[str], frames: int) -> list[str]:
-    """The same command line for a clip of that length."""
-    words = [part for word in argv for part in _split(word)]
-    if "--num-frames" in words:
-        at = words.index("--num-frames")
-        del words[at : at + 2]
-    return [*words, "--num-frames", str(frames)]
+def with_frames(argv: Sequence[str], frames: int) -> tuple[str, ...]:
+    """The same command line for a clip of that length: the last of two options counts."""
+    return (*argv, "--num-frames", str(frames))
 
 
-def _split(word: str) -> list[str]:
-    """`--name=value` as two words."""
-    name, equals, value = word.partition("=")
-    return [name, value] if equals and name.startswith("--") else [word]
+def _number(last: Mapping[str, str], option: str) -> int | None:
+    if option not in last:
+        return None
+    try:
+        return int(last[option])
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {last[option]} is no number", remedy=f"give {option} a whole number"
+        ) from error

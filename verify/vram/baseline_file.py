@@ -13,7 +13,7 @@ from typing import Any
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import InvalidError
-from verify.vram.card import GIB
+from verify.vram.card import GIB, SPARE_BYTES
 from verify.vram.report import report_text
 from verify.vram.search import Try
 
@@ -42,6 +42,11 @@ def begun(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     return found if alike else empty
 
 
+def slug(text: str) -> str:
+    """For a file's name: "NVIDIA H100" is "nvidia-h100"."""
+    return "-".join("".join(c if c.isalnum() or c == "." else " " for c in text.lower()).split())
+
+
 def keep(path: Path, baseline: Mapping[str, Any]) -> None:
     """It lies at `path`, whole. Raises: OutsideError."""
     disk.replace(path, report_text(baseline).encode())
@@ -54,7 +59,9 @@ def with_run(runs: Sequence[Entry], new: Entry, order: Sequence[str]) -> list[En
 
 
 def checks(runs: Sequence[Entry], root_bytes: int) -> list[dict[str, Any]]:
-    """What has to hold between runs: a prequantized root loads faster, and reads little."""
+    """What has to hold between runs: a prequantized root of so many bytes loads faster, and is
+    small.
+    """
     loads = {
         run["name"]: stage["load_s"]
         for run in runs
@@ -69,16 +76,14 @@ def checks(runs: Sequence[Entry], root_bytes: int) -> list[dict[str, Any]]:
         text = f"{name}: {seconds} s to load, {loads[beside]} s quantizing meanwhile"
         found.append({"text": text, "passed": seconds * FASTER <= loads[beside]})
         text = f"{name}: {root_bytes / GIB:.2f} GiB read"
-        found.append({"text": text, "passed": root_bytes <= READ_BYTES})
+        found.append({"text": text, "passed": 0 < root_bytes <= READ_BYTES})
     return found
 
 
-def ran_out(run: Entry) -> bool:
-    """Whether it ended for lack of memory."""
-    return "out of memory" in run["verdict"]["text"]
-
-
-def as_try(run: Entry) -> Try:
-    """What it says of its length."""
-    left = min(stage["left_bytes"] for stage in run["stages"])
-    return Try(run["frames"], None if ran_out(run) else left)
+def as_try(run: Entry) -> Try | None:
+    """What it says of its length; None where it ended for another reason than memory."""
+    if run["out_of_memory"]:
+        return Try(run["frames"], None)
+    if not run["ended_well"]:
+        return None
+    return Try(run["frames"], min(stage["left_bytes"] for stage in run["stages"]) - SPARE_BYTES)

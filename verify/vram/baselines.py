@@ -22,7 +22,7 @@ class Measured:
     model: str  # "LTX-2 19B distilled"
     asked: Asked
     card_bytes: int
-    report: dict[str, Any]
+    budget_gib: float
 
 
 def read_baselines(folder: Path = FOLDER) -> tuple[Measured, ...]:
@@ -46,4 +46,6 @@ def _measured(baseline: dict[str, Any], run: dict[str, Any]) -> Measured:
     flags = tuple(f"--{flag.strip()}" for flag in run["flags"].split("--") if flag.strip())
     asked = Asked(run["pipeline"], width, height, run["frames"], flags)
     reserved = max(stage["peak_reserved_bytes"] for stage in run["stages"])
-    return Measured(baseline["base"], run["model"], asked, reserved + CONTEXT_BYTES, run)
+    return Measured(
+        baseline["base"], run["model"], asked, reserved + CONTEXT_BYTES, baseline["budget_gib"]
+    )

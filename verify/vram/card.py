@@ -11,7 +11,7 @@ CONTEXT_BYTES = GIB // 2
 _UNUSABLE_BYTES = GIB * 4 // 10
 """Of its nominal size, what a card keeps for itself: an RTX 3090 of 24 GiB shows torch 23.7, and
 the last tenth is left to what draws its screen."""
-_SPARE_BYTES = GIB * 3 // 10
+SPARE_BYTES = GIB * 3 // 10
 """What the allocator is kept below that, so that a run which just fits here fits there."""
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(?:gb|gib|g)?", re.IGNORECASE)
 
@@ -30,12 +30,21 @@ class Card:
     @property
     def allocator_bytes(self) -> int:
         """The cap of torch's allocator that stands in for the card on a larger one."""
-        return self.usable_bytes - CONTEXT_BYTES - _SPARE_BYTES
+        return self.usable_bytes - CONTEXT_BYTES - SPARE_BYTES
+
+    def is_smaller_than(self, total_bytes: int) -> bool:
+        """Whether a GPU of so many bytes only stands in for it: cards of a size vary less."""
+        return total_bytes > self.nominal_bytes + GIB
 
     @property
     def name(self) -> str:
         """As it is typed."""
         return f"{self.nominal_bytes / GIB:g}GB"
+
+
+def whole_card(total_bytes: int) -> Card:
+    """The largest card, by whole GiB, that a GPU of so many bytes can stand for."""
+    return Card((total_bytes + _UNUSABLE_BYTES) // GIB * GIB)
 
 
 def parse_card(text: str) -> Card:

@@ -1,241 +1,26 @@
-"""The measured process: runs one of upstream's scripts, held to a card, and notes what goes on.
-
-`python -m verify.vram.child ORDER`, with an `Order` as JSON. Nothing of upstream changes: its
-builders and the models that they make are watched from outside.
-"""
+"""The measured process: `python -m verify.vram.child ORDER`, with an `Order` as JSON."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib
+import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from functools import wraps
-from pathlib import Path
-from typing import IO, Any
 
-import torch
-
-from verify.vram.events import Doing, Failure, Held, Peaks, Turn, event_line
-from verify.vram.order import Order, parse_order
-from verify.vram.stages import STAGE_OF, TEXT_ENCODER, TRANSFORMER, UPSAMPLER, VIDEO_ENCODER
-
-HELD_EVERY_S = 0.02
-AMPERE = (8, 6)  # an RTX 3090
-
-_COMPONENT_OF = {
-    "GemmaTextEncoderConfigurator": TEXT_ENCODER,
-    "EmbeddingsProcessorConfigurator": "embeddings processor",
-    "VideoEncoderConfigurator": VIDEO_ENCODER,
-    "AudioEncoderConfigurator": "audio encoder",
-    "LatentUpsamplerConfigurator": UPSAMPLER,
-    "VideoDecoderConfigurator": "video decoder",
-    "AudioDecoderConfigurator": "audio decoder",
-    "VocoderConfigurator": "audio decoder",
-    "DurationHeadConfigurator": "duration head",
-}
-"""By the names of upstream's configurators, which all bases from 2026-03-05 on share."""
-_METHODS = {
-    "encode": TEXT_ENCODER,
-    "enhance_t2v": "prompt enhancer",
-    "enhance_i2v": "prompt enhancer",
-}
-"""What a text encoder is asked for other than by calling it."""
-_BUILDERS = {
-    "ltx_core.loader.single_gpu_model_builder": "SingleGPUModelBuilder",
-    "ltx_core.block_streaming.builder": "StreamingModelBuilder",
-}
-
-
-class _Reached(BaseException):
-    """The last stage that was asked for has ended: no error, and none of upstream's to catch."""
-
-
-class Notes:
-    """Writes down what begins when; one stretch ends where the next begins."""
-
-    def __init__(self, file: IO[str], until: str | None) -> None:
-        self._file, self._until = file, until
-        self._now: tuple[str, Doing] | None = None
-        self._cuda = torch.cuda.is_available()
-        self._lock = threading.Lock()
-
-    def turn(self, component: str | None, doing: Doing) -> None:
-        """From now on `component` is loaded or computes; None where the run ends."""
-        if (component, doing) == self._now:
-            return
-        was = self._now[0] if self._now else None
-        if self._until and component not in {was, None} and STAGE_OF.get(str(was)) == self._until:
-            raise _Reached
-        if self._cuda:
-            torch.cuda.synchronize()
-        peaks = self._peaks() if self._now else None
-        self.write(Turn(time.monotonic(), component, doing, peaks))
-        self._now = None if component is None else (component, doing)
-
-    def watch(self, done: threading.Event) -> None:
-        """Note what the allocator holds until `done` is set."""
-        while not done.wait(HELD_EVERY_S):
-            held = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-            self.write(Held(time.monotonic(), *held))
-
-    def write(self, event: Turn | Held | Failure) -> None:
-        """One line, whole."""
-        with self._lock:
-            self._file.write(event_line(event))
-            self._file.flush()
-
-    def _peaks(self) -> Peaks | None:
-        if not self._cuda:
-            return None
-        found = Peaks(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
-        torch.cuda.reset_peak_memory_stats()
-        return found
-
-
-def run(order: Order) -> int:
-    """The exit code of the script; 0 too where it ended at the stage that was asked for."""
-    with Path(order.events).open("w", encoding="utf-8") as file:
-        notes = Notes(file, order.until)
-        with ExitStack() as stack:
-            _hold(order)
-            stack.enter_context(_sampled(notes))
-            _watch_builders(notes)
-            try:
-                code = _script(order)
-            except _Reached:
-                code = 0
-            except torch.OutOfMemoryError as error:
-                notes.write(Failure(out_of_memory=True, text=_first_line(error)))
-                code = 1
-            except Exception as error:  # noqa: BLE001 - whatever a script lets through
-                notes.write(Failure(out_of_memory=False, text=_first_line(error)))
-                code = 1
-        notes.turn(None, "compute")
-    return code
-
-
-def _script(order: Order) -> int:
-    module = importlib.import_module(order.module)
-    sys.argv = [str(module.__file__), *order.argv]
-    try:
-        module.main()
-    except SystemExit as stop:  # its argument is read as the interpreter reads it
-        if stop.code is None or isinstance(stop.code, int):
-            return stop.code or 0
-        print(stop.code, file=sys.stderr)
-        return 1
-    return 0
-
-
-def _hold(order: Order) -> None:
-    """Let torch take of this card what the smaller one has, and choose as on that one."""
-    if order.allocator_bytes is not None:
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, order.allocator_bytes / total))
-    if order.ampere:
-        _keep_triton_on_this_card()
-        torch.cuda.get_device_capability = lambda device=None: AMPERE  # noqa: ARG005
-        # Torch prefers cuDNN's attention on Hopper and flash attention on Ampere.
-        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
-
-
-def _keep_triton_on_this_card() -> None:
-    """Triton asks torch what to compile for; code for another card would not run here."""
-    with suppress(ImportError):
-        from triton.runtime import driver
-
-        target = driver.active.get_current_target()
-        driver.active.get_current_target = lambda: target
-
-
-@contextmanager
-def _sampled(notes: Notes) -> Iterator[None]:
-    if not torch.cuda.is_available():
-        yield
-        return
-    done = threading.Event()
-    sampler = threading.Thread(target=notes.watch, args=(done,), daemon=True)
-    sampler.start()
-    try:
-        yield
-    finally:
-        done.set()
-        sampler.join()
-
-
-def _watch_builders(notes: Notes) -> None:
-    """Each builder of upstream's says what it loads, and what it made says when it computes."""
-    for name, cls in _BUILDERS.items():
-        try:
-            builder = getattr(importlib.import_module(name), cls)
-        except ImportError:
-            continue  # that upstream has no such builder
-        builder.build = _told(builder.build, notes)
-
-
-def _told(build: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
-    @wraps(build)
-    def watched(self: Any, *args: Any, **keywords: Any) -> Any:
-        configurator = getattr(self, "model_class_configurator", None)
-        component = component_of(configurator or self._model_class_configurator)
-        notes.turn(component, "load")
-        model = build(self, *args, **keywords)
-        notes.turn(component, "compute")
-        _watch_model(model, component, notes)
-        return model
-
-    return watched
-
-
-def component_of(configurator: type) -> str:
-    """What a builder with that configurator makes."""
-    names = [cls.__name__ for cls in configurator.__mro__]
-    known = next((_COMPONENT_OF[name] for name in names if name in _COMPONENT_OF), None)
-    if known is None:
-        assert any("ModelConfigurator" in name for name in names), names
-        return TRANSFORMER
-    return known
-
-
-def _watch_model(model: Any, component: str, notes: Notes) -> None:
-    """Its calls and those of its direct parts, which upstream's decoders call; of a text encoder
-    its methods, as both of its uses call its parts.
-    """
-    if getattr(model, "_told_of", False):
-        return  # a cached shell, filled again
-    model._told_of = True  # noqa: SLF001 - upstream's models have no place for it
-    if component == TEXT_ENCODER:
-        for name, kind in _METHODS.items():
-            setattr(model, name, _named(getattr(model, name), kind, notes))
-        return
-    for module in (model, *model.children()):
-        module.register_forward_pre_hook(lambda *_: notes.turn(component, "compute"))
-
-
-def _named(method: Callable[..., Any], component: str, notes: Notes) -> Callable[..., Any]:
-    @wraps(method)
-    def told(*args: Any, **keywords: Any) -> Any:
-        notes.turn(component, "compute")
-        return method(*args, **keywords)
-
-    return told
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0]
+from verify.vram.order import parse_order
 
 
 def main() -> int:
     """Run the order on the command line."""
-    # Linux: die with the parent, also where that is killed (prctl(2), PR_SET_PDEATHSIG).
+    order = parse_order(sys.argv[1])
+    # Linux: die with the parent, also where that is killed (prctl(2), PR_SET_PDEATHSIG); before
+    # torch is imported, which takes seconds. One that is gone already sends no signal.
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    return run(parse_order(sys.argv[1]))
+    if os.getppid() != order.parent:
+        return 1
+    from verify.vram.inside import run
+
+    return run(order)
 
 
 if __name__ == "__main__":

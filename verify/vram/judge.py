@@ -98,7 +98,11 @@ def applies(limit: Limit, asked: Asked) -> bool:
 def judged(
     asked: Asked, stages: Sequence[Stage], card: Card | None, limits: Sequence[Limit]
 ) -> tuple[Finding, ...]:
-    """The card's budget and each limit that applies, for each stage that was measured."""
+    """The card's budget and each limit that applies, for each stage that was measured.
+
+    A run that is held to a card runs out of memory before it is over the budget, so what the budget
+    finds then is how near it came.
+    """
     found = list(_of_card(stages, card)) if card else []
     for limit in limits:
         if applies(limit, asked):
@@ -106,13 +110,16 @@ def judged(
     return tuple(found)
 
 
+def remedy_of(stage: str) -> str:
+    """What to change where a stage takes more than the card has."""
+    return "add --gemma-4bit" if stage in _OF_GEMMA else "give fewer frames or a smaller size"
+
+
 def _of_card(stages: Sequence[Stage], card: Card) -> Iterator[Finding]:
     for stage in stages:
         if stage.peak_reserved_bytes is not None:
             peak = stage.peak_reserved_bytes + CONTEXT_BYTES
-            yield Finding(
-                stage.name, "card", peak, card.usable_bytes, _REMEDIES.get(stage.name, _FEWER)
-            )
+            yield Finding(stage.name, "card", peak, card.usable_bytes, remedy_of(stage.name))
 
 
 def _of_limit(limit: Limit, stages: Sequence[Stage]) -> Iterator[Finding]:
@@ -137,8 +144,4 @@ _WORDS = {
     "card": "with the CUDA context",
     "host": "host memory of its own",
 }
-_FEWER = "give fewer frames or a smaller size"
-_REMEDIES = {
-    "text encoding": "add --gemma-4bit",
-    "prompt enhancement": "add --gemma-4bit",
-}
+_OF_GEMMA = {"text encoding", "prompt enhancement"}

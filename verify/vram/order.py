@@ -13,6 +13,7 @@ class Order:
     events: str  # the file to write
     allocator_bytes: int | None  # what torch may take of the card
     ampere: bool  # every choice by compute capability is that of an RTX 3090
+    parent: int  # the process that must be there while this one is
     until: str | None  # the last stage to run; None runs all
 
 

@@ -48,7 +48,7 @@ def write_plot(report: Mapping[str, Any], out: Path) -> None:
     axes.set_title(_title(report), loc="left", fontsize=10, pad=52)
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3, frameon=False, fontsize=8)
     try:
-        figure.savefig(out)
+        figure.savefig(out, format="png")
     except OSError as error:
         raise OutsideError(
             f"{out} can't be written: {error.strerror}", remedy="name a place that you can write to"

@@ -2,76 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ltx2_patcher.boundaries.machine import Gpu
-from ltx2_patcher.jobs.inspect import inspect_checkpoint
-from verify.cases import FRAMES, HEIGHT, WIDTH
+from verify.cases import FRAMES, HEIGHT, WIDTH, knows_flag
 from verify.clips.cases import CASES, ReferenceCase
 from verify.clips.models import Kind, Models
-from verify.provenance import base_of
-from verify.vram import baseline_file
+from verify.vram.baseline_file import keep, slug
 from verify.vram.baselines import FOLDER
-from verify.vram.campaign import FITS, USUAL
-from verify.vram.card import GIB
-from verify.vram.judge import Verdict, judged
-from verify.vram.limits import read_limits
+from verify.vram.campaign import USUAL
+from verify.vram.card import whole_card
+from verify.vram.gpu import chosen_gpu
+from verify.vram.measurement import Measurement, measured
 from verify.vram.plot import write_plot
-from verify.vram.report import baseline_run, report_of, report_text
-from verify.vram.requests import Prepared, failure_of, gpu_of, prepared
-from verify.vram.runner import measure
+from verify.vram.report import baseline_run, report_text
+from verify.vram.requests import Prepared, prepared
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Reported:
     """One script, measured; its report lies at `path`, its timeline beside it."""
 
-    script: str
     path: Path
-    verdict: Verdict
-    report: dict[str, Any]
+    found: Measurement
 
 
-def measure_models(
+def requests_of(
     tree: Path, models: Models, kind: Kind, folder: Path, extra: tuple[str, ...]
-) -> list[Measurement]:
-    """Each of the three scripts that the weights are there for, with --gemma-4bit; of tiny ones the
-    first. A GPU is held to its own size.
+) -> list[Prepared]:
+    """Each of the three scripts that the weights are there for, as a card of 24 GB wants them; of
+    tiny ones the first. A GPU is held to its own size, but for tiny weights, which say nothing.
 
-    Raises: as `prepared` and `measure`.
+    Raises: as `prepared`.
     """
-    gpu = gpu_of()
-    found = []
-    for case in _first_of_each_script(models):
-        ready = prepared(
-            tree, case.script, _words(case, tree, models, kind, folder, extra), _budget(gpu), None
-        )
-        found.append(_measured(ready, folder))
-        if kind == "tiny":
-            break
-    return found
+    gpu = None if kind == "tiny" else chosen_gpu()
+    budget = None if gpu is None else whole_card(gpu.total_bytes).name
+    cases = list(_first_of_each_script(models))
+    return [
+        prepared(tree, case.script, _words(case, tree, models, kind, folder, extra), budget, None)
+        for case in (cases[:1] if kind == "tiny" else cases)
+    ]
 
 
-def keep_baseline(found: list[Measurement], models: Models, tree: Path) -> Path | None:
+def measure_all(wanted: Sequence[Prepared], folder: Path) -> list[Reported]:
+    """Each request, measured; the reports lie in `folder`. Raises: as `measured`."""
+    return [_reported(measured(ready), folder) for ready in wanted]
+
+
+def keep_baseline(reported: Sequence[Reported]) -> Path | None:
     """The measurements lie in verify/baselines/ as one of this card; None where they say nothing
     to others: without a GPU, or of an upstream that is no base.
     """
-    about = found[0].report
-    base, gpu = base_of(tree), gpu_of()
-    if gpu is None or base is None:
+    reports = [(one.found.ready, one.found.verdict, one.found.report()) for one in reported]
+    ready, _, about = reports[0]
+    gpu = chosen_gpu()
+    if gpu is None or about["base"] is None:
         return None
-    checkpoint = next(path for flag, path in models.paths.items() if "checkpoint" in flag)
-    model = inspect_checkpoint(checkpoint).variant
-    kept = ("base", "files", "machine", "capability", "versions", "date", "budget_gib")
-    runs = [
-        baseline_run(one.report, one.script, model, expected=one.verdict.passed) for one in found
-    ]
-    name = f"vram-{base}-real-{'-'.join(gpu.name.lower().split())}.json"
-    baseline = {**{key: about[key] for key in kept}, "model": model, "checks": [], "runs": runs}
-    baseline_file.keep(FOLDER / name, baseline)
+    kept = ("base", "machine", "capability", "versions", "date", "budget_gib")
+    model = ready.model or "no model"
+    baseline = {
+        **{key: about[key] for key in kept},
+        "files": {path: blob for *_, r in reports for path, blob in r["files"].items()},
+        "model": model,
+        "checks": [],
+        "runs": [
+            baseline_run(report, of.task.script, model, expected=verdict.passed)
+            for of, verdict, report in reports
+        ],
+    }
+    name = f"vram-{about['base']}-real-{slug(model)}-{slug(gpu.name)}.json"
+    keep(FOLDER / name, baseline)
     return FOLDER / name
 
 
@@ -98,20 +99,18 @@ def _words(
     words += ["--output-path", str(folder / f"{case.script}.mp4")]
     if not case.distilled:
         words += ["--num-inference-steps", "2"]
-    given = [word for word in extra if word not in FITS]
-    return [*words, *FITS, *given]
+    # What was asked for goes before what a small card wants.
+    if not {"--gemma-4bit", "--gemma-8bit"} & set(extra):
+        words += ["--gemma-4bit"]
+    if not {"--quantization", "--enable-fp8"} & set(extra):
+        quantizes = knows_flag(tree, "--quantization")
+        words += ["--quantization", "fp8-cast"] if quantizes else ["--enable-fp8"]
+    return [*words, *extra]
 
 
-def _budget(gpu: Gpu | None) -> str | None:
-    return None if gpu is None else f"{round(gpu.total_bytes / GIB)}GB"
-
-
-def _measured(ready: Prepared, folder: Path) -> Measurement:
-    run = measure(ready.task)
-    findings = judged(ready.asked, run.stages, ready.task.card, read_limits())
-    verdict = Verdict(findings, failure_of(run))
-    report = report_of(ready.asked, run, verdict, ready.task.card, ready.about)
-    path = folder / f"vram-{ready.task.script}.json"
+def _reported(found: Measurement, folder: Path) -> Reported:
+    report = found.report()
+    path = folder / f"vram-{found.ready.task.script}.json"
     path.write_text(report_text(report), encoding="utf-8")
     write_plot(report, path.with_suffix(".png"))
-    return Measurement(ready.task.script, path, verdict, report)
+    return Reported(path, found)

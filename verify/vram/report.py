@@ -32,6 +32,7 @@ def report_of(
         "frames": asked.frames,
         "flags": " ".join(asked.flags),
         "budget_gib": None if card is None else card.nominal_bytes / GIB,
+        "out_of_memory": run.out_of_memory,
         "verdict": {"passed": verdict.passed, "text": verdict.text},
         "wall_s": round(run.wall_s, 2),
         "stages": [_rounded(asdict(stage)) for stage in run.stages],
@@ -55,7 +56,7 @@ def baseline_run(
 
     `expected` tells that it came to what it had to, `whole` that it was no part of a run.
     """
-    kept = ("pipeline", "size", "frames", "flags", "verdict", "wall_s", "stages")
+    kept = ("pipeline", "size", "frames", "flags", "out_of_memory", "verdict", "wall_s", "stages")
     return {
         "name": name,
         "model": model,

@@ -7,27 +7,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ltx2_patcher.boundaries import machine
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.jobs.inspect import inspect_checkpoint
 from ltx2_patcher.rules.budget import savings_of, transformer_needs
 from ltx2_patcher.rules.pipelines import parse_pipelines, pick
 from ltx2_patcher.rules.request import parse_request
-from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
+from ltx2_patcher.values.errors import OutsideError, UsageError
 from ltx2_patcher.values.weights import Checkpoint
 from verify.pipelines import OURS, core_of
 from verify.provenance import base_of, provenance_of
-from verify.vram.asked import Asked, parse_asked
+from verify.vram.asked import Asked, parse_asked, with_frames
 from verify.vram.baselines import of_base, read_baselines
-from verify.vram.card import GIB, Card, parse_card
+from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card
 from verify.vram.forecast import refuse_what_can_not_fit
-from verify.vram.runner import Run, Task
+from verify.vram.gpu import chosen_gpu
+from verify.vram.runner import Task
 
 _DEFAULT_TREE = OURS / "vendor" / "LTX-2-1.0.0"
 _FULL_SIZE_ELEMENTS = 10**10
 """The models that were measured have 19 billion; what is smaller is a test's."""
-_OTHERS_BYTES = GIB // 4
-"""What a desktop may hold of a card without being told to leave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +34,13 @@ class Prepared:
 
     task: Task
     asked: Asked
+    model: str | None  # "LTX-2.3 22B"; None where the command line names none
     about: Mapping[str, object]
 
-    def with_argv(self, argv: Sequence[str]) -> Prepared:
-        """The same for another command line."""
-        asked = parse_asked(self.asked.pipeline, argv)
-        return replace(self, task=replace(self.task, argv=tuple(argv)), asked=asked)
+    def of_length(self, frames: int) -> Prepared:
+        """The same for a clip of so many frames."""
+        task = replace(self.task, argv=with_frames(self.task.argv, frames))
+        return replace(self, task=task, asked=replace(self.asked, frames=frames))
 
 
 def prepared(
@@ -69,22 +68,26 @@ def prepared(
     request = parse_request(pipeline, argv)
     transformer = request.transformer
     checkpoint = None if transformer is None else inspect_checkpoint(Path(transformer))
-    asked = parse_asked(pipeline.name, argv)
+    asked = parse_asked(pipeline, argv)
     card = parse_card(budget) if budget else None
-    gpu = gpu_of()
+    gpu = chosen_gpu()
     if card is not None:
-        _require_room(gpu, card)
+        gpu = require_room(gpu, card)
         if checkpoint is not None and not searching:
             _require_fit(asked, checkpoint, card, pipeline.options, base_of(tree))
-    held_to = f"{card.nominal_bytes / GIB:g} GB" if card else None
-    about = provenance_of(tree, gpu, measured_files([pipeline.name]), held_to=held_to)
     index = None if gpu is None else gpu.index
-    return Prepared(Task(tree, pipeline.name, tuple(argv), card, index, until), asked, about)
+    task = Task(tree, pipeline.name, tuple(argv), card, index, _stands_in(gpu, card), until)
+    model = None if checkpoint is None else checkpoint.variant
+    return Prepared(task, asked, model, about_of(tree, [pipeline.name], gpu, card))
 
 
 def require_place(path: Path | None) -> None:
     """Return if a file can be written at `path`. Raises: UsageError."""
-    if path is not None and not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", remedy="name a file in it")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         raise UsageError(
             f"{path.absolute().parent} is no folder that you can write to",
             remedy="make it, or name another place",
@@ -98,55 +101,26 @@ def require_card(ready: Prepared) -> Card:
     return ready.task.card
 
 
-def failure_of(run: Run) -> str | None:
-    """What ended the run before its time, with its remedy; None where it ended well."""
-    if run.failure is None and run.code == 0:
-        return None
-    stage = run.stretches[-1].stage if run.stretches else "starting"
-    if run.failure and run.failure.out_of_memory:
-        peak = max((h.reserved_bytes for h in run.held), default=0)
-        return (
-            f"out of memory in {stage}, with {peak / GIB:.1f} GiB reserved; "
-            f"{_REMEDY_OF.get(stage, 'give fewer frames or a smaller size')}"
-        )
-    if run.code < 0:
-        signal = f"signal {-run.code}"
-        return f"the script was killed by {signal} in {stage}; see that the host has memory left"
-    return f"the script ended with {run.code} in {stage}: {_said(run)}"
-
-
-def failed(run: Run) -> PatcherError:
-    """A run that ended neither well nor for lack of memory."""
-    return InvalidError(
-        f"the script ended with {run.code}: {_said(run)}",
-        remedy="see what it says with `python -m verify.vram`, without --search",
-    )
-
-
-def _said(run: Run) -> str:
-    return run.failure.text if run.failure else (run.last_words.splitlines() or ["nothing"])[-1]
-
-
-def measured_files(scripts: Iterable[str]) -> list[str]:
-    """What of the patched tree a measurement of these scripts runs, as files and folders."""
+def about_of(
+    tree: Path, scripts: Iterable[str], gpu: Gpu | None, card: Card | None
+) -> dict[str, object]:
+    """Where and with what these scripts are measured, and which patched files they run."""
     folder = "packages/ltx-pipelines/src/ltx_pipelines"
-    return [
+    files = [
         "packages/ltx-core/src/ltx_core",
         f"{folder}/utils",
-        *(f"{folder}/{s}.py" for s in scripts),
+        *(f"{folder}/{script}.py" for script in scripts),
     ]
+    held_to = f"{card.nominal_bytes / GIB:g} GB" if card and _stands_in(gpu, card) else None
+    return provenance_of(tree, gpu, files, held_to=held_to)
 
 
-def gpu_of() -> Gpu | None:
-    """The GPU that CUDA sees first; None without one."""
-    found = machine.gpus()
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    first = shown.split(",")[0].strip()
-    wanted = int(first) if first.isdecimal() else 0
-    return next((gpu for gpu in found if gpu.index == wanted), None)
+def _stands_in(gpu: Gpu | None, card: Card | None) -> bool:
+    return gpu is not None and card is not None and card.is_smaller_than(gpu.total_bytes)
 
 
-def _require_room(gpu: Gpu | None, card: Card) -> None:
+def require_room(gpu: Gpu | None, card: Card) -> Gpu:
+    """The GPU, where such a card's memory is free on it. Raises: OutsideError."""
     if gpu is None:
         raise OutsideError(
             "there is no GPU that a budget could be held on",
@@ -155,15 +129,16 @@ def _require_room(gpu: Gpu | None, card: Card) -> None:
     if gpu.total_bytes < card.usable_bytes:
         raise OutsideError(
             f"{gpu.name} has {gpu.total_bytes / GIB:.1f} GiB, less than a card of {card.name}",
-            remedy=f"give --budget {int(gpu.total_bytes / GIB + 0.5)}GB",
+            remedy=f"give --budget {whole_card(gpu.total_bytes).name}",
         )
-    held = gpu.total_bytes - gpu.free_bytes
-    if held > _OTHERS_BYTES and gpu.free_bytes < card.usable_bytes:
+    if gpu.free_bytes < card.allocator_bytes + CONTEXT_BYTES:
+        held = gpu.total_bytes - gpu.free_bytes
         raise OutsideError(
             f"other processes hold {held / GIB:.1f} GiB of {gpu.name}, and the "
-            f"{gpu.free_bytes / GIB:.1f} GiB left are less than a card of {card.name}",
+            f"{gpu.free_bytes / GIB:.1f} GiB left are less than a card of {card.name} offers",
             remedy="end them (`nvidia-smi` lists them), or give a smaller --budget",
         )
+    return gpu
 
 
 def _require_fit(
@@ -180,9 +155,3 @@ def _require_fit(
                 f"{card.usable_bytes / GIB:.1f} to use",
                 remedy="add --quantization fp8-cast, or --offload cpu where upstream has it",
             )
-
-
-_REMEDY_OF = {
-    "text encoding": "add --gemma-4bit",
-    "prompt enhancement": "add --gemma-4bit",
-}

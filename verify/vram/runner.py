@@ -29,13 +29,17 @@ _ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to run and measure; `gpu` is the index by nvidia-smi, None where there is no GPU."""
+    """What to run and measure; `gpu` is the index by nvidia-smi, None where there is no GPU.
+
+    With `stands_in` every choice by compute capability is made as on an RTX 3090.
+    """
 
     tree: Path
     script: str
     argv: tuple[str, ...]
     card: Card | None
     gpu: int | None
+    stands_in: bool = False
     until: str | None = None
 
 
@@ -52,7 +56,12 @@ class Run:
     host: tuple[Sample, ...]
     device: tuple[DeviceUse, ...]
     failure: Failure | None
-    last_words: str  # of its stderr
+    last_words: str  # of all that it printed
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the card had too little for it."""
+        return self.failure is not None and self.failure.out_of_memory
 
 
 def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run:
@@ -82,9 +91,10 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
             process.wait()
         wall_s = time.monotonic() - begin
         seen = parse_events(_lines(events))
+        ended = _ended(seen.turns)
         err.seek(0)
         words = err.read().decode("utf-8", "replace").splitlines()[-_KEPT_LINES:]
-    parts = stretches(seen.turns)
+    parts = stretches(ended)
     return Run(
         code=process.returncode,
         wall_s=wall_s,
@@ -105,7 +115,8 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
         argv=task.argv,
         events=str(events),
         allocator_bytes=task.card.allocator_bytes if task.card else None,
-        ampere=task.card is not None,
+        ampere=task.stands_in,
+        parent=os.getpid(),
         until=task.until,
     )
     sources = [str(task.tree / "packages" / name / "src") for name in PACKAGES]
@@ -121,6 +132,13 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
             f"{sys.executable} could not be started: {error.strerror}",
             remedy="run it again, with fewer programs beside it",
         ) from error
+
+
+def _ended(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """With the end that a killed child could not write: its last stage is the one to blame."""
+    if not turns or turns[-1].component is None:
+        return turns
+    return (*turns, Turn(time.monotonic(), None, "compute", None))
 
 
 def _tell(events: Path, told_of: int, told: Callable[[Turn], None]) -> int:

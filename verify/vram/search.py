@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 STEP = 8  # upstream takes 8k + 1 frames
 SHORTEST = 9
+MOST_FRAMES = 1217
+"""Where a search ends: 49 s at 25 frames a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One length that was run; `left_bytes` of the budget, None where it ran out of memory."""
+    """One length that was run; `left_bytes` of what torch may take, None where it ran out."""
 
     frames: int
     left_bytes: int | None
@@ -33,7 +35,7 @@ class Longest:
 def longest(
     run: Callable[[int], Try], *, first: int, most: int, known: Sequence[Try] = ()
 ) -> Longest:
-    """The most frames up to `most` that fit, proved by the next length, which does not.
+    """The most frames up to `most` that fit; below that, the next length was seen not to.
 
     `known` are lengths that were run before.
 

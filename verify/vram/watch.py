@@ -11,7 +11,8 @@ from verify.vram.stages import DeviceUse
 
 
 class Device:
-    """The first visible GPU; a context manager. `used()` leaves out what others held before.
+    """The GPU of an index of nvidia-smi's; a context manager. `used()` leaves out what others held
+    before.
 
     Raises: OutsideError where NVML can't be asked.
     """
@@ -31,11 +32,9 @@ class Device:
         try:
             self._nvml.nvmlInit()
             self._handle = self._nvml.nvmlDeviceGetHandleByIndex(self._index)
-            self._before = self._used_bytes()
         except self._nvml.NVMLError as error:
-            raise OutsideError(
-                f"the NVIDIA driver does not answer: {error}", remedy="see what `nvidia-smi` says"
-            ) from error
+            raise _silent(error) from error
+        self._before = self._used_bytes()
         return self
 
     def __exit__(
@@ -51,5 +50,14 @@ class Device:
         return DeviceUse(time.monotonic(), max(0, self._used_bytes() - self._before))
 
     def _used_bytes(self) -> int:
-        used: int = self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used
+        try:
+            used: int = self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used
+        except self._nvml.NVMLError as error:
+            raise _silent(error) from error
         return used
+
+
+def _silent(error: Exception) -> OutsideError:
+    return OutsideError(
+        f"the NVIDIA driver does not answer: {error}", remedy="see what `nvidia-smi` says"
+    )
