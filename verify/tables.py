@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, PatcherError
-from verify.vram.card import CONTEXT_BYTES, GIB
+from verify.vram.card import CONTEXT_BYTES, GIB, parse_card
 from verify.vram.report import gib
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +27,37 @@ Baseline = dict[str, Any]
 
 
 def prompts(baselines: Sequence[Baseline]) -> str:
-    """What encoding prompts takes, a row a way to load Gemma and a base."""
+    """What encoding prompts takes, a row a way to load Gemma and a base; a table a machine."""
+    head = ("Gemma 3 12B", "encoding", "base", "s to load", "VRAM, GiB", "host, GiB")
+    return _tables(baselines, lambda _: head, _prompt_rows)
+
+
+def clips(baselines: Sequence[Baseline]) -> str:
+    """What a clip takes at most, and in which stage; a table a machine."""
+
+    def head(budget_gib: float) -> tuple[str, ...]:
+        usable = parse_card(f"{budget_gib}GB").usable_bytes / GIB
+        most = (f"GiB of {usable:.1f}", "most in", "s")
+        return ("model", "pipeline", "size, frames", "flags", "base", *most)
+
+    return _tables(baselines, head, _clip_rows)
+
+
+def _tables(
+    baselines: Sequence[Baseline],
+    head: Callable[[float], Sequence[str]],
+    rows: Callable[[Sequence[Baseline]], Sequence[Sequence[str]]],
+) -> str:
+    found = []
+    for machine, budget_gib in sorted({(one["machine"], one["budget_gib"]) for one in baselines}):
+        here = [b for b in baselines if (b["machine"], b["budget_gib"]) == (machine, budget_gib)]
+        if lines := rows(here):
+            dates = ", ".join(sorted({one["date"] for one in here}))
+            found.append(f"{_table(head(budget_gib), lines)}\nOn: {machine}, {dates}.\n")
+    return "\n".join(found)
+
+
+def _prompt_rows(baselines: Sequence[Baseline]) -> Sequence[Sequence[str]]:
     rows = [
         (
             run["name"].split(", ", 1)[1],
@@ -41,12 +71,10 @@ def prompts(baselines: Sequence[Baseline]) -> str:
         for run in baseline["runs"]
         if " prompt" in run["name"]
     ]
-    head = ("Gemma 3 12B", "encoding", "base", "s to load", "VRAM, GiB", "host, GiB")
-    return _table(head, sorted(rows, key=lambda row: (row[1], row[2])))
+    return sorted(rows, key=lambda row: (row[1], row[2]))
 
 
-def clips(baselines: Sequence[Baseline]) -> str:
-    """What a clip takes at most, and in which stage."""
+def _clip_rows(baselines: Sequence[Baseline]) -> Sequence[Sequence[str]]:
     rows = []
     for baseline in baselines:
         for run in baseline["runs"]:
@@ -69,9 +97,7 @@ def clips(baselines: Sequence[Baseline]) -> str:
                     f"{seconds:.0f}",
                 )
             )
-    head = ("model", "pipeline", "size, frames", "flags", "base", "GiB of 23.6", "most in", "s")
-    machines = sorted({f"{one['machine']}, {one['date']}" for one in baselines})
-    return f"{_table(head, rows)}\nOn: {'; '.join(machines)}.\n"
+    return rows
 
 
 def lengths(baselines: Sequence[Baseline]) -> str:

@@ -24,7 +24,13 @@ RUN = {
     "out_of_memory": False,
     "stages": [STAGE],
 }
-BASELINE = {"base": "1.0.0", "model": "LTX-2 19B", "machine": "a GPU", "date": "2026-11-26"}
+BASELINE = {
+    "base": "1.0.0",
+    "model": "LTX-2 19B",
+    "machine": "a GPU",
+    "budget_gib": 24,
+    "date": "2026-11-26",
+}
 
 
 def test_the_readme_holds_what_the_baselines_say() -> None:
@@ -39,6 +45,14 @@ def test_a_prompt_and_a_clip_have_their_tables() -> None:
     assert "| 10.5 | text encoding | 3 |" in clips([baseline])
     assert "On: a GPU, 2026-11-26." in clips([baseline])
     assert clips([baseline]).count("distilled") == 1
+
+
+def test_each_machine_has_a_table_of_its_own() -> None:
+    clip = {**RUN, "name": "distilled, 768x512, 121 frames"}
+    other = {**BASELINE, "machine": "another", "budget_gib": 48}
+    found = clips([{**BASELINE, "runs": [clip]}, {**other, "runs": [clip]}])
+    assert found.count("GiB of 23.6") == found.count("GiB of 47.6") == 1
+    assert found.index("On: a GPU") < found.index("GiB of 47.6") < found.index("On: another")
 
 
 def test_what_ran_out_says_so() -> None:
