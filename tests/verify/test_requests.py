@@ -1,0 +1,80 @@
+"""What can be told of a request before a model is loaded is told: files of full size, but holes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.apply import apply_tree
+from ltx2_patcher.rules.architecture import checkpoint_keys
+from ltx2_patcher.values.errors import PatcherError
+from ltx2_patcher.values.model import Base
+from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
+from tests.weight_files import RELEASED, plain, write_checkpoint
+from verify.vram.requests import Prepared, prepared
+
+Ask = Callable[..., Prepared]
+FITS = ("--gemma-4bit", "--quantization", "fp8-cast")
+USUAL = ("--width", "768", "--height", "512", "--num-frames", "121")
+
+
+@pytest.fixture
+def ask(
+    store: Store, base: Base, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Ask:
+    apply_tree(store, base, tree)
+    config = RELEASED["LTX-2 19B"]["config"]
+    keys = checkpoint_keys(config)
+    large = {
+        key for key in keys if re.search(r"transformer_blocks.*(to_\w+|net|proj).*weight", key)
+    }
+    tensors = {**plain(keys), **plain(large, (4096, 3016))}  # 19 billion elements, as the true one
+    checkpoint = write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    path = os.environ["PATH"]
+
+    def asked(gpu: str, budget: str, *words: str) -> Prepared:
+        folder = write_nvidia_smi(tmp_path / "bin", gpu)
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
+        argv = ["--checkpoint-path", str(checkpoint), *words]
+        return prepared(tree, "distilled", argv, budget, None)
+
+    return asked
+
+
+def test_what_was_measured_to_fit_may_run(ask: Ask) -> None:
+    here = ask(RTX_3090, "24GB", *FITS, *USUAL)
+    assert (here.model, here.asked.frames, here.task.gpu) == ("LTX-2 19B", 121, 0)
+    assert not here.task.stands_in
+    assert here.about["machine"] == "NVIDIA GeForce RTX 3090"
+    elsewhere = ask(H200, "24GB", *FITS, *USUAL)
+    assert elsewhere.task.stands_in
+    assert elsewhere.about["machine"] == "NVIDIA H200 held to 24 GB"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "budget", "words", "said", "remedy"),
+    [
+        (RTX_3090, "24GB", USUAL, "denoising with no flags takes about", "--quantization fp8-cast"),
+        (
+            RTX_3090,
+            "24GB",
+            (*FITS, "--width", "1536", "--height", "1024", "--num-frames", "241"),
+            "1536x1024 and 241 frames takes about",
+            "give --num-frames",
+        ),
+        (H200, "16GB", (*FITS, *USUAL), "a card of 16GB has 15.6 to use", ""),
+        (H200, "200GB", (*FITS, *USUAL), "less than a card of 200GB", "give --budget 140GB"),
+    ],
+)
+def test_what_the_card_can_not_hold_is_refused(
+    ask: Ask, gpu: str, budget: str, words: tuple[str, ...], said: str, remedy: str
+) -> None:
+    with pytest.raises(PatcherError, match=said) as caught:
+        ask(gpu, budget, *words)
+    assert remedy in caught.value.remedy
