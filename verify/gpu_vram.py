@@ -120,7 +120,7 @@ class Campaign:
     def _ready(self, case: Case, files: FileSet) -> Prepared:
         words = self._words(case, files)
         # A case may ask for more than the card has: that is what is to be found out.
-        return prepared(self.tree, case.script, words, self.card.name, case.until, searching=True)
+        return prepared(self.tree, case.script, words, self.card.name, case.until, may_exceed=True)
 
     def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)

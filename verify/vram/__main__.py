@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             passed_on,
             arguments.budget,
             arguments.until,
-            searching=bool(arguments.search),
+            may_exceed=bool(arguments.search),
         )
         for path in (arguments.json, arguments.plot):
             requests.require_place(path)

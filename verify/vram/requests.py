@@ -50,9 +50,10 @@ def prepared(
     budget: str | None,
     until: str | None,
     *,
-    searching: bool = False,
+    may_exceed: bool = False,
 ) -> Prepared:
-    """Everything that can be told before a model is loaded holds; a search may ask for too much.
+    """All that can be told before a model is loaded holds; with `may_exceed`, as in a search, more
+    may be asked than the card holds.
 
     Raises: UsageError (words, numbers, a request that the card can't hold), InvalidError (a
     checkpoint that is not one), OutsideError (no GPU for a budget, or others' processes on it).
@@ -73,7 +74,7 @@ def prepared(
     gpu = chosen_gpu()
     if card is not None:
         gpu = require_room(gpu, card)
-        if checkpoint is not None and not searching:
+        if checkpoint is not None and not may_exceed:
             _require_fit(asked, checkpoint, card, pipeline.options, base_of(tree))
     index = None if gpu is None else gpu.index
     task = Task(tree, pipeline.name, tuple(argv), card, index, _stands_in(gpu, card), until)
