@@ -255,6 +255,7 @@ print(kills)
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_anywhere_leaves_no_output_and_the_next_one_finishes(
     bf16_root: Path, tmp_path: Path
 ) -> None:

@@ -45,7 +45,7 @@ def largest_bytes(root: Path) -> int:
     [
         pytest.param("f32", "streaming-8bit", marks=pytest.mark.slow),
         ("bf16", "streaming-4bit"),
-        ("4bit", "prequantized"),
+        pytest.param("4bit", "prequantized", marks=pytest.mark.slow),
     ],
 )
 def test_streaming_stays_within_its_bound(roots: dict[str, Path], source: str, way: str) -> None:

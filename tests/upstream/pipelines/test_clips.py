@@ -36,7 +36,7 @@ FLAGS_OFF = (
 
 
 def _core(case: Case) -> list[pytest.MarkDecorator]:
-    """Every base shows one script plain and with a flag, also in a short run."""
+    """One script plain and with a flag is shown in a short run too, also on other bases."""
     shown = case.script == "distilled" and case.gemma in {Gemma.PLAIN, Gemma.FLAG_4BIT}
     return [pytest.mark.core] if shown else []
 

@@ -148,6 +148,7 @@ def test_a_script_that_fails_is_told_with_its_stage(
     assert "NOT WITHIN: the script ended with" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_script_is_told_with_the_stage_it_was_in(
     fileset: FileSets, patched_tree: Path, tmp_path: Path
 ) -> None:
