@@ -125,7 +125,7 @@ def require_room(gpu: Gpu | None, card: Card) -> Gpu:
     if gpu is None:
         raise OutsideError(
             "there is no GPU that a budget could be held on",
-            remedy="leave --budget out to measure seconds and host memory alone",
+            remedy="use a machine with one; without --budget, seconds and host memory are measured",
         )
     if gpu.total_bytes < card.usable_bytes:
         raise OutsideError(
