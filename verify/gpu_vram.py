@@ -5,9 +5,9 @@
 Makes full-size random weights on the GPU, one file set at a time (60 GiB of disk do), runs every
 case of verify/vram/campaign.py and writes a baseline for each model,
 vram-<base>-<model>-<gpu>.json, and a timeline of each run that was no text encoding alone. Where
-that folder has a baseline of the same code on the same GPU already, it runs what that one lacks and
-what --only names: a campaign that was cut off goes on. Ends with 1 where something that has to hold
-does not.
+that folder has a baseline of the same code on the same GPU already, it runs what that one lacks, so
+that a campaign that was cut off goes on; with --only, what that names, in place of older runs. Ends
+with 1 where something that has to hold does not.
 """
 
 from __future__ import annotations
@@ -172,9 +172,10 @@ class Campaign:
             argv = ["--gemma-root", str(gemma), "--output", str(self.quantized), "--4bit"]
             done = pipelines.run("ltx_pipelines.quantize_gemma", argv, timeout_s=300)
         if done.code:
+            said = done.err.strip().splitlines() or ["nothing"]
             raise InvalidError(
-                f"quantize_gemma ended with {done.code}: {done.err[-500:]}",
-                remedy="see that the disk has 9 GiB left",
+                f"quantize_gemma ended with {done.code}: {said[-1]}",
+                remedy=f"see that {self.work} has 9 GiB left; if so, remove {gemma.parent}",
             )
 
     def _make(self, variant: Variant) -> FileSet:

@@ -134,9 +134,10 @@ def record(ready: Prepared, count: int) -> None:
 
     Raises: InvalidError (a run fails, or the file is damaged).
     """
-    entries = [entry for entry in _entries() if _request(entry) != _asked(ready)]
+    asked = _asked(ready)
+    entries = [entry for entry in _entries() if not is_of(entry, asked)]
     seconds = _measured(ready, count)
-    entries.append({**ready.about, **_asked(ready), "seconds": seconds})
+    entries.append({**ready.about, **asked, "seconds": seconds})
     text = ",\n".join(json.dumps(entry) for entry in entries)
     disk.replace(BASELINE, f"[\n{text}\n]\n".encode())
     for stage, all_s in seconds.items():
@@ -144,10 +145,11 @@ def record(ready: Prepared, count: int) -> None:
 
 
 def _compare(ready: Prepared, count: int) -> int:
-    before = next((entry for entry in _entries() if _request(entry) == _asked(ready)), None)
+    asked = _asked(ready)
+    before = next((entry for entry in _entries() if is_of(entry, asked)), None)
     if before is None:
         raise UsageError(
-            f"no baseline is of {_asked(ready)['machine']} and this request",
+            f"no baseline is of {asked['machine']} and this request",
             remedy="record one with --record",
         )
     found = changes(before["seconds"], _measured(ready, count))
@@ -171,21 +173,9 @@ def _asked(ready: Prepared) -> dict[str, Any]:
     }
 
 
-def _request(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: entry[key] for key in _REQUEST}
-
-
-_REQUEST = (
-    "machine",
-    "base",
-    "model",
-    "pipeline",
-    "size",
-    "frames",
-    "steps",
-    "images",
-    "flags",
-)
+def is_of(entry: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a baseline's entry is of that request, in every word of it."""
+    return all(entry[key] == value for key, value in asked.items())
 
 
 def _entries() -> list[dict[str, Any]]:

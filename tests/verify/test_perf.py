@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError
-from verify.perf import changes
+from verify.perf import BASELINE, changes, is_of
 
 BEFORE = {"stage 1": [10.0, 10.4, 10.2], "stage 2": [5.0, 5.0, 5.0]}
 
@@ -27,3 +29,14 @@ def test_what_lies_beyond_is_slower_and_says_so() -> None:
 def test_other_stages_are_another_request() -> None:
     with pytest.raises(InvalidError, match="record the baseline anew|has the stages"):
         changes(BEFORE, {"stage 1": [1.0]})
+
+
+def test_another_number_of_steps_or_images_is_another_request() -> None:
+    """Of the committed entries, as they are read."""
+    keys = ("machine", "base", "model", "pipeline", "size", "frames", "steps", "images", "flags")
+    for entry in json.loads(BASELINE.read_text("utf-8")):
+        asked = {key: entry[key] for key in keys}
+        assert is_of(entry, asked)
+        assert not is_of(entry, asked | {"steps": None})
+        assert not is_of(entry, asked | {"images": entry["images"] + 1})
+        assert not is_of(entry, asked | {"model": "LTX-2 19B"})
