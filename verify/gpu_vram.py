@@ -105,8 +105,7 @@ class Campaign:
                     plot = f"vram-{self.about['base']}-{variant.value}-{slug(case.name)}.png"
                     write_plot(found.report(), self.out / plot)
         if self.options.longest:
-            baseline["longest"] = self._longest(variant, files, baseline["runs"])
-            baseline_file.keep(path, baseline)
+            self._search(variant, files, path, baseline)
         if self.options.time:
             self._time(variant, files)
         runs, checks = baseline["runs"], baseline["checks"]
@@ -128,29 +127,29 @@ class Campaign:
         print(table(found.run.stages), found.verdict.text, sep="\n", flush=True)
         return found
 
-    def _longest(
-        self, variant: Variant, files: FileSet, runs: Sequence[dict[str, Any]]
-    ) -> dict[str, Any]:
-        """The longest clip at the usual size, from what the shapes have shown."""
+    def _search(
+        self, variant: Variant, files: FileSet, path: Path, baseline: dict[str, Any]
+    ) -> None:
+        """The longest clip at the usual size, from what the shapes have shown; each try is kept."""
         script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
+        about: dict[str, Any] = {"pipeline": script, "size": size}
         shapes = {shape_case(script, shape).name for shape in SHAPES}
-        ran = [run for run in runs if run["name"] in shapes and run["size"] == size]
-        known = [one for one in map(baseline_file.as_try, ran) if one is not None]
+        ran = [r for r in baseline["runs"] if r["name"] in shapes and r["size"] == size]
+        shown = [one for one in map(baseline_file.as_try, ran) if one is not None]
+        known = {one.frames: one for one in (*baseline_file.tries_of(baseline), *shown)}
 
         def tried(frames: int) -> Try:
             case = shape_case(script, (*USUAL[:2], frames))
             run = measure(self._ready(case, files).task)
             found = try_of(frames, run, self.card)
             print(f"  {frames} frames: {failure_of(run) or gib(found.left_bytes)}", flush=True)
+            known[frames] = found
+            baseline_file.keep(path, baseline_file.with_tries(baseline, about, known.values()))
             return found
 
-        found = longest(tried, known=known, first=USUAL[2], most=MOST_FRAMES)
-        return {
-            "pipeline": script,
-            "size": size,
-            "frames": found.frames,
-            "tries": [[one.frames, gib(one.left_bytes)] for one in found.tries],
-        }
+        found = longest(tried, known=tuple(known.values()), first=USUAL[2], most=MOST_FRAMES)
+        about["frames"] = found.frames
+        baseline_file.keep(path, baseline_file.with_tries(baseline, about, found.tries))
 
     def _time(self, variant: Variant, files: FileSet) -> None:
         """Some runs of the usual shape, for verify/baselines/perf.json."""

@@ -113,7 +113,7 @@ def lengths(baselines: Sequence[Baseline]) -> str:
             else "none",
         )
         for baseline in baselines
-        if (found := baseline.get("longest"))
+        if "frames" in (found := baseline.get("longest", {}))  # else the search was cut off
     ]
     if not rows:
         return "No baseline of the series as it is holds one yet.\n"

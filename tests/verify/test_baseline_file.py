@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx2_patcher.values.errors import InvalidError
-from verify.vram.baseline_file import as_try, begun, checks, keep, with_run
+from verify.vram.baseline_file import (
+    as_try,
+    begun,
+    checks,
+    keep,
+    tries_of,
+    with_run,
+    with_tries,
+)
 from verify.vram.card import GIB, SPARE_BYTES
 from verify.vram.search import Try
 
@@ -76,3 +85,27 @@ def test_a_run_tells_what_its_length_leaves() -> None:
     assert as_try(run("a")) == Try(121, 5 * GIB - SPARE_BYTES)
     assert as_try(run("a", out_of_memory=True)) == Try(121, None)
     assert as_try({**run("a"), "ended_well": False}) is None
+
+
+TRIES = st.lists(
+    st.builds(
+        Try, st.integers(1, 150).map(lambda n: 8 * n + 1), st.none() | st.integers(0, 1 << 36)
+    ),
+    unique_by=lambda one: one.frames,
+)
+
+
+@given(TRIES)
+def test_a_search_goes_on_with_what_it_has_tried(tries: list[Try]) -> None:
+    about = {"pipeline": "distilled", "size": "768x512"}
+    text = json.dumps(with_tries({"runs": []}, about, tries))
+    kept = {one.frames: one for one in tries_of(json.loads(text))}
+    assert kept.keys() == {one.frames for one in tries}
+    for one in tries:
+        left = kept[one.frames].left_bytes
+        if one.left_bytes is None:
+            assert left is None
+        else:
+            assert left is not None
+            assert 0 <= one.left_bytes - left <= GIB // 100 + 1
+    assert tries_of({"runs": []}) == []

@@ -7,7 +7,8 @@ measured, and goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,29 @@ def checks(runs: Sequence[Entry], root_bytes: int) -> list[dict[str, Any]]:
         text = f"{name}: {root_bytes / GIB:.2f} GiB read"
         found.append({"text": text, "passed": 0 < root_bytes <= READ_BYTES})
     return found
+
+
+def with_tries(
+    baseline: Mapping[str, Any], about: Mapping[str, Any], tries: Iterable[Try]
+) -> dict[str, Any]:
+    """The baseline with what a search for the longest clip has tried so far; `about` says of what.
+
+    Of each length what it left in GiB, rounded down, or null where it ran out of memory.
+    """
+    left = sorted((one.frames, one.left_bytes) for one in tries)
+    kept = [
+        [frames, None if bytes_ is None else math.floor(bytes_ / GIB * 100) / 100]
+        for frames, bytes_ in left
+    ]
+    return {**baseline, "longest": {**about, "tries": kept}}
+
+
+def tries_of(baseline: Mapping[str, Any]) -> list[Try]:
+    """What a search has tried already."""
+    return [
+        Try(frames, None if gib is None else int(gib * GIB))
+        for frames, gib in baseline.get("longest", {}).get("tries", ())
+    ]
 
 
 def as_try(run: Entry) -> Try | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from verify.vram.card import GIB
+
 STEP = 8  # upstream takes 8k + 1 frames
 SHORTEST = 9
 MOST_FRAMES = 1217
 """Where a search ends: 49 s at 25 frames a second."""
+
+_NEAR_BYTES = GIB // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ def longest(
     `known` are lengths that were run before.
 
     Memory grows with the frames, and nearly in a line: each try goes where the line through the
-    last two meets the budget, and between the longest that fits and the shortest that does not.
+    longest two that fit meets the budget.
     """
     tries = list(known)
     while True:
@@ -51,18 +55,30 @@ def longest(
         tries.append(run(next_length(tries, fits, too_long) if tries else first))
 
 
-def next_length(tries: list[Try], fits: int, too_long: int) -> int:
-    """A length between the two that is none of them, 8k + 1.
-
-    Half-way where the last try ran out of memory: it tells nothing of the line.
+def next_length(tries: Sequence[Try], fits: int, too_long: int) -> int:
+    """A length between the two that is none of them, 8k + 1; never twice what is known to fit, as
+    what runs out of memory takes its time to.
     """
-    guess = _snapped((fits + too_long) // 2)
-    last = [(one.frames, one.left_bytes) for one in tries[-2:] if one.left_bytes is not None]
-    if len(last) == 2:
-        (a, left_a), (b, left_b) = last
-        if (left_b - left_a) * (b - a) < 0:
-            guess = _snapped(int(b - left_b * (b - a) / (left_b - left_a)))
-    return min(max(guess, fits + STEP), too_long - STEP)
+    halfway = (fits + too_long) // 2
+    fitting = sorted((one.frames, one.left_bytes or 0) for one in tries if one.fits)
+    if not fitting:
+        guess = halfway
+    elif fitting[-1][1] < _NEAR_BYTES:
+        # Close to its cap the allocator gives blocks back rather than grow: there is no line, so
+        # small steps, then larger ones.
+        near = [frames for frames, left in fitting if left < _NEAR_BYTES]
+        step = 2 * (near[-1] - near[-2]) if len(near) > 1 else fits // 16
+        guess = min(halfway, fits + step)
+    else:
+        met = _met(*fitting[-2:]) if len(fitting) > 1 else 2 * fits
+        guess = min(met if fits < met < too_long else halfway, 2 * fits)
+    return min(max(_snapped(guess), fits + STEP), too_long - STEP)
+
+
+def _met(shorter: tuple[int, int], longer: tuple[int, int]) -> int:
+    """Where the line through two lengths and what they leave has nothing left; 0 if it rises."""
+    (a, left_a), (b, left_b) = shorter, longer
+    return int(b + left_b * (b - a) / (left_a - left_b)) if left_b < left_a else 0
 
 
 def _snapped(frames: int) -> int:
