@@ -36,6 +36,8 @@ pytestmark = pytest.mark.revisions(since="2026-03-05")
 STAGES = (1, 2)
 SIGMAS_2 = (0.909375, 0.725, 0.421875, 0.0)
 CRF = 33
+BF16 = 2.0**-8  # the distance of two numbers below 1
+ON_CUDA = torch.cuda.is_available()
 CROSS = ("audio_to_video_attn", "video_to_audio_attn")
 
 
@@ -73,12 +75,15 @@ def test_the_image_is_encoded_at_the_stages_size_after_recompression(
         """(1, 3, 1, height, width); half the size is the average of four pixels."""
         image = torch.from_numpy(pixels).float().permute(2, 0, 1)
         image = torch.nn.functional.avg_pool2d(image, shrunk) / 127.5 - 1
-        return image[None, :, None].to(torch.bfloat16)
+        return image[None, :, None]
+
+    def apart(pixels: NDArray[np.uint8]) -> float:
+        return float((seen.float() - shown(pixels)).abs().max())
 
     assert seen.shape == (1, 3, 1, HEIGHT // shrunk, WIDTH // shrunk)
-    assert torch.equal(seen, shown(_recompressed(two_stages.image, CRF)))
+    assert apart(_recompressed(two_stages.image, CRF)) <= BF16
     for other in (_recompressed(two_stages.image, CRF - 5), np.array(Image.open(two_stages.image))):
-        assert not torch.equal(seen, shown(other))
+        assert apart(other) > 4 * BF16
 
 
 def test_stage_1_starts_from_nothing_but_the_image(two_stages: Run) -> None:
@@ -195,12 +200,14 @@ def test_stage_2_takes_one_pass_a_step_along_its_own_sigmas(two_stages: Run) -> 
 
 
 def test_one_noise_generator_goes_on_from_stage_1_into_stage_2(two_stages: Run) -> None:
-    generator = torch.Generator().manual_seed(SEED)
+    device = torch.device("cuda" if ON_CUDA else "cpu")
+    generator = torch.Generator(device).manual_seed(SEED)
     states = [two_stages.noised(stage, of) for stage in STAGES for of in ("video", "audio")]
     assert len({state.generator for state in states}) == 1
     for state in states:
         assert torch.equal(state.before, generator.get_state())
-        noise = torch.randn(state.latent.shape, generator=generator, dtype=state.latent.dtype)
+        shape, dtype = state.latent.shape, state.latent.dtype
+        noise = torch.randn(shape, generator=generator, dtype=dtype, device=device).cpu()
         assert torch.equal(state.after, generator.get_state())
         mixed = noise * state.scale + state.latent * (1 - state.scale)
         mixed = torch.where(state.mask == 1, mixed, state.clean)
@@ -208,7 +215,9 @@ def test_one_noise_generator_goes_on_from_stage_1_into_stage_2(two_stages: Run) 
 
 
 def test_the_lora_is_fused_in_stage_2_and_not_in_stage_1(two_stages: Run) -> None:
-    """To the rounding of what is stored: fp8 has 3 bits of a number, bf16 7."""
+    """To the rounding of what is stored: fp8 has 3 bits of a number, bf16 7. On CUDA upstream's
+    kernel rounds fp8 up or down by chance, so that it is off by up to twice as much.
+    """
     stored, lora = (
         load_file(two_stages.files.checkpoint),
         load_file(two_stages.files.distilled_lora),
@@ -228,7 +237,8 @@ def test_the_lora_is_fused_in_stage_2_and_not_in_stage_1(two_stages: Run) -> Non
         fused.add(layer)
         down, up = (lora[f"{layer}.lora_{side}.weight"].double() for side in "AB")
         delta = STRENGTH * up @ down
-        bits = 3 if weight.dtype is torch.float8_e4m3fn else 7
+        in_fp8 = weight.dtype is torch.float8_e4m3fn
+        bits = (2 if ON_CUDA else 3) if in_fp8 else 7
         rounding = 2.0 ** -(bits + 1) + 2.0**-7
         expected = weight.double() + delta
         torch.testing.assert_close(two[name].double(), expected, rtol=rounding, atol=2**-7)
@@ -276,10 +286,11 @@ def test_a_key_that_is_missing_is_seen(
     picture: Path,
     tmp_path: Path,
 ) -> None:
-    """The control of the test above: upstream itself goes on, and says it in its log alone."""
+    """The control of the test above: upstream itself goes on as far as it gets, on a GPU to the
+    end, and says it in its log alone.
+    """
     files = edited_files(fileset("2.3"), tmp_path / "files", tensors={name: None})
-    done, events = record(patched, files, picture, tmp_path / "run")
-    assert done.code != 0
+    _, events = record(patched, files, picture, tmp_path / "run")
     unfilled = {b.component: [*b.unfilled] for b in of_kind(events, Built) if b.unfilled}
     assert [name.endswith(key) for key in unfilled[component]] == [True]
     assert any(_told_unfilled(warned) for warned in of_kind(events, Warned))
