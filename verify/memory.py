@@ -127,12 +127,14 @@ def parse_marks(out: str) -> tuple[Mark, ...]:
 def parse_status(text: str, at_s: float) -> Sample | None:
     """A sample from the text of `/proc/<pid>/status`; none for a process without memory (zombie).
 
-    The fields are RssAnon and RssFile, in kibibytes: proc_pid_status(5), since Linux 4.5.
+    The fields are RssAnon, RssFile and RssShmem, in kibibytes: proc_pid_status(5), since Linux 4.5.
+    A mapped file of a tmpfs, where weights may lie, counts in the last.
     """
     kib = dict(re.findall(r"^(Rss\w+):\s+(\d+) kB$", text, re.MULTILINE))
     if "RssAnon" not in kib:
         return None
-    return Sample(at_s, int(kib["RssAnon"]) << 10, int(kib["RssFile"]) << 10)
+    mapped = int(kib["RssFile"]) + int(kib["RssShmem"])
+    return Sample(at_s, int(kib["RssAnon"]) << 10, mapped << 10)
 
 
 def sample_of(pid: int) -> Sample | None:

@@ -24,9 +24,9 @@ HERE = Path(__file__).parents[3]
 
 
 def test_status_gives_both_kinds_in_bytes() -> None:
-    """The kernel counts in kibibytes."""
-    text = "Name:\tx\nVmHWM:\t  900 kB\nRssAnon:\t     700 kB\nRssFile:\t 42 kB\nRssShmem:\t0 kB\n"
-    assert parse_status(text, 1.5) == Sample(1.5, 700 << 10, 42 << 10)
+    """The kernel counts in kibibytes, and mapped files of a tmpfs apart."""
+    text = "Name:\tx\nVmHWM:\t  900 kB\nRssAnon:\t     700 kB\nRssFile:\t 42 kB\nRssShmem:\t8 kB\n"
+    assert parse_status(text, 1.5) == Sample(1.5, 700 << 10, 50 << 10)
 
 
 def test_a_process_without_memory_gives_no_sample() -> None:
