@@ -132,7 +132,8 @@ class Campaign:
     ) -> None:
         """The longest clip at the usual size, from what the shapes have shown; each try is kept."""
         script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
-        about: dict[str, Any] = {"pipeline": script, "size": size}
+        flags = self._ready(shape_case(script, USUAL), files).asked.flags
+        about: dict[str, Any] = {"pipeline": script, "size": size, "flags": " ".join(flags)}
         shapes = {shape_case(script, shape).name for shape in SHAPES}
         ran = [r for r in baseline["runs"] if r["name"] in shapes and r["size"] == size]
         shown = [one for one in map(baseline_file.as_try, ran) if one is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,12 @@ def test_what_was_measured_is_forecast_as_it_came_out() -> None:
     known = read_baselines()
     for one in known:
         card = parse_card(f"{one.budget_gib}GB")
-        refuse_what_can_not_fit(one.asked, card, of_base(known, one.base))
+        with (
+            pytest.raises(UsageError, match=f"{one.asked.frames} frames takes about 23.7")
+            if one.card_bytes > card.usable_bytes
+            else contextlib.nullcontext()
+        ):
+            refuse_what_can_not_fit(one.asked, card, of_base(known, one.base))
     ran_out = [(base, run) for base, run in _runs() if run["out_of_memory"] and run["stages"][3:]]
     assert ran_out
     for base, run in ran_out:

@@ -28,7 +28,8 @@ Entry = Mapping[str, Any]
 
 
 def begun(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The baseline at `path` where it is of the same code, machine and model, else an empty one.
+    """The baseline at `path` where it is of the same code, machine and model, else an empty one;
+    with the date of `about`, as what is measured last counts.
 
     Raises: InvalidError (it is damaged).
     """
@@ -40,7 +41,7 @@ def begun(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         alike = all(found[key] == about[key] for key in about if key != "date")
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidError(f"{path} is no baseline", remedy="remove it") from error
-    return found if alike else empty
+    return {**found, "date": about["date"]} if alike else empty
 
 
 def slug(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +23,7 @@ def refuse_what_can_not_fit(asked: Asked, card: Card, known: Sequence[Measured])
     if need is not None and need > card.usable_bytes:
         raise UsageError(
             f"{asked.pipeline} at {asked.size} and {asked.frames} frames takes about "
-            f"{need / GIB:.1f} GiB, and a card of {card.name} has "
+            f"{math.ceil(need / GIB * 10) / 10} GiB, and a card of {card.name} has "
             f"{card.usable_bytes / GIB:.1f} to use",
             remedy=_nearest(asked, card, known),
         )
