@@ -36,7 +36,7 @@ from verify.vram.card import Card, parse_card
 from verify.vram.ending import failure_of, try_of
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
-from verify.vram.plot import write_plot
+from verify.vram.plot import require_plots, write_plot
 from verify.vram.report import baseline_run, gib, table
 from verify.vram.requests import Prepared, about_of, prepared, require_room
 from verify.vram.runner import measure
@@ -59,12 +59,14 @@ class Options:
 class Campaign:
     """The runs of one checkout, with weights in a folder of its own.
 
-    Raises: UsageError (no patched base), OutsideError (no GPU that stands in for the card).
+    Raises: UsageError (no patched base), OutsideError (no GPU that stands in for the card, no
+    matplotlib).
     """
 
     def __init__(self, tree: Path, work: Path, out: Path, card: Card, options: Options) -> None:
         self.tree, self.work, self.out, self.card = tree, work, out, card
         self.options = options
+        require_plots()
         self.gpu = require_room(chosen_gpu(), card)
         if base_of(tree) is None or not has_series(tree):
             raise UsageError(

@@ -11,7 +11,7 @@ from ltx2_patcher.rules.pipelines import Pipeline
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.vram.asked import Asked, parse_asked, with_frames
 from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card
-from verify.vram.judge import Limit, Verdict, applies, judged
+from verify.vram.judge import Limit, Verdict, absent, applies, judged
 from verify.vram.limits import read_limits
 from verify.vram.stages import Stage
 
@@ -160,6 +160,23 @@ def test_a_limit_judges_its_stage() -> None:
     verdict = Verdict(found, None)
     assert not verdict.passed
     assert verdict.text == ("text encoding: allocated 9.50 GiB is 0.50 over the 9.00 allowed; do")
+
+
+def test_a_limit_whose_stage_never_came_up_did_not_hold() -> None:
+    limits = [LIMIT, replace(LIMIT, stage=None, measure="host"), replace(LIMIT, flags=("--no",))]
+    assert absent(ASKED, [stage("text encoding", 8)], limits) == ()
+    missing = absent(ASKED, [stage("stage 1", 20)], limits)
+    verdict = Verdict((), None, missing)
+    assert not verdict.passed
+    assert verdict.text.startswith("a limit is for text encoding, which never came up")
+    assert Verdict((), "out of memory in starting", missing).text == "out of memory in starting"
+
+
+def test_a_length_that_the_model_chooses_is_not_measured() -> None:
+    script = replace(SCRIPT, tells_length=True)
+    assert parse_asked(script, ["--num-frames", "121"]).frames == 121
+    with pytest.raises(UsageError, match="the model's duration head chooses"):
+        parse_asked(script, [])
 
 
 def test_a_verdict_names_the_tightest_of_what_held() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,3 +81,24 @@ def test_what_the_card_can_not_hold_is_refused(
     with pytest.raises(PatcherError, match=said) as caught:
         ask(gpu, budget, *words)
     assert remedy in caught.value.remedy
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("matplotlib") is not None, reason="matplotlib is installed"
+)
+def test_a_plot_that_can_not_be_drawn_is_refused_before_the_run(
+    store: Store, base: Base, tree: Path, tmp_path: Path
+) -> None:
+    apply_tree(store, base, tree)
+    plot, report = tmp_path / "run.png", tmp_path / "run.json"
+    own = ["distilled", "--tree", str(tree), "--plot", str(plot), "--json", str(report)]
+    done = subprocess.run(
+        [sys.executable, "-m", "verify.vram", *own, "--", *USUAL],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "matplotlib is not installed" in done.stderr
+    assert "to do: run `make verify` once" in done.stderr
+    assert not report.exists()

@@ -18,10 +18,12 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import PatcherError, UsageError
 from verify.passed_on import split_extra
 from verify.vram import requests
+from verify.vram.asked import with_frames
 from verify.vram.card import GIB
 from verify.vram.ending import try_of
 from verify.vram.events import Turn
 from verify.vram.measurement import measured
+from verify.vram.plot import require_plots, write_plot
 from verify.vram.report import report_text, table
 from verify.vram.requests import Prepared, prepared
 from verify.vram.runner import measure
@@ -40,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A killed measurement unwinds, and with it goes the child.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        if arguments.search:
+            passed_on = with_frames(passed_on, FIRST_FRAMES)
         ready = prepared(
             arguments.tree,
             arguments.pipeline,
@@ -52,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             requests.require_place(path)
             if path and arguments.search:
                 raise UsageError("a search writes no report", remedy="leave --json and --plot out")
+        if arguments.plot:
+            require_plots()
         if arguments.search:
             return _search(ready)
         return _measure(ready, arguments.json, arguments.plot)
@@ -74,8 +80,6 @@ def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> i
     if json_out is not None:
         disk.replace(json_out, report_text(found.report()).encode())
     if plot_out is not None:
-        from verify.vram.plot import write_plot
-
         write_plot(found.report(), plot_out)
     return 0 if verdict.passed else 1
 

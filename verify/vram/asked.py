@@ -50,13 +50,19 @@ class Asked:
 def parse_asked(pipeline: Pipeline, argv: Sequence[str]) -> Asked:
     """The request of a command line for that script; what is not there is upstream's default.
 
-    Raises: UsageError (a word in place of a number).
+    Raises: UsageError (a word in place of a number, or the length is left to the model).
     """
     given = list(given_options(pipeline.options, argv))
     last = {option: values[0] for option, values in given if values}
     names = [option for option, _ in given]
     flags = [option for option in _PLAIN if option in names]
     flags += [f"{option} {last[option]}" for option in _WITH_VALUE if option in last]
+    if pipeline.tells_length and "--num-frames" not in last:
+        raise UsageError(
+            "without --num-frames the model's duration head chooses the length, and a measurement "
+            "is of one length",
+            remedy="give --num-frames",
+        )
     return Asked(
         pipeline.name,
         _number(last, "--width") or DEFAULT_WIDTH,

@@ -60,15 +60,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All that was judged; `failure` is what ended the run before its time."""
+    """All that was judged; `failure` is what ended the run before its time, `absent` are the stages
+    that a limit is for and that never came up.
+    """
 
     findings: tuple[Finding, ...]
     failure: str | None
+    absent: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether the run ended well and every limit held."""
-        return self.failure is None and all(finding.passed for finding in self.findings)
+        """Whether the run ended well, and every limit was judged and held."""
+        held = all(finding.passed for finding in self.findings)
+        return self.failure is None and held and not self.absent
 
     @property
     def text(self) -> str:
@@ -78,6 +82,11 @@ class Verdict:
             return self.failure
         if wrong:
             return "; ".join(wrong)
+        if self.absent:
+            return (
+                f"a limit is for {', '.join(self.absent)}, which never came up; "
+                "see what verify/vram/stages.py takes for it"
+            )
         if not self.findings:
             return "nothing was judged: no budget was given and no limit is set for it"
         tightest = max(self.findings, key=lambda f: f.peak_bytes / f.bound_bytes)
@@ -108,6 +117,12 @@ def judged(
         if applies(limit, asked):
             found += _of_limit(limit, stages)
     return tuple(found)
+
+
+def absent(asked: Asked, stages: Sequence[Stage], limits: Sequence[Limit]) -> tuple[str, ...]:
+    """The stages of limits that apply, where the run had none of that name."""
+    wanted = {limit.stage for limit in limits if limit.stage and applies(limit, asked)}
+    return tuple(sorted(wanted - {stage.name for stage in stages}))
 
 
 def remedy_of(stage: str) -> str:

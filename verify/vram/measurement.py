@@ -8,7 +8,7 @@ from typing import Any
 
 from verify.vram.ending import failure_of
 from verify.vram.events import Turn
-from verify.vram.judge import Verdict, judged
+from verify.vram.judge import Verdict, absent, judged
 from verify.vram.limits import read_limits
 from verify.vram.report import report_of
 from verify.vram.requests import Prepared
@@ -33,5 +33,9 @@ def measured(ready: Prepared, *, told: Callable[[Turn], None] = lambda _: None) 
     """Run it to its end, well or not. Raises: as `measure`, InvalidError (limits.toml)."""
     limits = read_limits()
     run = measure(ready.task, told=told)
-    findings = judged(ready.asked, run.stages, ready.task.card, limits)
-    return Measurement(ready, run, Verdict(findings, failure_of(run)))
+    verdict = Verdict(
+        findings=judged(ready.asked, run.stages, ready.task.card, limits),
+        failure=failure_of(run),
+        absent=absent(ready.asked, run.stages, limits),
+    )
+    return Measurement(ready, run, verdict)

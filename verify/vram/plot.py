@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,20 @@ _SHADES = ("#eef2f7", "#dbe4ee")
 _NAMED_SHARE = 0.04  # of the time: a narrower stage has no room for its name
 
 
-def write_plot(report: Mapping[str, Any], out: Path) -> None:
-    """A PNG of the report's timeline at `out`. Raises: OutsideError (no matplotlib, no writing)."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
+def require_plots() -> None:
+    """Return where timelines can be drawn: to be asked before a run. Raises: OutsideError."""
+    if importlib.util.find_spec("matplotlib") is None:
         raise OutsideError(
             "matplotlib is not installed, and without it no timeline can be drawn",
             remedy="run `make verify` once, which installs it, or leave --plot out",
-        ) from error
+        )
+
+
+def write_plot(report: Mapping[str, Any], out: Path) -> None:
+    """A PNG of the report's timeline at `out`. Raises: OutsideError (it can't be written)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 5.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

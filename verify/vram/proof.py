@@ -15,7 +15,7 @@ from verify.vram.campaign import USUAL
 from verify.vram.card import whole_card
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
-from verify.vram.plot import write_plot
+from verify.vram.plot import require_plots, write_plot
 from verify.vram.report import baseline_run, report_text
 from verify.vram.requests import Prepared, prepared
 
@@ -36,6 +36,7 @@ def requests_of(
 
     Raises: as `prepared`.
     """
+    require_plots()
     gpu = None if kind == "tiny" else chosen_gpu()
     budget = None if gpu is None else whole_card(gpu.total_bytes).name
     cases = list(_first_of_each_script(models))
