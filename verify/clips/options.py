@@ -19,7 +19,10 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def weights_of(args: argparse.Namespace) -> Models | None:
-    """The weights that were named; None where none were. Raises: UsageError (in two ways)."""
+    """The weights that were named; None where none were.
+
+    Raises: UsageError (named in two ways, or a folder that is no file set).
+    """
     named: dict[str, Path | None] = {flag: getattr(args, flag) for flag in FLAGS}
     paths = {flag: path.expanduser().absolute() for flag, path in named.items() if path}
     if args.files is None:
@@ -28,4 +31,9 @@ def weights_of(args: argparse.Namespace) -> Models | None:
         raise UsageError(
             f"--files and {next(iter(paths))} both name weights", remedy="leave one of them out"
         )
-    return of_files(file_set(args.files.expanduser().absolute()))
+    models = of_files(file_set(args.files.expanduser().absolute()))
+    if not models.paths:
+        raise UsageError(
+            f"{args.files} holds no file set", remedy="make one with `python -m verify.synthetic`"
+        )
+    return models

@@ -46,7 +46,7 @@ def bad(tmp_path: Path, models: Models) -> dict[str, tuple[list[object], int, st
     page = ["--html", tmp_path / "page.html"]
     return {
         "no weights": (record, 2, "no weights were named"),
-        "no such set": ([*record, "--files", tmp_path / "none"], 2, "no Gemma was named"),
+        "no such set": ([*record, "--files", tmp_path / "none"], 2, "holds no file set"),
         "weights twice": ([*record, "--files", files, CHECKPOINT, "x"], 2, "both name weights"),
         "no upstream": (
             ["record", "--tree", tmp_path, "--out", tmp_path / "out", "--files", files],
