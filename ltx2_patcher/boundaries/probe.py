@@ -39,9 +39,9 @@ try:
                 layer.load_state_dict(plain.state_dict())
                 got = layer.to(device)(given).float()
                 told[name] = float((got - wanted).norm() / wanted.norm())
-            except Exception as error:
+            except Exception as error:  # whatever its kernels throw is the answer
                 told[name] = f"{{type(error).__name__}}: {{error}}"
-except Exception as error:
+except Exception as error:  # a broken import throws more than ImportError
     told["error"] = f"{{type(error).__name__}}: {{error}}"
 print(json.dumps(told))
 """

@@ -56,22 +56,22 @@ def longest(
 
 
 def next_length(tries: Sequence[Try], fits: int, too_long: int) -> int:
-    """A length between the two that is none of them, 8k + 1; never twice what is known to fit, as
-    what runs out of memory takes its time to.
+    """A length between the two that is none of them, 8k + 1; at most twice the longest that fits,
+    as what runs out of memory takes its time to.
     """
     halfway = (fits + too_long) // 2
     fitting = sorted((one.frames, one.left_bytes or 0) for one in tries if one.fits)
     if not fitting:
         guess = halfway
-    elif fitting[-1][1] < _NEAR_BYTES:
-        # Close to its cap the allocator gives blocks back rather than grow: there is no line, so
-        # small steps, then larger ones.
-        near = [frames for frames, left in fitting if left < _NEAR_BYTES]
-        step = 2 * (near[-1] - near[-2]) if len(near) > 1 else fits // 16
-        guess = min(halfway, fits + step)
     else:
         met = _met(*fitting[-2:]) if len(fitting) > 1 else 2 * fits
         guess = min(met if fits < met < too_long else halfway, 2 * fits)
+        if fitting[-1][1] < _NEAR_BYTES:
+            # Close to its cap the allocator gives blocks back rather than grow, and the line tells
+            # little: small steps, then larger ones.
+            near = [frames for frames, left in fitting if left < _NEAR_BYTES]
+            step = 2 * (near[-1] - near[-2]) if len(near) > 1 else fits // 16
+            guess = min(guess, fits + step)
     return min(max(_snapped(guess), fits + STEP), too_long - STEP)
 
 

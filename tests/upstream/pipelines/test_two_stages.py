@@ -81,7 +81,10 @@ def test_the_image_is_encoded_at_the_stages_size_after_recompression(
         return float((seen.float() - shown(pixels)).abs().max())
 
     assert seen.shape == (1, 3, 1, HEIGHT // shrunk, WIDTH // shrunk)
-    assert apart(_recompressed(two_stages.image, CRF)) <= BF16
+    recompressed = _recompressed(two_stages.image, CRF)
+    assert apart(recompressed) <= BF16
+    if not ON_CUDA:  # which resizes in another order
+        assert torch.equal(seen, shown(recompressed).to(torch.bfloat16))
     for other in (_recompressed(two_stages.image, CRF - 5), np.array(Image.open(two_stages.image))):
         assert apart(other) > 4 * BF16
 
@@ -290,7 +293,8 @@ def test_a_key_that_is_missing_is_seen(
     end, and says it in its log alone.
     """
     files = edited_files(fileset("2.3"), tmp_path / "files", tensors={name: None})
-    _, events = record(patched, files, picture, tmp_path / "run")
+    done, events = record(patched, files, picture, tmp_path / "run")
+    assert ON_CUDA or done.code != 0
     unfilled = {b.component: [*b.unfilled] for b in of_kind(events, Built) if b.unfilled}
     assert [name.endswith(key) for key in unfilled[component]] == [True]
     assert any(_told_unfilled(warned) for warned in of_kind(events, Warned))
