@@ -1,4 +1,4 @@
 """Applies, checks and carries the LTX-2 patch series.
 
-Layers, imports pointing down only: doors -> jobs -> boundaries -> rules -> values.
+Layers, imports pointing down only: cli -> jobs -> boundaries -> rules -> values.
 """

@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
-from ltx2_patcher.jobs.export import write_mailbox
-from ltx2_patcher.jobs.matrix import matrix
-from ltx2_patcher.jobs.obtain import checkout_path
-from ltx2_patcher.jobs.status import tree_status
-from ltx2_patcher.jobs.upstream import history
+from ltx2_patcher.jobs.series.apply import apply_tree, unapply_tree
+from ltx2_patcher.jobs.series.export import write_mailbox
+from ltx2_patcher.jobs.series.history import history
+from ltx2_patcher.jobs.series.matrix import matrix
+from ltx2_patcher.jobs.series.obtain import checkout_path
+from ltx2_patcher.jobs.series.status import tree_status
 from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]

@@ -15,10 +15,10 @@ import pytest
 
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs import upstream
-from ltx2_patcher.jobs.obtain import Source, obtain
+from ltx2_patcher.jobs.series import history as upstream
+from ltx2_patcher.jobs.series.obtain import Source, obtain
+from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import OutsideError
-from ltx2_patcher.values.model import Base
 
 if TYPE_CHECKING:
     from tests.small_upstream import SmallUpstream

@@ -12,7 +12,7 @@ from pathlib import Path
 from ltx2_patcher.boundaries import journal
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.rebase import SYMBOLS, Progress, proceed, skip
+from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, Progress, proceed, skip
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.rebasing import Reason
 from tests.conftest import BASE, ROOT, files, git

@@ -22,15 +22,16 @@ from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.worktree import Worktree
-from ltx2_patcher.jobs import upstream
-from ltx2_patcher.jobs.rebase import SYMBOLS, Progress, Stopped, begin, proceed, skip
-from ltx2_patcher.rules.lines import split_lines
-from ltx2_patcher.rules.merge import edited, merge
-from ltx2_patcher.rules.plan import stages
-from ltx2_patcher.rules.symbolsfile import Symbols, parse_symbols
+from ltx2_patcher.jobs.series import history as upstream
+from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, Progress, Stopped, begin, proceed, skip
+from ltx2_patcher.rules.series.lines import split_lines
+from ltx2_patcher.rules.series.merge import edited, merge
+from ltx2_patcher.rules.series.plan import stages
+from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
+from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.model import Base, FileDiff
 from ltx2_patcher.values.rebasing import Outcome, Reason
+from ltx2_patcher.values.series import FileDiff
 from tests.conftest import ROOT
 from tests.rebases import make_place
 from tests.receipts import FOLDER

@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.doors.patching import DEFAULT_BASE
-from ltx2_patcher.jobs.apply import apply_tree
-from ltx2_patcher.jobs.install import environment_python
-from ltx2_patcher.jobs.obtain import obtain
+from ltx2_patcher.cli.patching import DEFAULT_BASE
+from ltx2_patcher.jobs.launch.install import environment_python
+from ltx2_patcher.jobs.series.apply import apply_tree
+from ltx2_patcher.jobs.series.obtain import obtain
+from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import OutsideError
-from ltx2_patcher.values.model import Base
 from tests.receipts import write_receipts
 from tests.trees import environment
 
@@ -110,13 +110,13 @@ def _expression(*, every: bool) -> str:
 
 
 # Of about the same length; the verbs that are killed at every point take the longest.
-_MAINTAINING = ("rebase", "rebase_faults", "replay", "publication", "revise", "serving")
+_MAINTAINING = ("rebase", "rebase_faults", "replay", "publication", "revise", "support")
 
 
 def _tool_runs(*, every: bool) -> list[Run]:
     """The tool's own tests, in runs that can go at the same time."""
     pytest = (sys.executable, "-m", "pytest", "-m", _expression(every=every), "--durations=5")
-    maintaining = [f"tests/jobs/test_{name}.py" for name in _MAINTAINING]
+    maintaining = [f"tests/jobs/series/test_{name}.py" for name in _MAINTAINING]
     # Stale receipts are what a whole run renews: it checks them after it has written them.
     late = ("tests/test_receipts.py",) if every else ()
     elsewhere = [f"--ignore={path}" for path in (UPSTREAM, "tests/jobs", *late)]

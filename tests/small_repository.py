@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import apply_tree
-from ltx2_patcher.values.model import Base
+from ltx2_patcher.jobs.series.apply import apply_tree
+from ltx2_patcher.values.base import Base
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.export import export
-from ltx2_patcher.jobs.upstream import history
-from ltx2_patcher.values.model import Base
+from ltx2_patcher.jobs.series.export import export
+from ltx2_patcher.jobs.series.history import history
+from ltx2_patcher.values.base import Base
 from tests.conftest import git
 
 SOURCE = "packages/ltx-core/src/ltx_core"

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ltx2_patcher.values.model import Base
+from ltx2_patcher.values.base import Base
 
 # torch tells how it was built; torchaudio brings libraries that a CPU torch can't load.
 _CONTENT = {

@@ -13,10 +13,17 @@ import pytest
 from ltx2_patcher.jobs import ORDER
 from tests.conftest import ROOT
 
-LAYERS = ("doors", "jobs", "boundaries", "rules", "values")
-MODULES = sorted((ROOT / "ltx2_patcher").glob("*/*.py"))
+PACKAGE = ROOT / "ltx2_patcher"
+LAYERS = ("cli", "jobs", "boundaries", "rules", "values")
+WINGS = ("series", "models")
+MODULES = [path for layer in LAYERS for path in sorted((PACKAGE / layer).rglob("*.py"))]
 SPELL_GIT = ("git", "linediff", "objects", "remote", "scratch")
 SLOW = {"git", "unidiff", "rich", "torch", "email", "zipfile"}
+
+
+def dotted(path: Path) -> str:
+    """A module's name below the package: "jobs.series.apply"."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports(path: Path) -> set[str]:
@@ -28,27 +35,39 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path} has a relative import"
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.startswith("ltx2_patcher.")}
+    return {name.removeprefix("ltx2_patcher.") for name in found} & set(map(dotted, MODULES))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_imports_point_down(path: Path) -> None:
-    layer = LAYERS.index(path.parent.name)
+    layer = LAYERS.index(dotted(path).split(".")[0])
     for name in imports(path):
-        other = LAYERS.index(name.split(".")[1])
-        assert other >= layer, f"{path.name} of {LAYERS[layer]} imports {name}"
+        other = LAYERS.index(name.split(".")[0])
+        assert other >= layer, f"{dotted(path)} of {LAYERS[layer]} imports {name}"
+
+
+def test_the_series_and_the_models_never_import_each_other() -> None:
+    """In rules and in jobs; what needs both stands above them, in jobs.launch."""
+    seen = set()
+    for path in MODULES:
+        layer, wing = (*dotted(path).split("."), "")[:2]
+        if layer in {"rules", "jobs"} and wing in WINGS:
+            seen.add(wing)
+            (other,) = set(WINGS) - {wing}
+            across = {f"{part}.{other}" for part in ("rules", "jobs")}
+            assert not [name for name in imports(path) if name.startswith(tuple(across))], path
+    assert seen == set(WINGS)
 
 
 def test_a_job_imports_only_jobs_before_it() -> None:
-    jobs = {path.stem for path in MODULES if path.parent.name == "jobs"} - {"__init__"}
-    assert jobs == set(ORDER)
+    jobs = [dotted(p).removeprefix("jobs.") for p in MODULES if p.is_relative_to(PACKAGE / "jobs")]
+    assert {job for job in jobs if (PACKAGE / f"jobs/{job.replace('.', '/')}.py").exists()} == {
+        *ORDER
+    }
     for place, job in enumerate(ORDER):
-        used = {
-            name.split(".")[2]
-            for name in imports(ROOT / f"ltx2_patcher/jobs/{job}.py")
-            if name.startswith("ltx2_patcher.jobs.")
-        }
-        assert used <= set(ORDER[:place]), job
+        path = PACKAGE / f"jobs/{job.replace('.', '/')}.py"
+        used = {name.removeprefix("jobs.") for name in imports(path) if name.startswith("jobs.")}
+        assert used & set(ORDER) <= set(ORDER[:place]), job
 
 
 def test_one_module_an_outside_thing() -> None:
@@ -66,7 +85,8 @@ def test_one_module_an_outside_thing() -> None:
             assert "subprocess" not in names, path
         if path.stem not in SPELL_GIT:
             assert "git" not in names, path
-            assert '"git"' not in path.read_text() or path.parent.name in ("doors", "jobs"), path
+            above = dotted(path).split(".")[0] in ("cli", "jobs")
+            assert above or '"git"' not in path.read_text(), path
         assert "torch" not in names, path
 
 
@@ -84,7 +104,7 @@ def test_what_must_be_quick_imports_nothing_slow(tree: Path, verb: str) -> None:
         )
     code = (
         "import sys, json\n"
-        "from ltx2_patcher.doors.main import main\n"
+        "from ltx2_patcher.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))\n"

@@ -10,7 +10,7 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from tests.receipts import FOLDER, ROOT
-from verify.provenance import patched_files
+from verify.upstream.provenance import patched_files
 
 BASES = [base.name for base in Store(ROOT).bases()]
 REPLAY = "replay the history again (python -m tests.replay)"

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import apply_tree, unapply_tree
-from ltx2_patcher.jobs.obtain import checkout_path
+from ltx2_patcher.jobs.series.apply import apply_tree, unapply_tree
+from ltx2_patcher.jobs.series.obtain import checkout_path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ltx-core", "ltx-pipelines", "ltx-trainer")

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 
-from ltx2_patcher.rules.gemma_architecture import gemma_keys
+from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
 
 _BYTES = {"U8": 1, "I8": 1, "F8_E4M3": 1, "BF16": 2, "F32": 4}
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]
 
-RELEASED = json.loads((Path(__file__).parent / "rules/released.json").read_text())
+RELEASED = json.loads((Path(__file__).parent / "released.json").read_text())
 """Names (by digest) and configurations of the released models."""
 
 TINY_GEMMA: dict[str, object] = {

@@ -22,11 +22,11 @@ from verify.clips.options import add_weights, weights_of
 from verify.clips.prove import Proof, prove
 from verify.clips.report import write_report
 from verify.clips.vram import read_vram
-from verify.passed_on import split_extra
-from verify.pipelines import Pipelines, core_of
+from verify.command import split_extra
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
 from verify.synthetic.staging import require_vacant
+from verify.upstream.process import Pipelines, core_of
 from verify.vram.proof import Reported, keep_baseline, measure_all, requests_of
 
 OUT_OF_BOUNDS = 1

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.series.blobs import blob_id
 from ltx2_patcher.values.errors import BusyError, ConflictError, OutsideError
 
 

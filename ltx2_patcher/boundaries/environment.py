@@ -14,7 +14,7 @@ from pathlib import Path
 from ltx2_patcher.boundaries.disk import replace, translated
 from ltx2_patcher.boundaries.machine import free_bytes
 from ltx2_patcher.boundaries.proc import call, environment, watch
-from ltx2_patcher.rules.requirements import Step, normalized
+from ltx2_patcher.rules.environment.requirements import Step, normalized
 from ltx2_patcher.values.errors import BusyError, OutsideError, UsageError
 
 _LINK = "ltx2_patcher_upstream.pth"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.model import FileStep
+from ltx2_patcher.values.series import FileStep
 
 _NAME = "journal.json"
 

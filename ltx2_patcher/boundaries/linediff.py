@@ -10,9 +10,9 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.objects import sealed_environment
 from ltx2_patcher.boundaries.proc import call
-from ltx2_patcher.rules.lines import split_lines
+from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.values.errors import OutsideError
-from ltx2_patcher.values.model import Edit
+from ltx2_patcher.values.series import Edit
 
 Pair = tuple[bytes, bytes]
 

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, environment
-from ltx2_patcher.rules.blobs import blob_id
+from ltx2_patcher.rules.series.blobs import blob_id
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError, UsageError
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"

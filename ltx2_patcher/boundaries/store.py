@@ -7,16 +7,17 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, journal
-from ltx2_patcher.rules.blobs import blob_id
-from ltx2_patcher.rules.lockfile import parse_lock
-from ltx2_patcher.rules.paths import is_source
-from ltx2_patcher.rules.pins import PINS_REMEDY, parse_pins
-from ltx2_patcher.rules.seriesfile import parse_series
-from ltx2_patcher.rules.servedfile import ServedRevision, parse_served
-from ltx2_patcher.rules.soundness import check_series
-from ltx2_patcher.rules.symbolsfile import Symbols, parse_symbols
+from ltx2_patcher.rules.series.blobs import blob_id
+from ltx2_patcher.rules.series.lock_file import parse_lock
+from ltx2_patcher.rules.series.paths import is_source
+from ltx2_patcher.rules.series.series_file import parse_series
+from ltx2_patcher.rules.series.soundness import check_series
+from ltx2_patcher.rules.series.supported_file import ServedRevision, parse_served
+from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
+from ltx2_patcher.rules.series.upstream_file import PINS_REMEDY, parse_pins
+from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
-from ltx2_patcher.values.model import Base, Lock, Series
+from ltx2_patcher.values.series import Lock, Series
 
 
 class Store:
@@ -117,7 +118,7 @@ class Store:
         Raises: InvalidError, as `lock`, and where a patch is not canonical or the whole not sound.
         """
         # unidiff and the mail parser are slow to import; status and "nothing to do" need neither.
-        from ltx2_patcher.rules.patchfile import parse_patch
+        from ltx2_patcher.rules.series.patch_file import parse_patch
 
         lock = lock or self.lock(base)
         patches = tuple(parse_patch(n, _read(self.patches / base / n)) for n in lock.patches)

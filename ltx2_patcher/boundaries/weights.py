@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from ltx2_patcher.boundaries.disk import translated
-from ltx2_patcher.rules.gemma import INDEX, GemmaFiles
-from ltx2_patcher.rules.safetensors_header import LENGTH_BYTES, parse_header, parse_length
+from ltx2_patcher.rules.models.gemma import INDEX, GemmaFiles
+from ltx2_patcher.rules.models.safetensors_header import LENGTH_BYTES, parse_header, parse_length
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.weights import Header
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.values.base import Wheel
 from ltx2_patcher.values.errors import InvalidError, OutsideError
-from ltx2_patcher.values.model import Wheel
 
 
 def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> dict[Wheel, Path]:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltx2_patcher.boundaries.linediff import line_diffs
-from ltx2_patcher.rules.lines import split_lines
-from ltx2_patcher.rules.merge import edited
+from ltx2_patcher.rules.series.lines import split_lines
+from ltx2_patcher.rules.series.merge import edited
 
 WORDS = st.sampled_from(
     [b"a\n", b"\n", b"@@ -1 +1 @@\n", b"diff --git a/0 b/0\n", b"c\r\n", b"\0\n"]

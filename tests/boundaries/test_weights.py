@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.weights import read_gemma, read_header
-from ltx2_patcher.rules.architecture import checkpoint_keys
+from ltx2_patcher.rules.models.architecture import checkpoint_keys
 from ltx2_patcher.values.errors import InvalidError, OutsideError, UsageError
 from tests.weight_files import RELEASED, plain, write, write_checkpoint, write_gemma
 
@@ -28,7 +28,7 @@ def test_a_26_gib_file_is_read_by_its_header_alone(tmp_path: Path) -> None:
     code = (
         "import sys, resource\n"
         "from pathlib import Path\n"
-        "from ltx2_patcher.jobs.inspect import inspect\n"
+        "from ltx2_patcher.jobs.models.inspect import inspect\n"
         "resource.setrlimit(resource.RLIMIT_AS, (256 << 20, 256 << 20))\n"
         "found = inspect(Path(sys.argv[1]))\n"
         "print(found.name, found.bytes, len(found.missing))\n"

@@ -17,8 +17,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from verify.gemma_files import GemmaSize, random_model, write_root
-from verify.gemma_loads import WAYS, GemmaLoad, watch
+from tests.upstream.gemma_files import GemmaSize, random_model, write_root
+from tests.upstream.gemma_loads import WAYS, GemmaLoad, watch
 
 MIB = 1 << 20
 ROUNDS = 3

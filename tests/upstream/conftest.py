@@ -13,8 +13,8 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from tests.trees import ROOT
-from verify.pipelines import Pipelines
 from verify.synthetic.files import FileSet, Layout
+from verify.upstream.process import Pipelines
 
 BASE = os.environ["LTX2_BASE"]
 DATE = Store(ROOT).base(BASE).date

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from verify.perf import BASELINE
+from verify.campaigns.vram_cases import NAMES, USUAL, cases
 from verify.synthetic.architecture import Variant
 from verify.vram.baselines import FOLDER
-from verify.vram.campaign import NAMES, USUAL, cases
+from verify.vram.perf import BASELINE
 
 BASES = {"1.0.0": False, "1.2.0": True}  # whether that upstream has --offload
 CAMPAIGNS = [(base, variant) for base in BASES for variant in NAMES]

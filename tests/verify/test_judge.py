@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ltx2_patcher.rules.pipelines import Pipeline
+from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.vram.asked import Asked, parse_asked, with_frames
 from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card

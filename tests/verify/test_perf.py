@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError
-from verify.perf import BASELINE, changes, is_of
+from verify.vram.perf import BASELINE, changes, is_of
 
 BEFORE = {"stage 1": [10.0, 10.4, 10.2], "stage 2": [5.0, 5.0, 5.0]}
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.apply import apply_tree
-from ltx2_patcher.rules.architecture import checkpoint_keys
+from ltx2_patcher.jobs.series.apply import apply_tree
+from ltx2_patcher.rules.models.architecture import checkpoint_keys
+from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import PatcherError
-from ltx2_patcher.values.model import Base
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 from tests.weight_files import RELEASED, plain, write_checkpoint
 from verify.vram.requests import Prepared, prepared

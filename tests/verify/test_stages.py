@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.memory import Sample
 from verify.vram.card import CONTEXT_BYTES, parse_card
 from verify.vram.events import (
     Doing,
@@ -18,6 +17,7 @@ from verify.vram.events import (
     event_line,
     parse_events,
 )
+from verify.vram.host_memory import Sample
 from verify.vram.stages import STAGE_OF, DeviceUse, stages, stretches
 
 COMPONENTS = [*STAGE_OF, "transformer"]

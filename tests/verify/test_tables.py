@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError
-from verify.tables import README, TABLES, clips, lengths, main, prompts, read_all, written
+from verify.campaigns.tables import README, TABLES, clips, lengths, main, prompts, read_all, written
 
 STAGE = {
     "name": "text encoding",

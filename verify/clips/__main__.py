@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.values.errors import PatcherError, UsageError
-from verify.cases import Gemma
 from verify.clips.cases import CASES, FULL, GEMMAS, TINY, ReferenceCase
 from verify.clips.models import examine
 from verify.clips.options import add_weights, weights_of
-from verify.passed_on import split_extra
+from verify.command import split_extra
+from verify.upstream.cases import Gemma
 
 OUT_OF_BOUNDS = 1
 """The exit code where everything ran and the verdict is no: none of the error classes' codes."""
@@ -39,7 +39,7 @@ def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
     from verify.clips.prove import allow_expansion
     from verify.clips.record import Order, record
     from verify.clips.tree import has_series
-    from verify.pipelines import Pipelines
+    from verify.upstream.process import Pipelines
 
     models = weights_of(args)
     if models is None:

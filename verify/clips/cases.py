@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from verify import cases as tiny
-from verify.cases import Gemma
+from verify.upstream import cases as tiny
+from verify.upstream.cases import Gemma
 
 GEMMAS = (Gemma.PLAIN, Gemma.FLAG_4BIT, Gemma.FLAG_8BIT)
 """What a recording's Gemma may be: upstream's own, or quantized by a flag."""

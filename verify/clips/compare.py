@@ -13,12 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from verify.cases import Gemma
 from verify.clips import manifest
 from verify.clips.cases import GEMMAS
 from verify.clips.decoding import read_frames
 from verify.clips.manifest import Manifest, Recording
 from verify.clips.metrics import cosine, psnr_db, ssim, whole_cosine
+from verify.upstream.cases import Gemma
 
 
 @dataclass(frozen=True, slots=True)

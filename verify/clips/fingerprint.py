@@ -14,7 +14,7 @@ import hashlib
 from pathlib import Path
 
 from ltx2_patcher.boundaries.disk import translated
-from ltx2_patcher.rules.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES
+from ltx2_patcher.rules.models.safetensors_header import LENGTH_BYTES, MAX_HEADER_BYTES
 
 BLOCK_BYTES = 64 << 10
 BLOCKS = 64

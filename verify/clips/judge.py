@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.cases import Gemma
 from verify.clips.compare import Comparison, Measured
 from verify.clips.models import KINDS, Kind
+from verify.upstream.cases import Gemma
 
 BEST_DB = 60.0
 """A PSNR from which two frames can't be told apart: less than one level of 255 between them."""

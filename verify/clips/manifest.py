@@ -18,9 +18,9 @@ from typing import Any
 
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from verify.cases import Gemma
 from verify.clips.cases import GEMMAS, Shape
 from verify.clips.models import KINDS, Kind
+from verify.upstream.cases import Gemma
 
 FORMAT = 1
 NAME = "manifest.json"

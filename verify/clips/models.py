@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ltx2_patcher.boundaries.disk import translated
-from ltx2_patcher.jobs.inspect import described, inspect, inspect_checkpoint, inspect_gemma
-from ltx2_patcher.rules.pairing import misfit_of_pair
+from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
+from ltx2_patcher.rules.models.pairing import misfit_of_pair
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
-from verify.cases import DISTILLED_CHECKPOINT, knows_flag
 from verify.clips.cases import ReferenceCase
 from verify.synthetic.files import FileSet, Layout
+from verify.upstream.cases import DISTILLED_CHECKPOINT, knows_flag
 
 Kind = Literal["tiny", "random", "real"]
 """What clips of them can show: nothing of looks where the weights are random."""

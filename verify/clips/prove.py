@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import machine
-from ltx2_patcher.jobs.inspect import inspect_gemma
-from ltx2_patcher.jobs.run import ALLOCATOR
-from verify.cases import Gemma
+from ltx2_patcher.jobs.launch.run import ALLOCATOR
+from ltx2_patcher.jobs.models.inspect import inspect_gemma
 from verify.clips.cases import CASES, FULL, TINY
 from verify.clips.compare import compare
 from verify.clips.judge import Verdict, judge, read_bounds
@@ -18,7 +17,8 @@ from verify.clips.manifest import Recording
 from verify.clips.models import Kind, Models, examine
 from verify.clips.record import Order, Progress, record
 from verify.clips.tree import copy_unpatched
-from verify.pipelines import Pipelines
+from verify.upstream.cases import Gemma
+from verify.upstream.process import Pipelines
 
 _BESIDE_GEMMA_BYTES = 3 << 29
 """What encoding takes beside the weights: 0.9 GiB of activations, 0.5 of CUDA's context."""

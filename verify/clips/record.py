@@ -13,7 +13,6 @@ from PIL import Image
 
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from verify.cases import FLAGS, Gemma
 from verify.clips import manifest
 from verify.clips.cases import ReferenceCase, Shape, digest
 from verify.clips.decoding import blank, misshapen, read_clip, read_frames
@@ -22,9 +21,10 @@ from verify.clips.images import write_image
 from verify.clips.manifest import Manifest, Recorded, Recording, WeightFile
 from verify.clips.models import Kind, Models, examine
 from verify.clips.tree import has_series, identify
-from verify.pipelines import Pipelines
-from verify.provenance import versions
 from verify.synthetic.staging import require_vacant, staged
+from verify.upstream.cases import FLAGS, Gemma
+from verify.upstream.process import Pipelines
+from verify.upstream.provenance import versions
 
 RECORDER = "verify.clips.recorder"
 Progress = Callable[[str], None]

@@ -30,7 +30,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from verify.unpatched import replaced
+from verify.upstream.unpatched import replaced
 
 _ENCODER = "ltx_core.text_encoders.gemma.encoders.base_encoder"
 # What gives a prompt to Gemma: since 2026-03-11, on 2026-03-04, and before.

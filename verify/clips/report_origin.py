@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from verify.cases import Gemma
 from verify.clips import stills
 from verify.clips.manifest import Manifest, Recording
 from verify.clips.vram import COLUMNS, Vram
+from verify.upstream.cases import Gemma
 
 
 def state_of(passed: bool) -> tuple[str, str, str]:

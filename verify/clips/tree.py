@@ -11,11 +11,11 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.git import git_directory
 from ltx2_patcher.boundaries.objects import STATE_FOLDER, Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.locks import closest, locks
+from ltx2_patcher.jobs.series.locks import closest, locks
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.model import Judgement, Lock, Standing
+from ltx2_patcher.values.series import Judgement, Lock, Standing
 from verify.clips.manifest import Upstream
-from verify.pipelines import OURS, PACKAGES, core_of
+from verify.upstream.process import OURS, PACKAGES, core_of
 
 
 def has_series(tree: Path) -> bool:

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Collection
 
 from ltx2_patcher.values.errors import InvalidError, OutsideError
-from verify import unpatched
 from verify.synthetic.architecture import Blocks, GemmaSize, Size, Variant
 from verify.synthetic.completeness import faults, place_all, tensor_names
 from verify.synthetic.files import FileSet, Part
@@ -12,6 +11,7 @@ from verify.synthetic.gemma_root import GemmaStorage
 from verify.synthetic.plan import plan_file_set
 from verify.synthetic.progress import Progress, silent
 from verify.synthetic.staging import require_space, require_vacant, staged
+from verify.upstream import unpatched
 
 
 def build_file_set(

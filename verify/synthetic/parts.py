@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from verify import unpatched
 from verify.synthetic.architecture import Gemma, Variant
 from verify.synthetic.naming import file_names
 from verify.synthetic.tensorfile import Shape
+from verify.upstream import unpatched
 
 Part = tuple[Any, Any]  # a configurator, and the SDOps of its tensors or None
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from ltx2_patcher.values.errors import InvalidError
-from verify import unpatched
 from verify.synthetic import published
 from verify.synthetic.architecture import (
     FULL,
@@ -28,6 +27,7 @@ from verify.synthetic.parts import checkpoint_shapes, lora_shapes, upsampler_sha
 from verify.synthetic.storage import stored
 from verify.synthetic.tensorfile import Kind, Shapes
 from verify.synthetic.weights import Drawn
+from verify.upstream import unpatched
 
 # The files of a split set, beside Gemma's: what each holds and what of the configuration it states.
 _SPLIT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

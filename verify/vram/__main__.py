@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import PatcherError, UsageError
-from verify.passed_on import split_extra
+from verify.command import split_extra
 from verify.vram import requests
 from verify.vram.asked import with_frames
 from verify.vram.card import GIB

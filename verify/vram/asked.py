@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ltx2_patcher.rules.pipelines import Pipeline
-from ltx2_patcher.rules.request import given_options
+from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.models.request import given_options
 from ltx2_patcher.values.errors import UsageError
 
 DEFAULT_WIDTH, DEFAULT_HEIGHT, DEFAULT_FRAMES = 1536, 1024, 121

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.cases import FRAMES, HEIGHT, WIDTH, knows_flag
+from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, ReferenceCase
 from verify.clips.models import Kind, Models
+from verify.upstream.cases import FRAMES, HEIGHT, WIDTH, knows_flag
 from verify.vram.baseline_file import keep, slug
 from verify.vram.baselines import FOLDER
-from verify.vram.campaign import USUAL
 from verify.vram.card import whole_card
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltx2_patcher.boundaries.machine import Gpu
-from ltx2_patcher.jobs.inspect import inspect_checkpoint
-from ltx2_patcher.rules.budget import savings_of, transformer_needs
-from ltx2_patcher.rules.pipelines import parse_pipelines, pick
-from ltx2_patcher.rules.request import parse_request
+from ltx2_patcher.jobs.models.inspect import inspect_checkpoint
+from ltx2_patcher.rules.models.budget import savings_of, transformer_needs
+from ltx2_patcher.rules.models.pipelines import parse_pipelines, pick
+from ltx2_patcher.rules.models.request import parse_request
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from ltx2_patcher.values.weights import Checkpoint
-from verify.pipelines import OURS, core_of
-from verify.provenance import base_of, provenance_of
+from verify.upstream.process import OURS, core_of
+from verify.upstream.provenance import base_of, provenance_of
 from verify.vram.asked import Asked, parse_asked, with_frames
 from verify.vram.baselines import of_base, read_baselines
 from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card

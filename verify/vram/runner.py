@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from ltx2_patcher.values.errors import OutsideError
-from verify.memory import Sample, sample_of
-from verify.pipelines import OURS, PACKAGES
+from verify.upstream.process import OURS, PACKAGES
 from verify.vram.card import Card
 from verify.vram.events import Failure, Held, Turn, parse_events
+from verify.vram.host_memory import Sample, sample_of
 from verify.vram.order import Order, order_text
 from verify.vram.stages import DeviceUse, Stage, Stretch, stages, stretches
 from verify.vram.watch import Device

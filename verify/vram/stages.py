@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from verify.memory import Sample
 from verify.vram.card import CONTEXT_BYTES, Card
 from verify.vram.events import Doing, Peaks, Turn
+from verify.vram.host_memory import Sample
 
 TEXT_ENCODER, VIDEO_ENCODER = "text encoder", "video encoder"
 TRANSFORMER, UPSAMPLER = "transformer", "upsampler"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.upstream.conftest import DATE
-from verify.gemma_encoder import TextEncoders, text_encoders, write_checkpoint
-from verify.gemma_files import GemmaSize, random_model, write_root
+from tests.upstream.gemma_files import GemmaSize, random_model, write_root
+from verify.campaigns.gemma_encoder import TextEncoders, text_encoders, write_checkpoint
 
 # What it imports needs an upstream of these days.
 collect_ignore = [] if "2026-03-30" <= DATE < "2026-08-11" else ["test_requested_gemma.py"]

@@ -21,9 +21,9 @@ from ltx_core.text_encoders.gemma.quantized import (
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from safetensors.torch import load_file
 
+from tests.upstream.gemma_files import random_model, rewrite_shards, write_root
 from tests.upstream.overlay.conftest import CPU, SIZE, MakeEncoders
-from verify.gemma_files import random_model, rewrite_shards, write_root
-from verify.gemma_reference import (
+from verify.campaigns.gemma_reference import (
     assert_equal,
     from_pretrained,
     settings_for,

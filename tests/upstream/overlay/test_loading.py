@@ -26,10 +26,10 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from tests.upstream.conftest import DATE
+from tests.upstream.gemma_files import random_model, rewrite_shards, write_root
 from tests.upstream.overlay.conftest import SIZE, MakeEncoders
-from verify.gemma_encoder import TAKES_ROOTS
-from verify.gemma_files import random_model, rewrite_shards, write_root
-from verify.gemma_reference import (
+from verify.campaigns.gemma_encoder import TAKES_ROOTS
+from verify.campaigns.gemma_reference import (
     LANGUAGE_MODEL_ONLY,
     TOKENS,
     assert_equal,
@@ -431,7 +431,7 @@ def test_without_a_flag_bitsandbytes_is_never_touched(bf16_root: Path, checkpoin
 import sys, torch
 from pathlib import Path
 sys.modules["bitsandbytes"] = None
-from verify.gemma_encoder import text_encoders
+from verify.campaigns.gemma_encoder import text_encoders
 model = text_encoders(*map(Path, sys.argv[1:])).text_encoder().model
 assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 assert type(model.model.language_model.layers[0].mlp.up_proj) is torch.nn.Linear

@@ -12,9 +12,9 @@ from ltx_core.text_encoders.gemma.quantized import Mode
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from ltx_core.text_encoders.gemma.quantized.root import read_shards
 
+from tests.upstream.gemma_files import GemmaSize, random_model, write_root
+from tests.upstream.gemma_loads import WAYS, watch
 from tests.upstream.overlay.conftest import CPU
-from verify.gemma_files import GemmaSize, random_model, write_root
-from verify.gemma_loads import WAYS, watch
 
 MIB = 1024**2
 SLACK_BYTES = 100 * MIB

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 from tests.upstream.conftest import BASE, DATE
 from tests.upstream.overlay.conftest import CPU
-from verify.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
+from verify.campaigns.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
 
 modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
@@ -248,7 +248,7 @@ def test_other_errors_of_a_script_stay_what_they_were(monkeypatch: pytest.Monkey
 def test_the_trainer_still_loads_gemma_plain_and_in_8_bits(bf16_root: Path) -> None:
     script = """
 import sys, torch
-from verify.gemma_files import GemmaSize
+from tests.upstream.gemma_files import GemmaSize
 from ltx_core.text_encoders.gemma.encoders import encoder_configurator
 encoder_configurator.GEMMA3_CONFIG_FOR_LTX = GemmaSize().config()
 from ltx_trainer.model_loader import load_text_encoder

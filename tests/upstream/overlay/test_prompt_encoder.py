@@ -22,8 +22,8 @@ from ltx_core.text_encoders.gemma.quantized import (
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from transformers import AutoModelForImageTextToText
 
-from verify.gemma_files import write_tokenizer
-from verify.gemma_reference import (
+from tests.upstream.gemma_files import write_tokenizer
+from verify.campaigns.gemma_reference import (
     TOKENS,
     assert_equal,
     from_pretrained,

@@ -19,7 +19,7 @@ from ltx_pipelines.utils.asking_flags import add_gemma_root_flags
 from ltx_pipelines.utils.requested_gemma import GemmaRoot
 
 from tests.upstream.overlay.conftest import CPU
-from verify.gemma_reference import assert_equal, from_pretrained, settings_for
+from verify.campaigns.gemma_reference import assert_equal, from_pretrained, settings_for
 
 if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder

@@ -14,7 +14,7 @@ import torch
 from ltx_core.loader import LoraPathStrengthAndSDOps
 
 from tests.upstream.conftest import DATE
-from verify.gemma_encoder import HAS_LEDGER
+from verify.campaigns.gemma_encoder import HAS_LEDGER
 
 if DATE < "2026-02-09":
     from ltx_core.model.transformer import (

@@ -12,7 +12,7 @@ import sys
 import torch
 from safetensors.torch import load_file, save_file
 
-from verify.fp8_fuse import launch
+from verify.campaigns.fp8_fuse import launch
 
 
 def main(major: str, minor: str, seed: str, source: str, target: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from verify.fp8_fuse import launch
+from verify.campaigns.fp8_fuse import launch
 
 FP8 = torch.float8_e4m3fn
 AMPERE, ADA, HOPPER = (8, 6), (8, 9), (9, 0)

@@ -17,7 +17,7 @@ from ltx_core.text_encoders.gemma.root_config import bound_to_root
 from safetensors.torch import save_file
 
 from tests.upstream.conftest import DATE
-from verify.gemma_encoder import text_encoders
+from verify.campaigns.gemma_encoder import text_encoders
 
 from .conftest import TINY_GEMMA, root_stating
 

@@ -14,7 +14,7 @@ from ltx_pipelines.utils.helpers import cleanup_memory
 from safetensors.torch import save_file
 
 from tests.upstream.conftest import BASE, DATE
-from verify.gemma_encoder import text_encoders, write_checkpoint
+from verify.campaigns.gemma_encoder import text_encoders, write_checkpoint
 
 from .conftest import PIPELINES, root_stating
 

@@ -14,9 +14,9 @@ from PIL import Image
 from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.edited_files import edited_files
 from tests.upstream.pipelines.recorded_runs import DEVIATION, GUIDED, MEAN, Run, record
-from verify.cases import HEIGHT, WIDTH, Case, Gemma, Mode, command_line
-from verify.pipelines import Pipelines
 from verify.synthetic.files import Layout
+from verify.upstream.cases import HEIGHT, WIDTH, Case, Gemma, Mode, command_line
+from verify.upstream.process import Pipelines
 
 Clips = Callable[[Case], Path]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from verify.cases import Case, Gemma, Mode, command_line
-from verify.pipelines import Finished, Pipelines
-from verify.stage_record.events import Event, Noised, Passed, Stepped, of_kind, read_events
+from tests.upstream.stage_record.events import Event, Noised, Passed, Stepped, of_kind, read_events
 from verify.synthetic.files import FileSet
+from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.process import Finished, Pipelines
 
 SEED, STRENGTH, BLOCK = 7, 0.75, 1
 GUIDED = ("--video-stg-blocks", str(BLOCK), "--audio-stg-blocks", str(BLOCK))
@@ -58,7 +58,7 @@ def record(
     argv = command_line(case, files, files.text_encoder, image, clip, tree=pipelines.tree)
     argv.insert(argv.index("--distilled-lora") + 2, str(STRENGTH))
     argv += ["--quantization", "fp8-cast", *options]
-    done = pipelines.run("verify.stage_record.__main__", [str(out), case.module, *argv])
+    done = pipelines.run("tests.upstream.stage_record.__main__", [str(out), case.module, *argv])
     return done, read_events(out)
 
 

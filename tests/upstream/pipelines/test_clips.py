@@ -12,7 +12,9 @@ import torch
 
 from tests.upstream.pipelines.cases import ALL, PAIRWISE, VARIANTS, WITH_GEMMA_3, plain
 from tests.upstream.pipelines.conftest import Clips
-from verify.cases import (
+from verify.clips.decoding import faults, read_clip
+from verify.synthetic.files import FileSet
+from verify.upstream.cases import (
     FPS,
     FRAMES,
     HEIGHT,
@@ -23,9 +25,7 @@ from verify.cases import (
     Mode,
     command_line,
 )
-from verify.clips.decoding import faults, read_clip
-from verify.pipelines import Pipelines
-from verify.synthetic.files import FileSet
+from verify.upstream.process import Pipelines
 
 OLDEST, NEWEST = VARIANTS[0], VARIANTS[-1]
 FLAGS_OFF = (

@@ -7,7 +7,7 @@ import pytest
 
 from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.cases import VARIANTS
-from verify.pipelines import Pipelines
+from verify.upstream.process import Pipelines
 
 _FOLDER = Path(os.environ["LTX2_UPSTREAM_TREE"]) / "packages/ltx-pipelines/src/ltx_pipelines"
 WITHOUT_TEXT_ENCODER = {"hdr_ic_lora"}

@@ -7,10 +7,10 @@ import pytest
 from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.cases import plain
 from tests.upstream.pipelines.conftest import Clips
-from verify.cases import FPS, FRAMES, HEIGHT, WIDTH, Case, Gemma, Mode, command_line
 from verify.clips.decoding import faults, read_clip
-from verify.pipelines import Pipelines
 from verify.synthetic.files import Layout
+from verify.upstream.cases import FPS, FRAMES, HEIGHT, WIDTH, Case, Gemma, Mode, command_line
+from verify.upstream.process import Pipelines
 
 pytestmark = pytest.mark.revisions(since="2026-08-11")
 FLAGS = (Gemma.FLAG_4BIT, Gemma.FLAG_8BIT)

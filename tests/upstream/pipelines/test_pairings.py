@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ltx2_patcher.rules.gemma_architecture import gemma_keys
+from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
 from tests.trees import ROOT
 from tests.upstream.conftest import BASE, FileSets
 from tests.weight_files import TINY_GEMMA_4, plain, write_gemma
-from verify.cases import Case, Gemma, Mode, command_line
+from verify.upstream.cases import Case, Gemma, Mode, command_line
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
 

@@ -13,8 +13,8 @@ import torch
 from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.edited_files import edited_files, transformer_config
 from tests.upstream.pipelines.recorded_runs import Run, record
-from verify.pipelines import Pipelines
-from verify.stage_record.events import Rotated, of_kind
+from tests.upstream.stage_record.events import Rotated, of_kind
+from verify.upstream.process import Pipelines
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
 

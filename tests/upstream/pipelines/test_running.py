@@ -10,25 +10,25 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.weights import read_header
-from ltx2_patcher.jobs.doctor import Subject, examine
-from ltx2_patcher.jobs.inspect import inspect, inspect_checkpoint, inspect_gemma
-from ltx2_patcher.jobs.pipelines import list_pipelines
-from ltx2_patcher.jobs.run import Launch, prepare
-from ltx2_patcher.rules.architecture import checkpoint_keys, duration_head_keys
-from ltx2_patcher.rules.pairing import misfit_of, misfit_of_pair
-from ltx2_patcher.rules.variant import configuration
+from ltx2_patcher.jobs.launch.doctor import Subject, examine
+from ltx2_patcher.jobs.launch.pipelines import list_pipelines
+from ltx2_patcher.jobs.launch.run import Launch, prepare
+from ltx2_patcher.jobs.models.inspect import inspect, inspect_checkpoint, inspect_gemma
+from ltx2_patcher.rules.models.architecture import checkpoint_keys, duration_head_keys
+from ltx2_patcher.rules.models.pairing import misfit_of, misfit_of_pair
+from ltx2_patcher.rules.models.variant import configuration
+from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
-from ltx2_patcher.values.model import Base
 from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
 from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.upstream.conftest import BASE, DATE, FileSets
 from tests.upstream.pipelines.cases import VARIANTS
 from tests.upstream.pipelines.conftest import GemmaRoots
-from verify.cases import Case, Gemma, Mode, command_line
-from verify.pipelines import core_of
 from verify.synthetic.abilities import layouts
 from verify.synthetic.files import FileSet, Layout
+from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.process import core_of
 
 NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B", "2.5": "LTX-2.5 22B"}
 LAYOUTS = layouts(core_of(Path(os.environ["LTX2_UPSTREAM_TREE"])))

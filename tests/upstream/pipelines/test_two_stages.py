@@ -27,9 +27,9 @@ from tests.upstream.pipelines.recorded_runs import (
     record,
     tokens,
 )
-from verify.cases import HEIGHT, WIDTH
-from verify.pipelines import Pipelines
-from verify.stage_record.events import Built, Encoded, Loaded, Upsampled, Warned, of_kind
+from tests.upstream.stage_record.events import Built, Encoded, Loaded, Upsampled, Warned, of_kind
+from verify.upstream.cases import HEIGHT, WIDTH
+from verify.upstream.process import Pipelines
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
 

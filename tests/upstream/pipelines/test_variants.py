@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.inspect import inspect_checkpoint
-from ltx2_patcher.rules.pairing import misfit_of
+from ltx2_patcher.jobs.models.inspect import inspect_checkpoint
+from ltx2_patcher.rules.models.pairing import misfit_of
 from ltx2_patcher.values.errors import InvalidError
 from tests.upstream.conftest import BASE, FileSets
 from tests.upstream.pipelines.cases import VARIANTS

@@ -24,7 +24,6 @@ import verify.synthetic
 from ltx2_patcher.values.errors import OutsideError
 from tests.upstream.conftest import FileSets
 from tests.upstream.patches.fp8 import DOWNCAST_MAP, in_fp8, ledger
-from verify.pipelines import Pipelines, core_of
 from verify.synthetic import progress, published
 from verify.synthetic.abilities import variants
 from verify.synthetic.architecture import FULL, TINY, Blocks, Gemma, Variant
@@ -35,6 +34,7 @@ from verify.synthetic.plan import Plan, plan_file_set
 from verify.synthetic.storage import stored
 from verify.synthetic.tensorfile import Kind
 from verify.synthetic.weights import Drawn
+from verify.upstream.process import Pipelines, core_of
 
 from .test_synthetic import MAIN, ROOT, digests
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx2_patcher.values.errors import OutsideError
-from verify.memory import (
+from verify.vram.host_memory import (
     Mark,
     Measured,
     Sample,
@@ -64,7 +64,7 @@ def test_a_peak_that_is_gone_at_the_end_is_seen() -> None:
     """And mapped pages of a file are counted apart from it."""
     code = f"""
 import time
-from verify.memory import mark
+from verify.vram.host_memory import mark
 mark("start")
 block = bytearray({64 * MIB})
 block[::4096] = bytes(len(block[::4096]))
@@ -84,7 +84,7 @@ def test_mapped_pages_are_not_anonymous(tmp_path: Path) -> None:
     file.write_bytes(bytes(32 * MIB))
     code = f"""
 import mmap
-from verify.memory import mark
+from verify.vram.host_memory import mark
 opened = open({str(file)!r}, "rb")
 mark("start")
 pages = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)

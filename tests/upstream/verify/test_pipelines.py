@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError, OutsideError
-from verify.pipelines import Pipelines
+from verify.upstream.process import Pipelines
 
 MODULES = {
     "says": """

@@ -7,11 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests.upstream.conftest import FileSets
-from verify.cases import FPS, FRAMES, HEIGHT, SCRIPTS, WIDTH, Case, Gemma, Mode, command_line
 from verify.clips.decoding import faults, read_clip
-from verify.pipelines import Pipelines, core_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import Layout
+from verify.upstream.cases import (
+    FPS,
+    FRAMES,
+    HEIGHT,
+    SCRIPTS,
+    WIDTH,
+    Case,
+    Gemma,
+    Mode,
+    command_line,
+)
+from verify.upstream.process import Pipelines, core_of
 
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 VARIANTS = [variant.value for variant in variants(CORE)]

@@ -7,10 +7,8 @@ import torch
 
 from ltx2_patcher.values.errors import InvalidError
 from tests.upstream.conftest import FileSets
-from verify.cases import Case, Gemma, Mode, command_line
-from verify.pipelines import Pipelines
-from verify.stage_record.__main__ import main
-from verify.stage_record.events import (
+from tests.upstream.stage_record.__main__ import main
+from tests.upstream.stage_record.events import (
     FACTS,
     TENSORS,
     Event,
@@ -21,6 +19,8 @@ from verify.stage_record.events import (
     read_events,
     write_events,
 )
+from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.process import Pipelines
 
 FP8 = torch.tensor([1.0, -0.5]).to(torch.float8_e4m3fn)
 
@@ -74,7 +74,7 @@ def test_recording_changes_nothing(patched: Pipelines, fileset: FileSets, tmp_pa
             patched.run(case.module, argv)
             if name == "alone"
             else patched.run(
-                "verify.stage_record.__main__", [str(tmp_path / "run"), case.module, *argv]
+                "tests.upstream.stage_record.__main__", [str(tmp_path / "run"), case.module, *argv]
             )
         )
         assert done.code == 0, done.err

@@ -16,7 +16,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tests.upstream.conftest import FileSets
-from verify.pipelines import Pipelines, core_of
 from verify.synthetic.abilities import gemmas, layouts, variants
 from verify.synthetic.architecture import (
     METADATA,
@@ -31,6 +30,7 @@ from verify.synthetic.completeness import Placed, faults
 from verify.synthetic.files import FileSet, Layout, file_set
 from verify.synthetic.tensorfile import Kind
 from verify.synthetic.weights import PIECE, Drawn
+from verify.upstream.process import Pipelines, core_of
 
 ROOT = Path(__file__).parents[3]
 MAIN = "verify.synthetic.__main__"
@@ -255,7 +255,7 @@ def test_builders_want_each_tensor_and_no_other(
     code = """
 import sys
 from pathlib import Path
-from verify import unpatched
+from verify.upstream import unpatched
 from verify.synthetic.completeness import faults, place_all, tensor_names
 from verify.synthetic.files import FileSet
 unpatched.lend_unpublished()

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from tests.upstream.conftest import DATE, FileSets
-from verify.cases import Case, Gemma, Mode, command_line
-from verify.vram.campaign import cases
+from verify.campaigns.vram_cases import cases
+from verify.upstream.cases import Case, Gemma, Mode, command_line
 from verify.vram.ending import failure_of
 from verify.vram.events import Turn
 from verify.vram.inside import component_of

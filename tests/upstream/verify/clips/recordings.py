@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
-from verify.cases import Gemma
 from verify.clips import manifest
 from verify.clips.cases import Shape
 from verify.clips.manifest import Manifest, Recorded, Recording, Upstream, WeightFile
+from verify.upstream.cases import Gemma
 
 SHAPE = Shape(128, 64, 5, 25, steps=2)
 RATE = 16_000

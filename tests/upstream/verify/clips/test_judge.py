@@ -13,10 +13,10 @@ from tests.upstream.verify.clips.recordings import (
     SHAPE,
     write_recording,
 )
-from verify.cases import Gemma
 from verify.clips.compare import compare, require_comparable
 from verify.clips.judge import BOUNDS, judge, read_bounds, spelled
 from verify.clips.manifest import HIDDEN, LATENTS, WeightFile, open_recording
+from verify.upstream.cases import Gemma
 
 BOUND = read_bounds()
 

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from tests.upstream.conftest import BASE
-from verify.cases import Gemma
 from verify.clips.cases import CASES, TINY, ReferenceCase
 from verify.clips.compare import compare
 from verify.clips.judge import judge, read_bounds
@@ -22,7 +21,8 @@ from verify.clips.models import LORA, Models
 from verify.clips.record import Order, record
 from verify.clips.recorder import kept_layers
 from verify.clips.tree import copy_unpatched, identify
-from verify.pipelines import Pipelines
+from verify.upstream.cases import Gemma
+from verify.upstream.process import Pipelines
 
 DISTILLED, _, TWO_STAGE, _, KEYFRAMES = CASES
 

@@ -14,9 +14,9 @@ from PIL import Image
 from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
 from tests.upstream.verify.clips.browser import find_browser, said_of_itself, visit
 from tests.upstream.verify.clips.recordings import PLAIN, QUANTIZED, SHAPE, write_recording
-from verify.cases import Gemma
 from verify.clips.report import write_report
 from verify.clips.vram import read_vram
+from verify.upstream.cases import Gemma
 
 EVIL = "<script>alert('x')</script> & \"quoted\" </style>"
 NOISE = dict.fromkeys(range(SHAPE.frames), 3.0)

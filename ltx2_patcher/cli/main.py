@@ -1,0 +1,131 @@
+"""Parse, call one job, turn an error into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+
+from ltx2_patcher.cli import drift, maintaining, patching, rebasing, running
+from ltx2_patcher.values.errors import OutsideError, PatcherError
+
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+DESCRIPTION = """\
+Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
+(--gemma-4bit, --gemma-8bit), and keeps that patch set.
+"""
+
+
+def run() -> NoReturn:
+    """Entry point of the console script."""
+    _open_closed()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that can't show a character gets it spelled, not a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one verb; the exit code says which class of error ended it (values/errors.py)."""
+    parser = _parser()
+    own, passed_on = _split(arguments)
+    args = argparse.Namespace()
+    try:
+        try:
+            parser.parse_args(own, args)
+        finally:
+            sys.stdout.flush()  # a help, before the parser ends the process
+        if passed_on:
+            if not hasattr(args, "passed_on"):
+                parser.error(f"only `run` passes arguments on: {' '.join(passed_on)}")
+            args.passed_on = passed_on
+        code: int = args.verb(args)
+        sys.stdout.flush()
+    except PatcherError as error:
+        return _told(args, error)
+    except KeyboardInterrupt:
+        print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.filename is not None:  # of a place that a step only looked at
+            remedy = "make it readable and writable for you, or choose another place"
+            return _told(args, OutsideError(f"{error.filename}: {error.strerror}", remedy=remedy))
+        # Others are translated where they happen: this is our own output. Nothing more can be said
+        # on it, also at the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0
+        print(f"ltx2-patcher: the output can't be written: {error.strerror}", file=sys.stderr)
+        return OutsideError.exit_code
+    return code
+
+
+def _told(args: argparse.Namespace, error: PatcherError) -> int:
+    if getattr(args, "json", False):
+        import json
+
+        failed = {"error": str(error), "remedy": error.remedy, "exit_code": error.exit_code}
+        print(json.dumps(failed))
+    print(f"ltx2-patcher: {error}\n  to do: {error.remedy}", file=sys.stderr)
+    return error.exit_code
+
+
+def _open_closed() -> None:
+    """Give each standard stream that was closed a place, so that no file of ours takes its number.
+
+    Reading gives nothing, writing results fails as on a full disk, and complaints are lost.
+    """
+    ways = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for number, (name, way) in enumerate(ways.items()):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, way), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Ours, and what follows `--`, which `run` hands to the script as it is."""
+    given = list(arguments)
+    at = given.index("--") if "--" in given else len(given)
+    return given[:at], given[at + 1 :]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's, told how wide its help may be.
+
+    Otherwise it asks shutil at each argument, whose import takes as long as all of our own.
+    """
+
+    def __init__(self, **choice: Any) -> None:
+        super().__init__(formatter_class=_formatter, **choice)
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    if (wish := os.environ.get("COLUMNS", "")).isdecimal() and int(wish):
+        return int(wish)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):  # no terminal, or closed
+        return 80
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = _Parser(
+        prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    patching.register(verbs)
+    maintaining.register(verbs)
+    rebasing.register(verbs)
+    running.register(verbs)
+    drift.register(verbs)
+    return parser

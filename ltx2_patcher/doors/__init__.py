@@ -1,1 +1,0 @@
-"""What people type: parse, call one job, report. Only doors print, read the environment or exit."""

@@ -1,0 +1,1 @@
+"""Above both wings: finds tree and environment, and starts a patched script."""

@@ -1,0 +1,1 @@
+"""Weight files and requests, told by headers."""

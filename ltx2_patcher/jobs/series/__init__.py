@@ -1,0 +1,1 @@
+"""The patch series: obtain a base, apply, export, follow upstream's drift."""

@@ -1,0 +1,1 @@
+"""Carry a series to another upstream revision."""

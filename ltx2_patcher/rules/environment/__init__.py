@@ -1,0 +1,1 @@
+"""What an environment must hold, and which torch build a driver runs."""

@@ -1,0 +1,1 @@
+"""Models: files, variants, Gemma, pairing, budgets and requests."""

@@ -1,0 +1,237 @@
+"""Whether the files of a model and the Gemma flags go together, judged from headers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ltx2_patcher.rules.models import abilities
+from ltx2_patcher.rules.models.request import GemmaFlag
+from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Upsampler
+
+_GOES_WITH = "Gemma 3 12B goes with LTX-2 and LTX-2.3, the Gemma 4 12B of its own with LTX-2.5"
+
+
+def misfit_of(
+    found: Checkpoint | GemmaRoot | ModelPart, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
+    """Why the base can't load what `inspect` found, taken alone; None where it can."""
+    match found:
+        case Checkpoint():
+            return misfit_of_checkpoint(found, base, bases, origin)
+        case GemmaRoot():
+            return misfit_of_gemma(found, None, base, bases, origin)
+        case ModelPart():
+            return misfit_of_part(found, base, bases, origin)
+
+
+def misfit_of_checkpoint(
+    checkpoint: Checkpoint, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
+    """Why the base can't load the checkpoint; None where it can. `bases` are those to turn to."""
+    if checkpoint.variant not in base.loads:
+        able = [other for other in bases if checkpoint.variant in other.loads]
+        return UsageError(
+            f"{origin} is {checkpoint.variant}, which base {base.name} can't load",
+            remedy=f"take {' or '.join(base.loads)}{_or_base(able)}",
+        )
+    if not checkpoint.whole and not abilities.takes_packed_gemma(base):
+        return UsageError(
+            f"{origin} is the transformer of {checkpoint.variant} alone, and base {base.name} "
+            "takes whole checkpoints only",
+            remedy="take the whole checkpoint"
+            + _or_base([other for other in bases if abilities.takes_packed_gemma(other)]),
+        )
+    if abilities.is_generation(checkpoint.stated) and checkpoint.stated != checkpoint.generation:
+        return InvalidError(
+            f"{origin} holds the tensors of {checkpoint.variant}, and its metadata says that it is "
+            f"{checkpoint.stated}, by which upstream would pick steps, guidance and compression",
+            remedy="take the file that Lightricks publish; repacked ones may mix up their metadata",
+        )
+    if checkpoint.missing:
+        return InvalidError(
+            f"{origin} lacks {_some(checkpoint.missing)}, which base {base.name} expects",
+            remedy="take the whole checkpoint that Lightricks publish, and download it again",
+        )
+    return None
+
+
+def misfit_of_part(
+    part: ModelPart, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
+    """Why the base can't load a part in a file of its own; None where it can."""
+    if not abilities.takes_packed_gemma(base):
+        able = [other for other in bases if abilities.takes_packed_gemma(other)]
+        return UsageError(
+            f"{origin} is the {part.name} alone, and base {base.name} takes whole checkpoints only",
+            remedy=f"take the whole checkpoint{_or_base(able)}",
+        )
+    if part.missing:
+        return InvalidError(
+            f"the {part.name} in {origin} lacks {_some(part.missing)}",
+            remedy="download the file again, from the model's own page",
+        )
+    return None
+
+
+def misfit_of_gemma(
+    gemma: GemmaRoot, flag: GemmaFlag | None, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
+    """Why the base can't load the Gemma with the flag; None where it can.
+
+    Whether it goes with a checkpoint is `misfit_of_pair`'s matter.
+    """
+    return _unfit_family(gemma, base, bases, origin) or _unfit_files(gemma, flag, base, origin)
+
+
+def misfit_of_encoder(gemma: GemmaRoot, origin: str) -> PatcherError | None:
+    """Why the Gemma can't encode prompts; None where it can."""
+    if gemma.kind != "gemma4":
+        return None
+    return UsageError(
+        f"{origin} is an instruct Gemma 4, which writes prompts and can't encode them",
+        remedy=f"give it with --prompt-enhancer-gemma-root; {_GOES_WITH}",
+    )
+
+
+def misfit_of_enhancer(gemma: GemmaRoot, option: str, origin: str) -> PatcherError | None:
+    """Why the Gemma, named with the option, can't write prompts; None where it can."""
+    if gemma.kind != "gemma4_unified":
+        return None
+    return UsageError(
+        f"{option}: {origin} is LTX-2.5's Gemma 4, which encodes prompts and can't write them",
+        remedy="name a Gemma 3 or an instruct Gemma 4 with --prompt-enhancer-gemma-root, "
+        "or leave --enhance-prompt out",
+    )
+
+
+def _unfit_family(
+    gemma: GemmaRoot, base: Base, bases: Sequence[Base], origin: str
+) -> PatcherError | None:
+    if not abilities.loaded_with(base, gemma.family):
+        able = [other for other in bases if abilities.loaded_with(other, gemma.family)]
+        return UsageError(
+            f"{origin} is {gemma.name}, and base {base.name} loads nothing that goes with it",
+            remedy=f"give Gemma 3 12B{_or_base(able)}; {_GOES_WITH}",
+        )
+    if gemma.packed and not abilities.takes_packed_gemma(base):
+        able = [other for other in bases if abilities.takes_packed_gemma(other)]
+        return UsageError(
+            f"{origin} is a Gemma packed into one file, which base {base.name} can't open",
+            remedy=f"give the folder of a downloaded Gemma{_or_base(able)}",
+        )
+    return None
+
+
+def _unfit_files(
+    gemma: GemmaRoot, flag: GemmaFlag | None, base: Base, origin: str
+) -> PatcherError | None:
+    lacking = [n for n in abilities.needed_beside_gemma(base) if n not in gemma.beside]
+    if faults := (*gemma.faults, *(f"{name} is missing" for name in lacking)):
+        return InvalidError(
+            f"{origin}: {faults[0]}",
+            remedy="download it again; `ltx2-patcher inspect` lists what is wrong",
+        )
+    if gemma.missing:
+        return InvalidError(
+            f"{origin} lacks {_some(gemma.missing)}",
+            remedy="download it again, whole, from the model's own page",
+        )
+    if gemma.quantization and flag not in {None, gemma.quantization}:
+        return UsageError(
+            f"{origin} is quantized already ({gemma.quantization}), --gemma-{flag} can't be had",
+            remedy=f"leave the flag out, or give --gemma-{gemma.quantization}",
+        )
+    if gemma.quantization is None and gemma.detail.startswith("quantized by"):
+        return InvalidError(
+            f"{origin} is {gemma.detail}, which LTX-2 can't load",
+            remedy="give the plain root, or one quantized with bitsandbytes",
+        )
+    if (
+        gemma.newer_layout
+        and gemma.quantization is None
+        and flag is None
+        and not abilities.leaves_names_to_transformers(base)
+    ):
+        return UsageError(
+            f"{origin} names its tensors as newer transformers do, which upstream can't load plain",
+            remedy="give --gemma-8bit or --gemma-4bit, which take either naming",
+        )
+    return None
+
+
+def misfit_of_scales(
+    checkpoint: Checkpoint, quantization: str | None, way: str, *, folded: bool
+) -> PatcherError | None:
+    """Why the scales of a prequantized checkpoint would be ignored; None where they are not.
+
+    `way` is how the base is asked for fp8-cast: "--enable-fp8"; `folded` says whether upstream or a
+    patch that is in reads the scales then. Without either, noise is rendered (LTX-2 issue 193).
+    """
+    if checkpoint.precision != "fp8 with scales":
+        return None
+    if quantization is None:
+        return UsageError(
+            f"the checkpoint's fp8 weights have scales, which count only with {way}",
+            remedy=f"add {way}",
+        )
+    if quantization == "fp8-cast" and not folded:
+        return ConflictError(
+            "the checkpoint's fp8 weights have scales, and the patch for these is not in",
+            remedy="run `make patch` without UPTO",
+        )
+    return None
+
+
+def misfit_of_pair(checkpoint: Checkpoint, gemma: GemmaRoot) -> PatcherError | None:
+    """Why the checkpoint can't take this Gemma's output; None where it can."""
+    if gemma.family != abilities.gemma_of(checkpoint.generation):
+        return ConflictError(
+            f"{gemma.name} does not go with {checkpoint.variant}",
+            remedy=f"give the Gemma it was trained with: {_GOES_WITH}",
+        )
+    # In a split model the text projection lies beside Gemma.
+    taken = checkpoint.context_width or gemma.projection_width
+    if taken is None:
+        return ConflictError(
+            "neither the transformer nor the Gemma holds the text projection",
+            remedy="give the text encoder that is published beside the transformer, in one file",
+        )
+    if taken != gemma.context_width:
+        return ConflictError(
+            f"the checkpoint's text projection takes {taken} values a token, "
+            f"this Gemma ({gemma.size}) gives {gemma.context_width}",
+            remedy=f"give the Gemma it was trained with: {_GOES_WITH}",
+        )
+    if checkpoint.gemma_version is not None and checkpoint.gemma_version != gemma.version:
+        return ConflictError(
+            f"the checkpoint was trained with Gemma {checkpoint.gemma_version!a}, "
+            f"this one says it is {gemma.version!a}",
+            remedy="give the text encoder that is published beside the checkpoint",
+        )
+    return None
+
+
+def misfit_of_upsampler(
+    checkpoint: Checkpoint, upsampler: Upsampler, origin: str
+) -> PatcherError | None:
+    """Why the upsampler can't take the checkpoint's latents; None where it can, or where its file
+    does not tell.
+    """
+    if upsampler.generation in {None, checkpoint.generation}:
+        return None
+    return ConflictError(
+        f"{origin} is the upsampler of {upsampler.generation}, which does not go with "
+        f"{checkpoint.variant}",
+        remedy=f"give the upsampler that is published beside {checkpoint.generation}",
+    )
+
+
+def _or_base(bases: Sequence[Base]) -> str:
+    return f", or base {' or '.join(base.name for base in bases)}" if bases else ""
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{names[0]}{more}"

@@ -1,0 +1,272 @@
+"""What a safetensors file is, told by its tensors' names, never by its name or version."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from ltx2_patcher.rules.models.architecture import (
+    audio_vae_keys,
+    checkpoint_keys,
+    count,
+    duration_head_keys,
+    has_diffusion_decoder,
+    section,
+    transformer_keys,
+    video_vae_keys,
+)
+from ltx2_patcher.values.errors import InvalidError
+from ltx2_patcher.values.weights import (
+    Checkpoint,
+    Component,
+    Foreign,
+    Header,
+    Lora,
+    ModelPart,
+    PartKind,
+    Tensor,
+    Upsampler,
+)
+
+Shown = tuple[tuple[str, str], ...]
+"""(part, prefix of its names), in order: the first that fits counts."""
+
+_BLOCKS = "model.diffusion_model.transformer_blocks."
+_PROJECTIONS = (
+    "text_embedding_projection.aggregate_embed.weight",
+    "text_embedding_projection.video_aggregate_embed.weight",
+)
+_CHECKPOINT_PARTS = (
+    # First match wins: the connectors lie inside the transformer's names, but upstream builds them
+    # apart, together with the text projection.
+    ("embeddings processor", "model.diffusion_model.video_embeddings_connector."),
+    ("embeddings processor", "model.diffusion_model.audio_embeddings_connector."),
+    ("embeddings processor", "text_embedding_projection."),
+    ("transformer", "model.diffusion_model."),
+    ("video vae", "vae."),
+    ("audio vae", "audio_vae."),
+    ("vocoder", "vocoder."),
+    ("duration head", "duration_head."),
+)
+_VAE_PARTS = (("encoder", "vae.encoder."), ("decoder", "vae.decoder."))
+_GEMMA_PARTS = (
+    # Of a packed file, which holds more than a Gemma.
+    ("text projection", "text_embedding_projection."),
+    ("tokenizer and settings", "tokenizer_json"),
+    ("tokenizer and settings", "hf_asset__"),
+    # Gemma 3 as it is published.
+    ("vision tower", "vision_tower."),
+    ("projector", "multi_modal_projector."),
+    ("language model", "language_model."),
+    # Gemma 4 as it is published.
+    ("vision tower", "model.vision_tower."),
+    ("audio tower", "model.audio_tower."),
+    ("embedders", "model.vision_embedder."),
+    ("embedders", "model.embed_vision."),
+    ("embedders", "model.embed_audio."),
+    ("language model", "model.language_model."),
+    ("output head", "lm_head."),
+    ("output head", "model.lm_head."),
+)
+_WHOLE = {"video vae", "audio vae", "vocoder"}  # any of these: more than a transformer
+_LORA_ENDS = (".lora_A.weight", ".lora_B.weight", ".lora_down.weight", ".lora_up.weight")
+_SCALE_ENDS = (".weight_scale", ".scale_weight", ".input_scale", ".scale_input")
+
+
+def identify(header: Header, origin: str) -> Checkpoint | ModelPart | Lora | Upsampler | Foreign:
+    """What the file is. Raises: InvalidError where its configuration can't be used."""
+    names = header.tensors.keys()
+    if any(name.startswith(_BLOCKS) for name in names):
+        return _checkpoint(header, origin)
+    if any(name.endswith(_LORA_ENDS) for name in names):
+        return _lora(header)
+    if any(name.startswith("post_upsample_res_blocks.") for name in names):
+        return _upsampler(header, origin)
+    return _part(header, origin) or Foreign(gemma_components(header.tensors), header.bytes)
+
+
+def configuration(header: Header, origin: str) -> Mapping[str, object]:
+    """The model configuration in the file's metadata; empty where it has none.
+
+    Raises: InvalidError where it is no JSON object.
+    """
+    try:
+        found = json.loads(header.metadata.get("config", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise _unusable(origin) from error
+    if not isinstance(found, dict):
+        raise _unusable(origin)
+    return found
+
+
+def components(tensors: Mapping[str, Tensor], parts: Shown) -> tuple[Component, ...]:
+    """The tensors by part, `parts` being (part, prefix) in order; "other" takes what none does."""
+    found: dict[str, list[Tensor]] = {part: [] for part, _ in parts}
+    for name, tensor in tensors.items():
+        part = next((part for part, prefix in parts if name.startswith(prefix)), "other")
+        found.setdefault(part, []).append(tensor)
+    return tuple(_component(part, group) for part, group in found.items() if group)
+
+
+def projection_width(tensors: Mapping[str, Tensor]) -> int | None:
+    """What the text projection takes for a token; None where it is not among the tensors."""
+    found = next((tensors[name] for name in _PROJECTIONS if name in tensors), None)
+    return found.shape[1] if found and len(found.shape) == 2 else None
+
+
+def gemma_components(tensors: Mapping[str, Tensor]) -> tuple[Component, ...]:
+    """The parts of a Gemma whose tensors have their published names."""
+    return components(tensors, _GEMMA_PARTS)
+
+
+def _checkpoint(header: Header, origin: str) -> Checkpoint:
+    tensors = header.tensors
+    config = configuration(header, origin)
+    if not section(config, "transformer"):
+        raise InvalidError(
+            f"{origin} has no model configuration in its metadata, so upstream can't build it",
+            remedy="take the file that Lightricks publish; repacked ones often drop the metadata",
+        )
+    variant = _variant(tensors)
+    parts = components(tensors, _CHECKPOINT_PARTS)
+    whole = not _WHOLE.isdisjoint(part.name for part in parts)
+    expected = checkpoint_keys(config) if whole else transformer_keys(config)
+    missing = expected - {_monolithic(name) for name in tensors}
+    return Checkpoint(
+        variant=variant,
+        layers=count(section(config, "transformer"), "num_layers"),
+        precision=_precision(tensors),
+        whole=whole,
+        context_width=projection_width(tensors),
+        gemma_version=_gemma_version(header),
+        fp8_elements=sum(
+            tensor.elements
+            for name, tensor in tensors.items()
+            if name.startswith(_BLOCKS) and name.endswith(".weight") and len(tensor.shape) == 2
+        ),
+        components=parts,
+        missing=tuple(sorted(missing)),
+        bytes=header.bytes,
+        stated=_stated_generation(header),
+    )
+
+
+def _part(header: Header, origin: str) -> ModelPart | None:
+    """A VAE or a duration head in a file of its own; None where it is none of them."""
+    config = configuration(header, origin)
+    tensors = {_monolithic(name): tensor for name, tensor in header.tensors.items()}
+    starts = {name.split(".")[0] for name in tensors}
+
+    def part(kind: PartKind, detail: str, expected: frozenset[str], shown: Shown) -> ModelPart:
+        missing = tuple(sorted(expected - tensors.keys()))
+        return ModelPart(kind, detail, components(tensors, shown), missing, header.bytes)
+
+    if "audio_vae" in starts and section(config, "audio_vae"):
+        return part("audio VAE", "", audio_vae_keys(config), _CHECKPOINT_PARTS)
+    if "duration_head" in starts:
+        return part("duration head", "", duration_head_keys(), _CHECKPOINT_PARTS)
+    if "vae" in starts and section(config, "vae"):
+        decoder = "diffusion" if has_diffusion_decoder(config) else "convolutional"
+        return part("video VAE", f"{decoder} decoder", video_vae_keys(config), _VAE_PARTS)
+    return None
+
+
+def _monolithic(name: str) -> str:
+    """A tensor's name as a whole checkpoint has it.
+
+    A VAE's own file leaves the first word out, and a diffusion decoder's time embedding has two
+    spellings (upstream 400fd31, video_vae/model_configurator.py).
+    """
+    if name.startswith(("encoder.", "decoder.", "per_channel_statistics.")):
+        name = f"vae.{name}"
+    for loaded, stored in (("linear_1.", "mlp.0."), ("linear_2.", "mlp.2.")):
+        name = name.replace(f"t_embedder.timestep_embedder.{loaded}", f"t_embedder.{stored}")
+    return name
+
+
+def _gemma_version(header: Header) -> str | None:
+    """What `_check_gemma_version` of upstream 400fd31 compares."""
+    try:
+        source = json.loads(header.metadata.get("gemma_source_checkpoint", "null"))
+    except (ValueError, RecursionError):
+        return None
+    version = source.get("gemma_version") if isinstance(source, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def _upsampler(header: Header, origin: str) -> Upsampler:
+    config = configuration(header, origin)
+    scale = config.get("spatial_scale")
+    return Upsampler(
+        f"x{scale!a}", _generation(header, config), components(header.tensors, ()), header.bytes
+    )
+
+
+def _stated_generation(header: Header) -> str | None:
+    match = re.match(r"2\.(\d)\b", header.metadata.get("model_version", ""))
+    if match is None:
+        return None
+    return "LTX-2" if match[1] == "0" else f"LTX-2.{match[1]}"
+
+
+def _generation(header: Header, config: Mapping[str, object]) -> str | None:
+    if stated := _stated_generation(header):
+        return stated
+    # Of those that double, LTX-2's alone resamples by a ratio.
+    if config.get("rational_resampler") is True and config.get("spatial_scale") == 2:
+        return "LTX-2"
+    return None
+
+
+def _variant(tensors: Mapping[str, Tensor]) -> str:
+    # 2.5 alone has the keyframe embedding; 2.3 alone has prompt modulation and no caption
+    # projection in its transformer.
+    if "model.diffusion_model.keyframes_abs_pos_embedding" in tensors:
+        return "LTX-2.5 22B"
+    if "model.diffusion_model.prompt_adaln_single.linear.weight" in tensors:
+        return "LTX-2.3 22B"
+    return "LTX-2 19B"
+
+
+def _precision(tensors: Mapping[str, Tensor]) -> str:
+    blocks = {name: t for name, t in tensors.items() if name.startswith(_BLOCKS)}
+    if not any(t.dtype.startswith("F8") for t in blocks.values()):
+        kinds = {t.dtype for name, t in blocks.items() if name.endswith(".weight")}
+        return "/".join(sorted(kind.lower() for kind in kinds))
+    scaled = any(name.endswith(_SCALE_ENDS) for name in blocks)
+    return "fp8 with scales" if scaled else "fp8"
+
+
+def _lora(header: Header) -> Lora:
+    downs = [
+        tensor
+        for name, tensor in header.tensors.items()
+        if name.endswith((".lora_A.weight", ".lora_down.weight")) and tensor.shape
+    ]
+    return Lora(
+        rank=max((tensor.shape[0] for tensor in downs), default=0),
+        modules=len(downs),
+        components=components(header.tensors, ()),
+        bytes=header.bytes,
+    )
+
+
+def _component(name: str, tensors: list[Tensor]) -> Component:
+    dtypes: dict[str, int] = {}
+    for tensor in tensors:
+        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + 1
+    return Component(
+        name=name,
+        tensors=len(tensors),
+        elements=sum(tensor.elements for tensor in tensors),
+        bytes=sum(tensor.bytes for tensor in tensors),
+        dtypes=dict(sorted(dtypes.items())),
+    )
+
+
+def _unusable(origin: str) -> InvalidError:
+    return InvalidError(
+        f"the model configuration in {origin} can't be read",
+        remedy="download the file again, from the model's own page",
+    )

@@ -1,0 +1,1 @@
+"""Patches: their files, hunks, fits, drift and rebases."""

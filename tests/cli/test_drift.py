@@ -1,0 +1,260 @@
+"""What people type to watch upstream: tables, JSON, one page, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.cli.drift import NEWS
+from tests.browser import PROGRAM, Tab, browser
+from tests.conftest import ROOT
+from tests.small_upstream import MODULE, REVISIONS, SmallUpstream
+
+
+def patcher(small: SmallUpstream, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line beside the small series."""
+    root = small.store.patches.parent
+    if not (root / "ltx2_patcher").exists():
+        shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher")
+    return subprocess.run(
+        [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_table_tells_what_serves_and_what_breaks(small: SmallUpstream) -> None:
+    done = patcher(small, "matrix")
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert re.search(r"small, 3-way +=~=$", rows[small.commits["merges"][:10]])
+    assert rows[small.commits["breaks"][:10]].endswith("x==")
+    assert rows[small.commits["taken"][:10]].endswith("=== !")
+    assert "3 of 8 revisions are served: small 3 (1 strict, 2 3-way)" in done.stdout
+    assert 'should stand there and is "weights = read(root, strict=True)"' in done.stdout
+
+
+def test_the_json_has_each_patch_on_each_revision(small: SmallUpstream) -> None:
+    made = json.loads(patcher(small, "matrix", "--json").stdout)
+    rows = {row["subject"]: row for row in made["revisions"]}
+    assert [row["subject"] for row in made["revisions"]] == list(REVISIONS)[:0:-1]
+    for name, by, how in (
+        ("base", "small", "strict"),
+        ("merges", "small", "3-way"),
+        ("breaks", None, None),
+    ):
+        row = rows[name]
+        assert (row["commit"], row["served_by"], row["how"]) == (small.commits[name], by, how)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
+    assert rows["merges"]["patches"]["small"] == {
+        "load_quantized.patch": "strict",
+        "strip_the_text.patch": "3-way",
+        "count_to_two.patch": "strict",
+    }
+    (hunk,) = rows["breaks"]["hunks"]["small"]["load_quantized.patch"]
+    assert (hunk["path"], hunk["hunk"][:10]) == (MODULE, "@@ -1,5 +1")
+    assert rows["taken"]["faults"]["small"]
+    assert {(one["patch"], one["side"], one["commit"]) for one in made["breaks"]} == {
+        ("load_quantized.patch", "newer", small.commits["breaks"]),
+        ("strip_the_text.patch", "newer", small.commits["moved"]),
+    }
+    some = json.loads(patcher(small, "matrix", "small", "--base", "small", "--json").stdout)
+    assert [row["subject"] for row in some["revisions"]] == ["base"]
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and notes what the page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br", "wbr"):
+            self.open.append(tag)
+        self.loads += [f"{key}={value}" for key, value in attrs if key in ("src", "href")]
+        if tag == "td":
+            self.cells.append(dict(attrs).get("class") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_needs_nothing_beside_it(small: SmallUpstream, tmp_path: Path) -> None:
+    place = tmp_path / "matrix.html"
+    assert patcher(small, "matrix", "--html", place).returncode == 0
+    text = place.read_text()
+    page = Page()
+    page.feed(text)
+    assert (page.open, page.loads) == ([], [])
+    assert "<script" not in text and "url(" not in text and "@import" not in text
+    names = {name for cell in page.cells for name in cell.split()}
+    assert names == {"strict", "merged", "landed", "misfit", "home"}
+    assert "is &quot;weights = read(root, strict=True)&quot;" in text
+    assert text.count('scope="col"') == 8
+    link = tmp_path / "link.html"
+    link.symlink_to(place)
+    done = patcher(small, "matrix", "--html", link)
+    assert (done.returncode, "not a plain file" in done.stderr) == (3, True)
+
+
+SHOWN = (
+    "[...document.querySelectorAll('.panel')]"
+    ".filter(one => getComputedStyle(one).display != 'none').map(one => one.innerText)"
+)
+
+
+def middle(tab: Tab, cell: str) -> dict[str, float]:
+    """Where a cell is, brought into view."""
+    place: dict[str, float] = tab.ask(
+        f"(() => {{ const cell = {cell}; cell.scrollIntoView(); "
+        "const box = cell.getBoundingClientRect(); "
+        "return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
+    )
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome on the PATH")
+@pytest.mark.parametrize("width", [1400, 500])
+def test_a_browser_shows_the_hunk_that_breaks(
+    small: SmallUpstream, tmp_path: Path, width: int
+) -> None:
+    place = tmp_path / "matrix.html"
+    assert patcher(small, "matrix", "--html", place).returncode == 0
+    words = 'should stand there and is "weights = read(root, strict=True)"'
+    with browser(tmp_path / "profile", width, 900) as tab:
+        tab.open(place)
+        assert tab.ask(SHOWN) == []
+        broken = (
+            "[...document.querySelectorAll('td.misfit')]"
+            f".find(one => one.textContent.includes({words!r}))"
+        )
+        other = "document.querySelector('td.merged[aria-label]')"
+        tab.point(middle(tab, broken))
+        (shown,) = tab.ask(SHOWN)
+        assert words in shown and "read(root, quantized)" in shown
+        tab.point({"x": 2, "y": 2})
+        assert tab.ask(SHOWN) == []
+        tab.point(middle(tab, broken), click=True)
+        tab.point(middle(tab, other))  # on the way to the panel the mouse crosses other cells
+        assert tab.ask(SHOWN) == [shown]
+        tab.press("Tab", 9)
+        if tab.ask("document.activeElement.className") == "panel":  # it scrolls: so do its keys
+            assert tab.ask(SHOWN) == [shown]
+            tab.press("Tab", 9)
+        (after,) = tab.ask(SHOWN)
+        assert after != shown
+        assert tab.ask("document.activeElement.tagName") == "TD"
+        tab.point({"x": 2, "y": 2}, click=True)
+        assert tab.ask(SHOWN) == []
+        assert tab.ask("document.querySelector('p').getBoundingClientRect().right") <= width
+        assert tab.faults == []
+
+
+def test_check_fails_by_name_and_write_records(small: SmallUpstream) -> None:
+    assert patcher(small, "matrix", "--check").returncode == 5
+    done = patcher(small, "matrix", "--write")
+    assert (done.returncode, "3 served revisions" in done.stdout) == (0, True), done.stderr
+    done = patcher(small, "matrix", "--check")
+    assert (done.returncode, "3 recorded revisions are still served" in done.stdout) == (0, True)
+    assert f"never recorded as served: {small.commits['moved'][:12]}" in done.stdout
+    record = small.store.served_file
+    record.write_text(record.read_text().replace(small.commits["landed"], small.commits["breaks"]))
+    done = patcher(small, "matrix", "--check")
+    assert done.returncode == 5
+    for word in (small.commits["breaks"][:12], "load_quantized.patch", "hunk @@ -1,5 +1,5 @@"):
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nowhere"],
+        ["--all"],
+        ["--base", "smal"],
+        ["--check", "--base", "small"],
+        ["--write", "small"],
+        ["--write", "--check"],
+    ],
+)
+def test_what_does_not_go_together_is_a_sentence(
+    small: SmallUpstream, arguments: list[str]
+) -> None:
+    done = patcher(small, "matrix", *arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+def test_outdated_has_an_exit_code_for_news(small: SmallUpstream) -> None:
+    done = patcher(small, "outdated")
+    assert done.returncode == NEWS, done.stderr
+    assert "rebase --onto" in done.stdout and "strict=True" in done.stdout
+    done = patcher(small, "outdated")
+    assert (done.returncode, "reported before" in done.stdout) == (0, True)
+    commit = small.publish({MODULE: "gone = 1\n"})
+    done = patcher(small, "outdated", "--json")
+    assert done.returncode == NEWS
+    (news,) = json.loads(done.stdout)["fresh"]
+    assert (news["commit"], news["served_by"]) == (commit, None)
+    assert {file["path"] for file in news["files"]} == {MODULE}
+    assert json.loads(patcher(small, "outdated", "--json").stdout)["fresh"] == []
+
+
+def test_outdated_without_upstream_says_so(small: SmallUpstream, tmp_path: Path) -> None:
+    small.place.rename(tmp_path / "away")
+    done = patcher(small, "outdated")
+    assert (done.returncode, "Traceback" in done.stderr) == (4, False)
+    assert not (small.store.vendor / "outdated.json").exists()
+
+
+def test_two_reports_at_once_report_once(small: SmallUpstream) -> None:
+    patcher(small, "matrix")  # brings the tool there
+    command = [sys.executable, "-m", "ltx2_patcher", "outdated"]
+    root = small.store.patches.parent
+    runs = [subprocess.Popen(command, cwd=root, stdout=-1, stderr=-1) for _ in range(2)]
+    for run in runs:
+        run.communicate()
+    assert sorted(run.returncode for run in runs) == [0, NEWS]
+
+
+def test_apply_and_make_patch_say_which_base_serves(small: SmallUpstream, tmp_path: Path) -> None:
+    tree = small.clone(tmp_path / "clone", "merges")
+    done = patcher(small, "apply", "--tree", tree)
+    commit = small.commits["merges"]
+    assert f"is at {commit[:12]}, which is no base" in done.stdout
+    assert re.search(r"strip_the_text\.patch .* 3-way$", done.stdout, re.MULTILINE)
+    assert (
+        f"base small merged into {commit[:12]}" in patcher(small, "status", "--tree", tree).stdout
+    )
+    told = json.loads(patcher(small, "apply", "--tree", tree, "--json").stdout)
+    assert (told["action"], told["base"], told["revision"]) == ("nothing to do", "small", commit)
+    assert patcher(small, "unapply", "--tree", tree).returncode == 0
+    told = json.loads(patcher(small, "apply", "--tree", tree, "--json").stdout)
+    assert [patch["how"] for patch in told["patches"]] == ["strict", "3-way", "strict"]
+
+
+@pytest.mark.parametrize("variables", [[], ["BASE=1.0.0"]])
+def test_make_patch_on_a_tree_takes_the_base_that_serves_it(variables: list[str]) -> None:
+    done = subprocess.run(
+        ["make", "-n", "patch", "TREE=/a b", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={key: value for key, value in os.environ.items() if key != "BASE"},
+    )
+    assert ("--base 1.0.0" in done.stdout) == bool(variables)
+    assert '--tree "/a b"' in done.stdout

@@ -1,0 +1,182 @@
+"""The verbs as people type them: output, exit codes, signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.values.base import Base
+from tests.small_gpu import RTX_3090, write_nvidia_smi
+from tests.small_repository import make_repository, patcher
+from tests.small_wheels import make_environment, only_from
+from tests.weight_files import plain, write, write_gemma
+
+PATH = {"PATH": "/usr/bin:/bin"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, published: Path, base: Base) -> Path:
+    """The repository after `make patch` and `make install`."""
+    root = tmp_path_factory.mktemp("cli") / "repository"
+    store = make_repository(root, published, base)
+    make_environment(store.vendor / f"env-{base.name}", base.environment)
+    return root
+
+
+def test_help_is_light(root: Path) -> None:
+    code = (
+        "import sys\n"
+        "from ltx2_patcher.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'git', 'unidiff', 'rich', 'torch', 'json', 'pathlib'} & set(sys.modules)))\n"
+    )
+    for verb in ("install", "run", "doctor", "inspect"):
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", code, verb, "--help"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
+        assert f"usage: ltx2-patcher {verb}" in done.stdout
+
+
+def test_run_without_a_name_lists(root: Path) -> None:
+    done = patcher(root, "run", **PATH)
+    assert done.returncode == 0
+    assert "distilled               Two-stage distilled video generation pipeline." in done.stdout
+    listed = json.loads(patcher(root, "run", "--json", **PATH).stdout)
+    assert {"name": "echo", "summary": "Tell how it was started.", "divisor": None} in listed
+
+
+def test_run_passes_arguments_variables_and_the_exit_code(root: Path, tmp_path: Path) -> None:
+    write_nvidia_smi(tmp_path / "bin", RTX_3090)
+    env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "OURS": "kept"}
+    asked = "OURS,CUDA_VISIBLE_DEVICES,PYTORCH_CUDA_ALLOC_CONF"
+    done = patcher(
+        root, "run", "echo", "--gpu", "0", "--", asked, "--prompt", "a b", "--", "-x", **env
+    )
+    assert done.returncode == 7, done.stderr
+    told, arguments = json.loads(done.stdout)
+    assert told == {
+        "OURS": "kept",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+    }
+    assert arguments == ["--prompt", "a b", "--", "-x"]
+
+
+def test_a_dry_run_says_what_would_be_run(root: Path) -> None:
+    done = patcher(root, "run", "--dry-run", "distilled", "--", "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("-m ltx_pipelines.distilled --help")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
+    # A shell's background job hands on that SIGINT is ignored; a user's terminal does not.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "ltx2_patcher", "run", "echo", "--", "HOME", "sleep"],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    finally:
+        signal.signal(number, before)
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline()
+        child.send_signal(number)
+        assert child.wait(timeout=30) == -number
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "remedy"),
+    [
+        (["run", "distiled"], 2, "choose distilled"),
+        (["run", "distilled", "--", "--num-frames", "12"], 2, "give 9 or 17"),
+        (["run", "distilled", "--", "--gemma-4bit", "--gemma-8bit"], 2, "give one"),
+        (["run", "distilled", "--python", "/nowhere"], 2, "bin/python"),
+        (["run", "distilled", "--base", "1.0"], 2, "1.0.0"),
+        (["install", "--python", "/nowhere"], 2, "bin/python"),
+        (["inspect", "/nowhere"], 2, "check the path"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_its_exit_code(
+    root: Path, arguments: list[str], code: int, remedy: str
+) -> None:
+    done = patcher(root, *arguments, **PATH)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    told, to_do = done.stderr.splitlines()
+    assert told.startswith("ltx2-patcher: ")
+    assert remedy in to_do
+
+
+def test_only_run_takes_arguments_for_others(root: Path) -> None:
+    done = patcher(root, "inspect", "a", "--", "b", **PATH)
+    assert done.returncode == 2
+    assert "only `run` passes arguments on: b" in done.stderr
+
+
+def test_install_says_what_it_does_and_that_nothing_is_left(
+    root: Path, base: Base, tmp_path: Path
+) -> None:
+    pins = {name: v for name, v in base.environment.items() if name != "bitsandbytes"}
+    theirs = make_environment(tmp_path / "theirs", pins)
+    env = {**PATH, **only_from(theirs.parents[1] / "wheels")}
+    missing = patcher(root, "install", "--python", theirs, **env)
+    assert missing.returncode == 4
+    assert "index has no bitsandbytes==" in missing.stderr
+    planned = patcher(root, "install", "--python", theirs, "--dry-run", "--json", **env)
+    assert json.loads(planned.stdout)["added"] == [
+        f"bitsandbytes=={base.environment['bitsandbytes']}"
+    ]
+    whole = make_environment(tmp_path / "whole", base.environment)
+    done = patcher(root, "install", "--python", whole, **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("nothing to do: ")
+
+
+def test_doctor_fails_with_4_and_tells_all(root: Path) -> None:
+    done = patcher(root, "doctor", "--python", "/nowhere", **PATH)
+    assert done.returncode == 4
+    assert "failure  environment" in done.stdout
+    assert "to do: name the environment's bin/python" in done.stdout
+    told = patcher(root, "doctor", "--python", "/nowhere", "--json", **PATH)
+    assert told.returncode == 4
+    levels = {finding["subject"]: finding["level"] for finding in json.loads(told.stdout)}
+    assert levels["environment"] == "failure"
+    assert levels["git"] == "ok"
+
+
+def test_inspect_prints_parts_and_what_is_missing(root: Path, tmp_path: Path) -> None:
+    gemma = write_gemma(tmp_path / "gemma")
+    done = patcher(root, "inspect", gemma, **PATH)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "Gemma 3 64 wide, 2 layers, bf16, 408 B in 2 shards"
+    assert done.stdout.splitlines()[-1] == "complete, as base 1.0.0 expects it"
+    small = write_gemma(tmp_path / "small", plain(["language_model.model.norm.weight"]))
+    done = patcher(root, "inspect", small, **PATH)
+    assert "  missing  and 38 more (--json has them all)" in done.stdout
+    assert "base 1.0.0 can't load it" in done.stdout
+    assert (
+        len(json.loads(patcher(root, "inspect", small, "--json", **PATH).stdout)["missing"]) == 50
+    )
+
+
+def test_inspect_refuses_what_is_torn(root: Path, tmp_path: Path) -> None:
+    torn = write(tmp_path / "torn.safetensors", plain(["a"]))
+    torn.write_bytes(torn.read_bytes()[:-1])
+    done = patcher(root, "inspect", torn, "--json", **PATH)
+    assert done.returncode == 5
+    assert json.loads(done.stdout)["exit_code"] == 5

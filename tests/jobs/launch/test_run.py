@@ -1,0 +1,262 @@
+"""What can be told before a model is loaded is told; everything else is passed on untouched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.install import environment_path, source_paths
+from ltx2_patcher.jobs.launch.pipelines import list_pipelines
+from ltx2_patcher.jobs.launch.run import Launch, prepare
+from ltx2_patcher.jobs.series.obtain import checkout_path
+from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
+from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
+from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
+from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
+from tests.small_repository import make_repository
+from tests.small_wheels import make_environment
+from tests.weight_files import (
+    RELEASED,
+    TINY_GEMMA,
+    packed_gemma,
+    plain,
+    write,
+    write_checkpoint,
+    write_gemma,
+)
+
+PROJECTION = "text_embedding_projection.aggregate_embed.weight"
+LINEAR = "language_model.model.layers.0.mlp.up_proj"
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, published: Path, base: Base) -> Store:
+    """A patched checkout and an environment beside it."""
+    root = tmp_path_factory.mktemp("ready") / "repository"
+    store = make_repository(root, published, base)
+    make_environment(environment_path(store, base), base.environment)
+    return store
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that is right in every point."""
+
+    store: Store
+    base: Base
+    folder: Path
+
+    def prepare(
+        self, *more: str, name: str = "distilled", python: Path | None = None, **variables: str
+    ) -> Launch:
+        return prepare(self.store, self.base, name, [*self.right, *more], variables, python=python)
+
+    @property
+    def right(self) -> Sequence[str]:
+        named = {
+            "distilled-checkpoint-path": "model.safetensors",
+            "gemma-root": "gemma",
+            "spatial-upsampler-path": "upsampler.safetensors",
+            "output-path": "clip.mp4",
+        }
+        paths = [word for k, v in named.items() for word in (f"--{k}", str(self.folder / v))]
+        return [*paths, "--prompt", "a cat"]
+
+
+@pytest.fixture
+def case(ready: Store, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    config = RELEASED["LTX-2 19B"]["config"]
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3))}
+    write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    write_gemma(tmp_path / "gemma")
+    write(tmp_path / "upsampler.safetensors", plain(["post_upsample_res_blocks.0.conv1.weight"]))
+    write(tmp_path / "lora.safetensors", plain(["diffusion_model.x.lora_A.weight"]))
+    return Case(ready, base, tmp_path)
+
+
+def test_every_script_of_upstream_is_listed(ready: Store, base: Base) -> None:
+    found = {pipeline.name: pipeline for pipeline in list_pipelines(ready, base)}
+    assert found["distilled"].divisor == 64
+    assert found["ti2vid_one_stage"].divisor == 32
+    assert found["retake"].divisor is None
+    assert {
+        "quantize_gemma",
+        "keyframe_interpolation",
+        "ti2vid_two_stages",
+        "ic_lora",
+    } <= found.keys()
+    assert all(pipeline.summary for pipeline in found.values())
+
+
+def test_a_right_request_is_passed_on_untouched(case: Case) -> None:
+    more = ("--num-frames", "121", "--gemma-4bit", "--lora", str(case.folder / "lora.safetensors"))
+    launch = case.prepare(*more, LANG="C", PYTHONPATH="/theirs")
+    python = environment_path(case.store, case.base) / "bin/python"
+    assert launch.argv == (str(python), "-m", "ltx_pipelines.distilled", *case.right, *more)
+    sources = map(str, source_paths(case.store, case.base))
+    path = os.pathsep.join([*sources, "/theirs"])
+    assert launch.variables == {"LANG": "C", "PYTHONPATH": path}
+
+
+def test_on_cuda_memory_does_not_fragment_unless_the_user_chose(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_nvidia_smi(tmp_path / "bin", RTX_3090, RTX_3090.replace("0,", "1,", 1))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    name = "PYTORCH_CUDA_ALLOC_CONF"
+    assert case.prepare().variables[name] == "expandable_segments:True"
+    assert case.prepare(PYTORCH_CUDA_ALLOC_CONF="theirs").variables[name] == "theirs"
+    assert name not in case.prepare(PYTORCH_ALLOC_CONF="theirs").variables
+    assert "CUDA_VISIBLE_DEVICES" not in case.prepare().variables
+    launch = prepare(case.store, case.base, "distilled", case.right, {}, gpu=1)
+    assert launch.variables["CUDA_VISIBLE_DEVICES"] == "1"
+    assert launch.variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    with pytest.raises(UsageError, match="no GPU 5"):
+        prepare(case.store, case.base, "distilled", case.right, {}, gpu=5)
+
+
+def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--quantization", "fp8-scaled-mm")
+    case.prepare(*words)  # no card here: nothing to judge by
+    newer = H200.replace("0,", "1,", 1)
+    monkeypatch.setenv("PATH", str(write_nvidia_smi(tmp_path / "bin", RTX_3090)), prepend=":")
+    with pytest.raises(UsageError, match="8.9 or newer, and NVIDIA GeForce RTX 3090 has 8.6"):
+        case.prepare(*words)
+    case.prepare("--quantization", "fp8-cast")
+    write_nvidia_smi(tmp_path / "bin", RTX_3090, newer)
+    case.prepare(*words)
+    right = [*case.right, *words]
+    prepare(case.store, case.base, "distilled", right, {}, gpu=1)
+    with pytest.raises(UsageError, match="RTX 3090 has 8.6"):
+        prepare(case.store, case.base, "distilled", right, {}, gpu=0)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "words"),
+    [
+        ("--num-frames 120", UsageError, "8k\\+1"),
+        ("--width 736", UsageError, "divisible by 64"),
+        ("--gemma-4bit --gemma-8bit", UsageError, "exclude"),
+        ("--image {}/none.png 0 1.0", UsageError, "no file"),
+        ("--lora {}/model.safetensors 1.0", UsageError, "is a checkpoint"),
+        ("--spatial-upsampler-path {}/lora.safetensors", UsageError, "is a LoRA"),
+        ("--output-path {}/none/clip.mp4", UsageError, "can write to"),
+        ("--gemma-root {}/none", UsageError, "not a folder"),
+        ("--distilled-checkpoint-path {}/none.safetensors", UsageError, "does not exist"),
+        ("--distilled-checkpoint-path {}/lora.safetensors", InvalidError, "no LTX-2 checkpoint"),
+    ],
+)
+def test_what_can_not_work_is_refused(
+    case: Case, more: str, kind: type[PatcherError], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        case.prepare(*more.format(case.folder).split())
+
+
+def test_a_gemma_that_can_not_be_loaded_is_refused(case: Case, tmp_path: Path) -> None:
+    for shard in (tmp_path / "gemma").glob("*-00002-*"):
+        shard.rename(shard.with_name("renamed.safetensors"))
+    with pytest.raises(InvalidError, match="model-00002-of-00002"):
+        case.prepare()
+    write_gemma(tmp_path / "less", plain(list(gemma_keys(TINY_GEMMA))[1:]))
+    with pytest.raises(InvalidError, match="lacks"):
+        case.prepare("--gemma-root", str(tmp_path / "less"))
+
+
+def test_a_gemma_for_another_checkpoint_is_refused(case: Case, tmp_path: Path) -> None:
+    text = {"hidden_size": 128, "num_hidden_layers": 2}
+    write_gemma(tmp_path / "wider", text_config=text)
+    with pytest.raises(ConflictError, match=r"takes 192 values a token.* gives 384"):
+        case.prepare("--gemma-root", str(tmp_path / "wider"))
+
+
+def test_what_another_base_loads_is_named_with_the_base(case: Case, tmp_path: Path) -> None:
+    packed = write(tmp_path / "packed.safetensors", *packed_gemma())
+    config = RELEASED["LTX-2.5 22B"]["config"]
+    later = tmp_path / "later.safetensors"
+    write_checkpoint(later, plain(transformer_keys(config)), config)
+    for option, path in (("--gemma-root", packed), ("--distilled-checkpoint-path", later)):
+        with pytest.raises(UsageError) as caught:
+            case.prepare(option, str(path))
+        assert "or base 1.2.0" in caught.value.remedy
+
+
+def test_an_upsampler_of_another_model_is_refused(case: Case, tmp_path: Path) -> None:
+    tensors = plain(["post_upsample_res_blocks.0.conv1.weight"])
+    path = write(tmp_path / "other.safetensors", tensors, {"model_version": "2.3.0"})
+    with pytest.raises(ConflictError, match=r"upsampler of LTX-2\.3"):
+        case.prepare("--spatial-upsampler-path", str(path))
+
+
+def test_the_scales_of_prequantized_weights_are_never_lost(case: Case, tmp_path: Path) -> None:
+    block = "model.diffusion_model.transformer_blocks.0.attn1.to_q"
+    config = RELEASED["LTX-2 19B"]["config"]
+    tensors = {
+        **plain(checkpoint_keys(config)),
+        PROJECTION: ("BF16", (4, 64 * 3)),
+        f"{block}.weight": ("F8_E4M3", (2, 2)),
+        f"{block}.weight_scale": ("F32", ()),
+    }
+    write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    case.prepare("--quantization", "fp8-cast")
+    with pytest.raises(UsageError) as caught:
+        case.prepare()
+    assert caught.value.remedy == "add --quantization fp8-cast"
+
+
+def test_a_quantized_root_needs_its_own_flag_and_bitsandbytes(
+    case: Case, base: Base, tmp_path: Path
+) -> None:
+    packed = {
+        **plain(gemma_keys(TINY_GEMMA)),
+        f"{LINEAR}.weight": ("I8", (2, 2)),
+        f"{LINEAR}.SCB": ("F32", (2,)),
+    }
+    root = str(write_gemma(tmp_path / "packed", packed))
+    case.prepare("--gemma-root", root, "--gemma-8bit")
+    with pytest.raises(UsageError, match="quantized already"):
+        case.prepare("--gemma-root", root, "--gemma-4bit")
+    pins = {name: v for name, v in base.environment.items() if name != "bitsandbytes"}
+    python = make_environment(tmp_path / "env", pins)
+    case.prepare(python=python)
+    with pytest.raises(ConflictError, match="bitsandbytes is not installed"):
+        case.prepare("--gemma-root", root, python=python)
+
+
+def test_help_needs_no_weights(ready: Store, base: Base) -> None:
+    assert prepare(ready, base, "distilled", ["--help"], {}).argv[-1] == "--help"
+
+
+def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(
+    case: Case, copied_store: Store, published: Path
+) -> None:
+    with pytest.raises(ConflictError) as caught:
+        prepare(copied_store, case.base, "distilled", case.right, {})
+    assert caught.value.remedy == "run `make patch`"
+    shutil.copytree(published, checkout_path(copied_store, case.base), symlinks=True)
+    with pytest.raises(ConflictError, match="not patched") as caught:
+        prepare(copied_store, case.base, "distilled", case.right, {})
+    assert caught.value.remedy == "run `make patch`"
+    (environment_path(case.store, case.base) / "bin/python").rename(case.folder / "away")
+    try:
+        with pytest.raises(ConflictError) as caught:
+            case.prepare()
+    finally:
+        (case.folder / "away").rename(environment_path(case.store, case.base) / "bin/python")
+    assert "make install" in caught.value.remedy
+
+
+def test_near_names_are_offered(ready: Store, base: Base) -> None:
+    with pytest.raises(UsageError) as caught:
+        prepare(ready, base, "ti2vid_two_stage", [], {})
+    assert "ti2vid_two_stages" in caught.value.remedy

@@ -1,0 +1,39 @@
+"""A card that can't multiply in fp8 or FP4 is told so before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from ltx2_patcher.rules.models.capability import misfit_of_cards, needs_capability
+from ltx2_patcher.values.errors import UsageError
+
+RTX_3090, RTX_4090 = ("RTX 3090", (8, 6)), ("RTX 4090", (8, 9))
+B200 = ("B200", (10, 0))
+
+
+@pytest.mark.parametrize(
+    ("quantization", "too_old", "enough"),
+    [
+        ("fp8-scaled-mm", RTX_3090, RTX_4090),
+        ("nvfp4-cast", RTX_4090, B200),
+        ("nvfp4-prequant", RTX_4090, B200),
+    ],
+)
+def test_a_card_below_what_multiplies_so_is_refused(
+    quantization: str, too_old: tuple[str, tuple[int, int]], enough: tuple[str, tuple[int, int]]
+) -> None:
+    assert needs_capability(quantization)
+    assert misfit_of_cards(quantization, [enough]) is None
+    assert misfit_of_cards(quantization, [too_old, enough]) is None  # the script takes its own
+    assert misfit_of_cards(quantization, []) is None  # on a CPU upstream says it itself
+    error = misfit_of_cards(quantization, [RTX_3090, too_old])
+    assert isinstance(error, UsageError)
+    major, minor = too_old[1]
+    assert str(error).endswith(f"and {too_old[0]} has {major}.{minor}")
+    assert "fp8-cast" in error.remedy
+
+
+@pytest.mark.parametrize("quantization", [None, "fp8-cast"])
+def test_what_computes_in_bf16_runs_on_any(quantization: str | None) -> None:
+    assert not needs_capability(quantization)
+    assert misfit_of_cards(quantization, [RTX_3090]) is None

@@ -1,0 +1,86 @@
+"""Which series serves, judged on values alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltx2_patcher.rules.series.drift import Laid, in_words, near, nearest, serving
+from ltx2_patcher.rules.series.merge import Clash
+from ltx2_patcher.rules.series.supported_file import ServedRevision, parse_served, render_served
+from ltx2_patcher.rules.series.three_way import Breach, Fit, How
+from ltx2_patcher.values.errors import InvalidError
+from ltx2_patcher.values.series import Edit, Hunk, Patch
+
+PATCH = Patch("a.patch", "A", "", "x", "x", "gemma-quant", "x", (), b"")
+BREACH = Breach("a.py", Hunk(1, (), (), "@@", ()), None)
+
+
+def laid(base: str, *hows: How, drift: int = 0, faults: tuple[str, ...] = ()) -> Laid:
+    fits = (Fit(PATCH, how, {}, (BREACH,) if how is How.MISFIT else ()) for how in hows)
+    return Laid(base, tuple(fits), faults, drift)
+
+
+def test_strict_serves_before_three_way_and_then_the_least_drift() -> None:
+    far = laid("far", How.STRICT, How.STRICT, drift=900)
+    merged = laid("merged", How.STRICT, How.THREE_WAY, drift=3)
+    closer = laid("closer", How.THREE_WAY, How.LANDED, drift=2)
+    broken = laid("broken", How.STRICT, How.MISFIT)
+    faulty = laid("faulty", How.STRICT, faults=("it does not parse",))
+    assert serving([broken, merged, far, closer]) is far
+    assert serving([broken, merged, faulty, closer]) is closer
+    assert serving([broken, faulty]) is None
+    assert nearest([laid("worse", How.MISFIT, How.MISFIT), broken]) is broken
+    assert [one.how for one in (far, merged, closer, broken, faulty)] == [
+        How.STRICT,
+        How.THREE_WAY,
+        How.THREE_WAY,
+        How.MISFIT,
+        How.MISFIT,
+    ]
+
+
+@pytest.mark.parametrize(("line", "is_near"), [(4, False), (6, True), (10, True), (14, True)])
+def test_near_is_within_a_hunks_context(line: int, is_near: bool) -> None:
+    ours = (Edit(10, (b"x\n",), (b"y\n",)),)
+    theirs = (Edit(line, (b"p\n",), (b"q\n",)),)
+    assert bool(near(ours, theirs)) == is_near
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        (b"a\n", b"b\n", '"a" should stand there and is "b"'),
+        (b"a\n", b"", '"a" is gone'),
+        (b"a\nb\n", b"a\n\n", '"b" is gone'),
+        (b"", b"b\n", '"b" stands where ours goes'),
+        (b"a\n", b"a\nb\n", '"b" stands where ours goes'),
+        (b"a\n", b"  a\n", '"a" stands there with other blanks'),
+    ],
+)
+def test_a_clash_is_told_by_the_first_line_that_differs(
+    ours: bytes, theirs: bytes, said: str
+) -> None:
+    texts = (tuple(text.splitlines(keepends=True)) for text in (ours, b"mine\n", theirs))
+    breach = Breach("a.py", Hunk(1, (), (), "@@", ()), Clash(0, *texts))
+    assert in_words([breach]) == [f"a.py, hunk @@: {said}"]
+
+
+WORDS = st.text(min_size=1)
+
+
+@given(
+    st.lists(st.builds(ServedRevision, WORDS, WORDS, WORDS, WORDS), unique_by=lambda r: r.commit)
+)
+def test_a_record_reads_back(revisions: list[ServedRevision]) -> None:
+    if revisions:
+        assert parse_served(render_served(revisions), "x") == tuple(revisions)
+
+
+@given(st.one_of(st.binary(), st.sampled_from([b"[]", b"1", b'{"a": 1}', b'{"a": {}}', b"null"])))
+def test_any_bytes_are_a_record_or_refused(data: bytes) -> None:
+    try:
+        parse_served(data, "patches/served.json")
+    except InvalidError as error:
+        assert "patches/served.json" in str(error)

@@ -1,0 +1,310 @@
+"""Measure what the patched pipelines take of a 24 GB card, on a larger GPU held to one.
+
+    python -m verify.campaigns.vram --tree PATCHED --work FOLDER --out FOLDER
+
+Makes full-size random weights on the GPU, one file set at a time (60 GiB of disk do), runs every
+case of verify/vram/campaign.py and writes a baseline for each model,
+vram-<base>-<model>-<gpu>.json, and a timeline of each run that was no text encoding alone. Where
+that folder has a baseline of the same code on the same GPU already, it runs what that one lacks, so
+that a campaign that was cut off goes on; with --only, what that names, in place of older runs. Ends
+with 1 where something that has to hold does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
+from verify.campaigns.vram_cases import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
+from verify.clips.tree import has_series
+from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
+from verify.synthetic.files import FileSet, Part
+from verify.upstream.cases import DISTILLED_CHECKPOINT, knows_flag
+from verify.upstream.process import PACKAGES, Pipelines
+from verify.upstream.provenance import base_of
+from verify.vram import baseline_file
+from verify.vram.baseline_file import slug
+from verify.vram.card import Card, parse_card
+from verify.vram.ending import failure_of, try_of
+from verify.vram.gpu import chosen_gpu
+from verify.vram.measurement import Measurement, measured
+from verify.vram.perf import record
+from verify.vram.plot import require_plots, write_plot
+from verify.vram.report import baseline_run, gib, table
+from verify.vram.requests import Prepared, about_of, prepared, require_room
+from verify.vram.runner import measure
+from verify.vram.search import MOST_FRAMES, Try, longest
+
+TIMED_RUNS = 3
+_MAIN = {Variant.LTX_2: "distilled", Variant.LTX_2_3: "ti2vid_two_stages"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which cases a campaign runs, all where `only` is empty, and what it does beside them."""
+
+    only: frozenset[str]
+    keep: bool
+    longest: bool
+    time: bool
+
+
+class Campaign:
+    """The runs of one checkout, with weights in a folder of its own.
+
+    Raises: UsageError (no patched base), OutsideError (no GPU that stands in for the card, no
+    matplotlib).
+    """
+
+    def __init__(self, tree: Path, work: Path, out: Path, card: Card, options: Options) -> None:
+        self.tree, self.work, self.out, self.card = tree, work, out, card
+        self.options = options
+        require_plots()
+        self.gpu = require_room(chosen_gpu(), card)
+        if base_of(tree) is None or not has_series(tree):
+            raise UsageError(
+                f"{tree} is no base with the whole series, and a baseline is of one",
+                remedy="run `make patch BASE=...`, and name vendor/LTX-2-...",
+            )
+        scripts = ("distilled", "ti2vid_two_stages", "keyframe_interpolation")
+        self.about = about_of(tree, scripts, self.gpu, card)
+        self.offloads = knows_flag(tree, "--offload")
+        self.pictures = [work / "first.png", work / "last.png"]
+
+    def run(self, variants: Sequence[Variant]) -> bool:
+        """Every case of each; whether all held."""
+        self._make_gemma()
+        passed = True
+        for variant in variants:
+            files = self._make(variant)
+            passed &= self._baseline(variant, files)
+            if not self.options.keep:
+                shutil.rmtree(files.root)
+        return passed
+
+    def _baseline(self, variant: Variant, files: FileSet) -> bool:
+        name = f"vram-{self.about['base']}-{variant.value}-{slug(self.gpu.name)}.json"
+        path = self.out / name
+        about = {**self.about, "model": NAMES[variant], "budget_gib": 24}
+        baseline = baseline_file.begun(path, about)
+        every = cases(variant, offloads=self.offloads)
+        order = [case.name for case in every]
+        for case in every:
+            if self._is_due(case, baseline["runs"]):
+                found = self._measure(case, variant, files)
+                runs = baseline_file.with_run(baseline["runs"], _entry(case, variant, found), order)
+                checks = baseline_file.checks(runs, _bytes_of(self.quantized))
+                baseline |= {"checks": checks, "runs": runs}
+                baseline_file.keep(path, baseline)
+                if case.until is None:
+                    plot = f"vram-{self.about['base']}-{variant.value}-{slug(case.name)}.png"
+                    write_plot(found.report(), self.out / plot)
+        if self.options.longest:
+            self._search(variant, files, path, baseline)
+        if self.options.time:
+            self._time(variant, files)
+        runs, checks = baseline["runs"], baseline["checks"]
+        return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
+
+    def _is_due(self, case: Case, runs: Sequence[dict[str, Any]]) -> bool:
+        if self.options.only:
+            return case.name in self.options.only
+        return all(case.name != run["name"] for run in runs)
+
+    def _ready(self, case: Case, files: FileSet) -> Prepared:
+        words = self._words(case, files)
+        # A case may ask for more than the card has: that is what is to be found out.
+        return prepared(self.tree, case.script, words, self.card.name, case.until, may_exceed=True)
+
+    def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
+        print(f"== {NAMES[variant]}: {case.name}", flush=True)
+        found = measured(self._ready(case, files))
+        print(table(found.run.stages), found.verdict.text, sep="\n", flush=True)
+        return found
+
+    def _search(
+        self, variant: Variant, files: FileSet, path: Path, baseline: dict[str, Any]
+    ) -> None:
+        """The longest clip at the usual size, from what the shapes have shown; each try is kept."""
+        script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
+        flags = self._ready(shape_case(script, USUAL), files).asked.flags
+        about: dict[str, Any] = {"pipeline": script, "size": size, "flags": " ".join(flags)}
+        shapes = {shape_case(script, shape).name for shape in SHAPES}
+        ran = [r for r in baseline["runs"] if r["name"] in shapes and r["size"] == size]
+        shown = [one for one in map(baseline_file.as_try, ran) if one is not None]
+        known = {one.frames: one for one in (*baseline_file.tries_of(baseline), *shown)}
+
+        def tried(frames: int) -> Try:
+            case = shape_case(script, (*USUAL[:2], frames))
+            run = measure(self._ready(case, files).task)
+            found = try_of(frames, run, self.card)
+            print(f"  {frames} frames: {failure_of(run) or gib(found.left_bytes)}", flush=True)
+            known[frames] = found
+            baseline_file.keep(path, baseline_file.with_tries(baseline, about, known.values()))
+            return found
+
+        found = longest(tried, known=tuple(known.values()), first=USUAL[2], most=MOST_FRAMES)
+        about["frames"] = found.frames
+        baseline_file.keep(path, baseline_file.with_tries(baseline, about, found.tries))
+
+    def _time(self, variant: Variant, files: FileSet) -> None:
+        """Some runs of the usual shape, for verify/baselines/perf.json."""
+        record(self._ready(shape_case(_MAIN[variant], USUAL), files), TIMED_RUNS)
+
+    @property
+    def quantized(self) -> Path:
+        """The root that this checkout's own script quantized."""
+        return self.work / f"gemma-4bit-{self.about['base']}"
+
+    def _make_gemma(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        for at, picture in enumerate(self.pictures):
+            _draw(picture, at)
+        gemma = self._build(Variant.LTX_2, "gemma", (Part.GEMMA,)).gemma_root
+        if self.quantized.exists():
+            return
+        with Pipelines(self.tree) as pipelines:
+            argv = ["--gemma-root", str(gemma), "--output", str(self.quantized), "--4bit"]
+            done = pipelines.run("ltx_pipelines.quantize_gemma", argv, timeout_s=300)
+        if done.code:
+            said = done.err.strip().splitlines() or ["nothing"]
+            raise InvalidError(
+                f"quantize_gemma ended with {done.code}: {said[-1]}",
+                remedy=f"see that {self.work} has 9 GiB left; if so, remove {gemma.parent}",
+            )
+
+    def _make(self, variant: Variant) -> FileSet:
+        parts = [Part.CHECKPOINT, Part.UPSAMPLER]
+        if variant is not Variant.LTX_2:
+            if not self.options.keep:
+                shutil.rmtree(self.quantized, ignore_errors=True)  # the LoRA needs its room
+            parts.append(Part.LORA)
+        return self._build(variant, variant.value, parts)
+
+    def _build(self, variant: Variant, name: str, only: Sequence[Part]) -> FileSet:
+        from verify.synthetic.build import build_file_set
+        from verify.synthetic.gemma_root import GemmaStorage
+        from verify.synthetic.progress import on_stderr
+
+        files = FileSet(self.work / name)
+        if files.root.exists():
+            return files
+        build_file_set(
+            files,
+            variant,
+            FULL,
+            FULL.gemma[Gemma.GEMMA_3],
+            GemmaStorage(shards=5),
+            seed=0,
+            blocks=Blocks.FP8,
+            only=only,
+            device="cuda",
+            progress=on_stderr(),
+        )
+        return files
+
+    def _words(self, case: Case, files: FileSet) -> list[str]:
+        width, height, frames = case.shape
+        gemma = FileSet(self.work / "gemma").gemma_root
+        root = self.quantized if case.root == "prequantized" else gemma
+        distilled = case.script == "distilled"
+        of_distilled = distilled and knows_flag(self.tree, DISTILLED_CHECKPOINT)
+        checkpoint = DISTILLED_CHECKPOINT if of_distilled else "--checkpoint-path"
+        words: list[object] = [checkpoint, files.checkpoint, "--gemma-root", root]
+        words += ["--spatial-upsampler-path", files.spatial_upsampler]
+        if not distilled:
+            # A run that ends with the prompts reads no LoRA: any file stands in for it.
+            lora = files.spatial_upsampler if case.until else files.distilled_lora
+            words += ["--distilled-lora", lora]
+        words += ["--output-path", self.work / "clip.mp4", "--prompt", PROMPT, "--seed", 7]
+        words += ["--width", width, "--height", height, "--num-frames", frames, "--frame-rate", 25]
+        for at, picture in enumerate(self.pictures[: case.images]):
+            words += ["--image", picture, at * (frames - 1), "1.0"]
+        return [*map(str, words), *case.words]
+
+
+PROMPT = "A red fox crosses a snowy clearing at dawn, stops, and looks up at a passing crow."
+
+
+def main() -> int:
+    """Measure, write, and return 0 where everything held."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tree", type=Path, required=True, help="the patched checkout")
+    parser.add_argument("--work", type=Path, required=True, help="a folder for the weights")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the baselines")
+    parser.add_argument("--models", nargs="+", default=["2.0", "2.3"], choices=["2.0", "2.3"])
+    parser.add_argument(
+        "--only", nargs="+", metavar="CASE", help="these cases alone, by the names it prints"
+    )
+    parser.add_argument("--longest", action="store_true", help="search the longest clip too")
+    parser.add_argument(
+        "--time", action="store_true", help="time some runs, for verify/baselines/perf.json"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the weights, for another checkout to take"
+    )
+    arguments = parser.parse_args()
+    tree = arguments.tree.absolute()
+    sys.path[:0] = [str(tree / "packages" / name / "src") for name in PACKAGES]
+    try:
+        card = parse_card("24GB")
+        only = frozenset(arguments.only or ())
+        _require_known(only)
+        options = Options(only, arguments.keep, arguments.longest, arguments.time)
+        campaign = Campaign(tree, arguments.work, arguments.out, card, options)
+        passed = campaign.run([Variant(model) for model in arguments.models])
+    except PatcherError as error:
+        print(f"verify.campaigns.vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return 0 if passed else 1
+
+
+def _require_known(names: frozenset[str]) -> None:
+    """Return if each is a case of some model. Raises: UsageError."""
+    known = {case.name for variant in NAMES for case in cases(variant, offloads=True)}
+    if unknown := sorted(names - known):
+        raise UsageError(
+            f"there is no case {unknown[0]!r}", remedy=f"choose of: {'; '.join(sorted(known))}"
+        )
+
+
+def _entry(case: Case, variant: Variant, found: Measurement) -> dict[str, Any]:
+    """The run as the baseline keeps it."""
+    passed, ran_out = found.verdict.passed, found.run.out_of_memory
+    expected = {Outcome.FITS: passed, Outcome.RUNS_OUT: ran_out, Outcome.ANY: passed or ran_out}
+    return baseline_run(
+        found.report(),
+        case.name,
+        NAMES[variant],
+        expected=expected[case.outcome],
+        whole=case.until is None,
+    )
+
+
+def _bytes_of(root: Path) -> int:
+    return sum(file.stat().st_size for file in root.glob("*.safetensors"))
+
+
+def _draw(path: Path, at: int) -> None:
+    """A picture to start from: two gradients, another for each `at`."""
+    import numpy as np
+    from PIL import Image
+
+    rows, columns = np.indices((704, 1280))
+    pixels = np.stack([rows // 4, columns // 6, (rows + columns * (at + 1)) // 12], axis=-1)
+    Image.fromarray((pixels % 256).astype(np.uint8)).save(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
