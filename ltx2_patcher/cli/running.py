@@ -102,22 +102,28 @@ def _install(args: Namespace) -> int:
 
 def _run(args: Namespace) -> int:
     from ltx2_patcher.boundaries.proc import become
-    from ltx2_patcher.jobs.launch.pipelines import list_pipelines
-    from ltx2_patcher.jobs.launch.run import prepare
+    from ltx2_patcher.jobs.launch.pipelines import pipelines_in
+    from ltx2_patcher.jobs.launch.script import find_script
+    from ltx2_patcher.jobs.models.gate import admit
+    from ltx2_patcher.jobs.series.obtain import checkout_path
+    from ltx2_patcher.rules.models.request import parse_argv
 
     data = store()
     base = data.base(args.base)
     if args.name is not None:
-        launch = prepare(
-            data, base, args.name, args.passed_on, os.environ, python=args.python, gpu=args.gpu
-        )
+        script = find_script(data, base, args.name, python=args.python, gpu=args.gpu)
+        if {"--help", "-h"} & set(args.passed_on):
+            launch = script.started_with(args.passed_on, os.environ)
+        else:
+            request = parse_argv(script.target.pipeline, args.passed_on)
+            launch = script.launch(admit(request, script.target).request, os.environ)
         if not args.dry_run:
             become(launch.argv, launch.variables)
         from shlex import join
 
         show(args, {"argv": launch.argv}, [join(launch.argv)])
         return 0
-    found = list_pipelines(data, base)
+    found = pipelines_in(checkout_path(data, base))
     width = max(len(pipeline.name) for pipeline in found)
     listed = [{"name": p.name, "summary": p.summary, "divisor": p.divisor} for p in found]
     show(args, listed, (f"{p.name:{width}}  {p.summary}" for p in found))
@@ -157,7 +163,8 @@ def _inspect(args: Namespace) -> int:
 
 
 def _described(found: Weights, base: Base, origin: str) -> Iterator[str]:
-    from ltx2_patcher.rules.models.pairing import misfit_of
+    from ltx2_patcher.rules.models.abilities import stated
+    from ltx2_patcher.rules.models.pairing import refusal_of
     from ltx2_patcher.rules.size import in_words
     from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, Lora, ModelPart, Upsampler
 
@@ -186,7 +193,7 @@ def _described(found: Weights, base: Base, origin: str) -> Iterator[str]:
         yield from (f"  missing  {name}" for name in found.missing[:_SHOWN])
         if len(found.missing) > _SHOWN:
             yield f"  missing  and {len(found.missing) - _SHOWN} more (--json has them all)"
-        if error := misfit_of(found, base, store().bases(), origin):
+        if error := refusal_of(found, stated(base), tuple(map(stated, store().bases())), origin):
             yield f"base {base.name} can't load it: {error}"
             yield f"  to do: {error.remedy}"
         else:

@@ -29,8 +29,9 @@ ORDER = (
     "series.rebase.resolve",
     "series.rebase.steps",
     "models.inspect",
-    "launch.install",
+    "models.gate",
     "launch.pipelines",
+    "launch.install",
     "launch.doctor",
-    "launch.run",
+    "launch.script",
 )

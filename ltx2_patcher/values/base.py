@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ltx2_patcher.values.abilities import Ability
+
 GROUPS = ("gemma-quant", "ampere", "lean", "portable")
 """Stacked in this order: one may stop after a group, not leave out the middle."""
 
@@ -35,3 +37,4 @@ class Base:
     loads: tuple[str, ...]  # the model families it can run: "LTX-2.3 22B"
     environment: Mapping[str, str]  # distribution -> pinned version
     accepts: Mapping[str, str]  # distribution -> versions that work too: ">=4.52,<5"
+    abilities: frozenset[Ability] = frozenset()  # beside what its scripts' options tell

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltx2_patcher.rules.models.card import GIB, SPARE_BYTES
 from ltx2_patcher.values.errors import InvalidError
 from verify.vram.baseline_file import (
     as_try,
@@ -20,7 +21,6 @@ from verify.vram.baseline_file import (
     with_run,
     with_tries,
 )
-from verify.vram.card import GIB, SPARE_BYTES
 from verify.vram.search import Try
 
 ABOUT = {"base": "1.0.0", "files": {"a.py": "1"}, "machine": "a card", "date": "2026-11-26"}

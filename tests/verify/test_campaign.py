@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from ltx2_patcher.boundaries.baselines import BASELINES
+from tests.conftest import ROOT
 from verify.campaigns.vram_cases import NAMES, USUAL, cases
 from verify.synthetic.architecture import Variant
-from verify.vram.baselines import FOLDER
 from verify.vram.perf import BASELINE
 
+FOLDER = ROOT / BASELINES
 BASES = {"1.0.0": False, "1.2.0": True}  # whether that upstream has --offload
 CAMPAIGNS = [(base, variant) for base in BASES for variant in NAMES]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.jobs.models.gate import require_room
+from ltx2_patcher.rules.models.card import parse_card
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
-from verify.vram.card import parse_card
 from verify.vram.gpu import chosen_gpu
-from verify.vram.requests import require_room
 
 CARD = parse_card("24GB")
 

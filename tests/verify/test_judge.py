@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card
 from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.models.request import parse_argv
+from ltx2_patcher.rules.models.workload import Workload, workload_of
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from verify.vram.asked import Asked, parse_asked, with_frames
-from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card
 from verify.vram.judge import Limit, Verdict, absent, applies, judged
 from verify.vram.limits import read_limits
 from verify.vram.stages import Stage
@@ -35,11 +37,18 @@ SCRIPT = Pipeline(
             "--seed",
         }
     ),
+    checkpoint="--checkpoint-path",
     parts=frozenset(),
     tells_length=False,
     several_gpus=False,
 )
-ASKED = parse_asked(SCRIPT, [*WORDS.split(), "--prompt", "a --gemma-8bit fox"])
+
+
+def workload(pipeline: Pipeline, words: Sequence[str]) -> Workload:
+    return workload_of(pipeline, parse_argv(pipeline, words))
+
+
+ASKED = workload(SCRIPT, [*WORDS.split(), "--prompt", "a --gemma-8bit fox"])
 
 
 def stage(name: str, reserved_gib: float, host_gib: float = 1.0) -> Stage:
@@ -66,10 +75,11 @@ def test_a_budget_is_read_as_it_is_typed(text: str) -> None:
 
 
 def test_a_command_line_says_what_memory_depends_on() -> None:
-    assert Asked("distilled", 768, 512, 121, ("--gemma-4bit", "--quantization fp8-cast")) == ASKED
-    assert ASKED.transformer_flags == ("--quantization", "fp8-cast")
+    flags = ("--gemma-4bit", "--quantization fp8-cast")
+    assert Workload("distilled", 768, 512, 121, flags) == ASKED
+    assert ASKED.transformer_flags == {"--quantization fp8-cast"}
     assert ASKED.tokens == 24 * 16 * 16
-    default = parse_asked(SCRIPT, [])
+    default = workload(SCRIPT, [])
     assert (default.size, default.frames, default.flags) == ("1536x1024", 121, ())
 
 
@@ -86,17 +96,16 @@ def test_a_command_line_is_read_as_argparse_reads_it() -> None:
         "--image",
         "b.png",
     ]
-    asked = parse_asked(SCRIPT, words)
+    asked = workload(SCRIPT, words)
     assert (asked.frames, asked.flags, asked.steps, asked.images) == (241, ("--gemma-4bit",), 2, 2)
-    with pytest.raises(UsageError, match="--width wide is no number"):
-        parse_asked(SCRIPT, ["--width", "wide"])
+    with pytest.raises(UsageError, match="--width wide is no whole number"):
+        workload(SCRIPT, ["--width", "wide"])
 
 
 @pytest.mark.parametrize("words", [["--num-frames", "9"], ["--num-frames=9"], ["--num-f", "9"], []])
 def test_another_length_replaces_the_first(words: list[str]) -> None:
-    argv = with_frames(["--prompt", "a fox", *words, "--seed", "7"], 33)
-    assert parse_asked(SCRIPT, argv).frames == 33
-    assert argv[:2] == ("--prompt", "a fox")
+    argv = ["--prompt", "a fox", *words, "--seed", "7", "--num-frames", "33"]
+    assert workload(SCRIPT, argv).frames == 33
 
 
 @pytest.mark.parametrize(
@@ -174,9 +183,9 @@ def test_a_limit_whose_stage_never_came_up_did_not_hold() -> None:
 
 def test_a_length_that_the_model_chooses_is_not_measured() -> None:
     script = replace(SCRIPT, tells_length=True)
-    assert parse_asked(script, ["--num-frames", "121"]).frames == 121
+    assert workload(script, ["--num-frames", "121"]).frames == 121
     with pytest.raises(UsageError, match="the model's duration head chooses"):
-        parse_asked(script, [])
+        workload(script, [])
 
 
 def test_a_verdict_names_the_tightest_of_what_held() -> None:

@@ -18,6 +18,7 @@ from ltx2_patcher.rules.models.architecture import checkpoint_keys
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import PatcherError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
+from tests.small_wheels import make_environment
 from tests.weight_files import RELEASED, plain, write_checkpoint
 from verify.vram.requests import Prepared, prepared
 
@@ -26,9 +27,20 @@ FITS = ("--gemma-4bit", "--quantization", "fp8-cast")
 USUAL = ("--width", "768", "--height", "512", "--num-frames", "121")
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
+    """Of an environment that has what the base needs, as far as the gate looks."""
+    return make_environment(tmp_path_factory.mktemp("env") / "env", base.environment)
+
+
 @pytest.fixture
 def ask(
-    store: Store, base: Base, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    base: Base,
+    tree: Path,
+    python: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Ask:
     apply_tree(store, base, tree)
     config = RELEASED["LTX-2 19B"]["config"]
@@ -45,14 +57,15 @@ def ask(
         folder = write_nvidia_smi(tmp_path / "bin", gpu)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{path}")
         argv = ["--checkpoint-path", str(checkpoint), *words]
-        return prepared(tree, "distilled", argv, budget, None)
+        return prepared(tree, "distilled", argv, budget, None, python=python)
 
     return asked
 
 
 def test_what_was_measured_to_fit_may_run(ask: Ask) -> None:
     here = ask(RTX_3090, "24GB", *FITS, *USUAL)
-    assert (here.model, here.asked.frames, here.task.gpu) == ("LTX-2 19B", 121, 0)
+    assert (here.model, here.workload.frames) == ("LTX-2 19B", 121)
+    assert here.task.gpu is not None
     assert not here.task.stands_in
     assert here.about["machine"] == "NVIDIA GeForce RTX 3090"
     elsewhere = ask(H200, "24GB", *FITS, *USUAL)

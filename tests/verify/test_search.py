@@ -11,12 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltx2_patcher.boundaries.baselines import BASELINES, read_baselines
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, parse_card
+from ltx2_patcher.rules.models.forecast import SHORTEST_FRAMES as SHORTEST
+from ltx2_patcher.rules.models.forecast import forecast_bytes, require_fit
+from ltx2_patcher.rules.models.measured import Measured, of_base
+from ltx2_patcher.rules.models.request_checks import FRAME_STEP as STEP
+from ltx2_patcher.rules.models.workload import Workload
 from ltx2_patcher.values.errors import UsageError
-from verify.vram.asked import Asked
-from verify.vram.baselines import FOLDER, Measured, of_base, read_baselines
-from verify.vram.card import CONTEXT_BYTES, GIB, parse_card
-from verify.vram.forecast import forecast_bytes, refuse_what_can_not_fit
-from verify.vram.search import SHORTEST, STEP, Try, longest
+from tests.conftest import ROOT
+from verify.vram.search import Try, longest
+
+FOLDER = ROOT / BASELINES
 
 FLAGS = ("--gemma-4bit", "--quantization fp8-cast")
 CARD = parse_card("24GB")
@@ -80,15 +86,15 @@ def test_what_is_known_is_not_run_again() -> None:
 
 def measured(frames: int, card_gib: float, base: str = "1.0.0", size: str = "768x512") -> Measured:
     width, height = map(int, size.split("x"))
-    asked = Asked("distilled", width, height, frames, FLAGS)
+    asked = Workload("distilled", width, height, frames, FLAGS)
     return Measured(base, "LTX-2 19B distilled", asked, int(card_gib * GIB), 24)
 
 
 KNOWN = [measured(25, 20.0), measured(121, 21.0), measured(241, 23.0)]
 
 
-def asked(frames: int, size: tuple[int, int] = (768, 512)) -> Asked:
-    return Asked("distilled", *size, frames, FLAGS)
+def asked(frames: int, size: tuple[int, int] = (768, 512)) -> Workload:
+    return Workload("distilled", *size, frames, FLAGS)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +108,8 @@ def test_a_forecast_follows_what_was_measured(frames: int, gib: float) -> None:
 
 def test_nothing_is_forecast_for_what_was_never_measured() -> None:
     assert forecast_bytes(asked(121), KNOWN[:1]) is None
-    assert forecast_bytes(Asked("ic_lora", 768, 512, 121, FLAGS), KNOWN) is None
-    assert forecast_bytes(Asked("distilled", 768, 512, 121, ()), KNOWN) is None
+    assert forecast_bytes(Workload("ic_lora", 768, 512, 121, FLAGS), KNOWN) is None
+    assert forecast_bytes(Workload("distilled", 768, 512, 121, ()), KNOWN) is None
 
 
 def test_the_worst_of_several_bases_counts() -> None:
@@ -113,9 +119,9 @@ def test_the_worst_of_several_bases_counts() -> None:
 
 
 def test_too_much_is_refused_with_the_nearest_that_fits() -> None:
-    refuse_what_can_not_fit(asked(241), CARD, KNOWN)
+    require_fit(asked(241), CARD, KNOWN)
     with pytest.raises(UsageError, match="241 frames takes about") as caught:
-        refuse_what_can_not_fit(asked(241, (1280, 704)), CARD, KNOWN)
+        require_fit(asked(241, (1280, 704)), CARD, KNOWN)
     remedy = caught.value.remedy
     frames = int(remedy.split()[2].rstrip(","))
     fits = forecast_bytes(asked(frames, (1280, 704)), KNOWN)
@@ -127,22 +133,22 @@ def test_too_much_is_refused_with_the_nearest_that_fits() -> None:
 
 def test_what_was_measured_is_forecast_as_it_came_out() -> None:
     """What fits on its base is not refused there, and what ran out of memory is."""
-    known = read_baselines()
+    known = read_baselines(FOLDER)
     for one in known:
         card = parse_card(f"{one.budget_gib}GB")
         with (
-            pytest.raises(UsageError, match=f"{one.asked.frames} frames takes about 23.7")
+            pytest.raises(UsageError, match=f"{one.workload.frames} frames takes about 23.7")
             if one.card_bytes > card.usable_bytes
             else contextlib.nullcontext()
         ):
-            refuse_what_can_not_fit(one.asked, card, of_base(known, one.base))
+            require_fit(one.workload, card, of_base(known, one.base))
     ran_out = [(base, run) for base, run in _runs() if run["out_of_memory"] and run["stages"][3:]]
     assert ran_out
     for base, run in ran_out:
         width, height = map(int, run["size"].split("x"))
-        wanted = Asked(run["pipeline"], width, height, run["frames"], FLAGS)
+        wanted = Workload(run["pipeline"], width, height, run["frames"], FLAGS)
         with pytest.raises(UsageError, match=f"{run['frames']} frames takes about"):
-            refuse_what_can_not_fit(wanted, CARD, of_base(known, base))
+            require_fit(wanted, CARD, of_base(known, base))
 
 
 def _runs() -> list[tuple[str, dict[str, Any]]]:
@@ -152,10 +158,10 @@ def _runs() -> list[tuple[str, dict[str, Any]]]:
 
 def test_where_no_length_fits_what_was_measured_to_fit_is_named() -> None:
     with pytest.raises(UsageError) as caught:
-        refuse_what_can_not_fit(asked(9), parse_card("22GB"), [measured(9, 23), measured(121, 24)])
+        require_fit(asked(9), parse_card("22GB"), [measured(9, 23), measured(121, 24)])
     assert caught.value.remedy.startswith("add --gemma-4bit")
     with pytest.raises(UsageError) as caught:
-        refuse_what_can_not_fit(asked(33, (4096, 4096)), CARD, KNOWN)
+        require_fit(asked(33, (4096, 4096)), CARD, KNOWN)
     assert "768x512 and 241 frames" in caught.value.remedy
 
 
@@ -174,5 +180,5 @@ def test_baselines_are_read_where_the_run_ended_well(tmp_path: Path) -> None:
     baseline = {"base": "1.0.0", "budget_gib": 24, "runs": runs}
     (tmp_path / "vram-1.0.0-x.json").write_text(json.dumps(baseline))
     (found,) = read_baselines(tmp_path)
-    assert found.asked == Asked("distilled", 768, 512, 121, FLAGS)
+    assert found.workload == Workload("distilled", 768, 512, 121, FLAGS)
     assert found.card_bytes == 9 + CONTEXT_BYTES

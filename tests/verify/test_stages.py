@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.vram.card import CONTEXT_BYTES, parse_card
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, parse_card
 from verify.vram.events import (
     Doing,
     Events,

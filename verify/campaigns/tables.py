@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, parse_card
 from ltx2_patcher.values.errors import InvalidError, PatcherError
-from verify.vram.card import CONTEXT_BYTES, GIB, parse_card
 from verify.vram.report import gib
 
 ROOT = Path(__file__).parents[2]

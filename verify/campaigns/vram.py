@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.jobs.models.gate import require_room
+from ltx2_patcher.rules.models.card import Card, parse_card
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from verify.campaigns.vram_cases import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
 from verify.clips.tree import has_series
@@ -31,14 +33,13 @@ from verify.upstream.process import PACKAGES, Pipelines
 from verify.upstream.provenance import base_of
 from verify.vram import baseline_file
 from verify.vram.baseline_file import slug
-from verify.vram.card import Card, parse_card
 from verify.vram.ending import failure_of, try_of
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
 from verify.vram.perf import record
 from verify.vram.plot import require_plots, write_plot
 from verify.vram.report import baseline_run, gib, table
-from verify.vram.requests import Prepared, about_of, prepared, require_room
+from verify.vram.requests import Prepared, about_of, prepared
 from verify.vram.runner import measure
 from verify.vram.search import MOST_FRAMES, Try, longest
 
@@ -77,6 +78,7 @@ class Campaign:
         self.about = about_of(tree, scripts, self.gpu, card)
         self.offloads = knows_flag(tree, "--offload")
         self.pictures = [work / "first.png", work / "last.png"]
+        self.no_lora = work / "no-lora.safetensors"
 
     def run(self, variants: Sequence[Variant]) -> bool:
         """Every case of each; whether all held."""
@@ -134,7 +136,7 @@ class Campaign:
     ) -> None:
         """The longest clip at the usual size, from what the shapes have shown; each try is kept."""
         script, size = _MAIN[variant], f"{USUAL[0]}x{USUAL[1]}"
-        flags = self._ready(shape_case(script, USUAL), files).asked.flags
+        flags = self._ready(shape_case(script, USUAL), files).workload.flags
         about: dict[str, Any] = {"pipeline": script, "size": size, "flags": " ".join(flags)}
         shapes = {shape_case(script, shape).name for shape in SHAPES}
         ran = [r for r in baseline["runs"] if r["name"] in shapes and r["size"] == size]
@@ -167,6 +169,7 @@ class Campaign:
         self.work.mkdir(parents=True, exist_ok=True)
         for at, picture in enumerate(self.pictures):
             _draw(picture, at)
+        _write_empty_lora(self.no_lora)
         gemma = self._build(Variant.LTX_2, "gemma", (Part.GEMMA,)).gemma_root
         if self.quantized.exists():
             return
@@ -220,8 +223,8 @@ class Campaign:
         words: list[object] = [checkpoint, files.checkpoint, "--gemma-root", root]
         words += ["--spatial-upsampler-path", files.spatial_upsampler]
         if not distilled:
-            # A run that ends with the prompts reads no LoRA: any file stands in for it.
-            lora = files.spatial_upsampler if case.until else files.distilled_lora
+            # A run that ends with the prompts reads no LoRA: an empty one stands in for it.
+            lora = self.no_lora if case.until else files.distilled_lora
             words += ["--distilled-lora", lora]
         words += ["--output-path", self.work / "clip.mp4", "--prompt", PROMPT, "--seed", 7]
         words += ["--width", width, "--height", height, "--num-frames", frames, "--frame-rate", 25]
@@ -294,6 +297,14 @@ def _entry(case: Case, variant: Variant, found: Measurement) -> dict[str, Any]:
 
 def _bytes_of(root: Path) -> int:
     return sum(file.stat().st_size for file in root.glob("*.safetensors"))
+
+
+def _write_empty_lora(path: Path) -> None:
+    """A LoRA of one module that no model has."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"diffusion_model.none.lora_A.weight": np.zeros((1, 1), np.float32)}, path)
 
 
 def _draw(path: Path, at: int) -> None:

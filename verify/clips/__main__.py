@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
-    from verify.clips.prove import allow_expansion
     from verify.clips.record import Order, record
     from verify.clips.tree import has_series
     from verify.upstream.process import Pipelines
@@ -46,7 +45,6 @@ def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
         raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
     shape = TINY if examine(models) == "tiny" else FULL
     order = Order(models, Gemma(args.gemma), shape, _cases(args.case), extra)
-    allow_expansion()
     tree = args.tree.absolute()
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
         made = record(order, pipelines, args.out.absolute(), print)

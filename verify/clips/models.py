@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
-from ltx2_patcher.rules.models.pairing import misfit_of_pair
+from ltx2_patcher.rules.models.pairing import refusal_of_pair
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
 from verify.clips.cases import ReferenceCase
@@ -120,7 +120,7 @@ def examine(models: Models) -> Kind:
         if flag in models.paths:
             checkpoint = inspect_checkpoint(models.paths[flag])
             layers.append(checkpoint.layers)
-            if (misfit := misfit_of_pair(checkpoint, gemma)) is not None:
+            if (misfit := refusal_of_pair(checkpoint, gemma)) is not None:
                 raise misfit
     for flag, wanted in ((UPSAMPLER, Upsampler), (LORA, Lora), *((p, ModelPart) for p in _PARTS)):
         if flag in models.paths and not isinstance(found := inspect(models.paths[flag]), wanted):

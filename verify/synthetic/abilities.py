@@ -1,7 +1,7 @@
-"""What file sets an upstream can load, told by the modules that it has.
+"""What file sets an upstream can load, told by what lies in it.
 
-Never by a version: upstream calls everything of January to March 2026 1.0.0. The modules are
-looked up and not imported, so that a wrong request fails before torch is.
+Never by a version: upstream calls everything of January to March 2026 1.0.0. Nothing is imported,
+so that a wrong request fails before torch is.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,9 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
+from ltx2_patcher.boundaries import disk
+from ltx2_patcher.rules.models.abilities import CORE, shown
+from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import UsageError
 from verify.synthetic.architecture import Gemma, Variant
 from verify.synthetic.files import Layout
@@ -16,24 +19,26 @@ from verify.synthetic.files import Layout
 Kind = TypeVar("Kind", bound=Enum)
 
 
+_VARIANTS = {
+    "LTX-2 19B": Variant.LTX_2,
+    "LTX-2.3 22B": Variant.LTX_2_3,
+    "LTX-2.5 22B": Variant.LTX_2_5,
+}
+
+
 def variants(ltx_core: Path) -> list[Variant]:
     """The model families that the upstream whose package lies at `ltx_core` runs."""
-    found = [Variant.LTX_2]
-    if (ltx_core / "text_encoders" / "gemma" / "embeddings_processor.py").is_file():
-        found.append(Variant.LTX_2_3)
-    if (ltx_core / "duration_head").is_dir():
-        found.append(Variant.LTX_2_5)
-    return found
+    return [_VARIANTS[family] for family in _abilities(ltx_core).loads]
 
 
 def gemmas(ltx_core: Path) -> list[Gemma]:
     """The text encoders that it takes."""
-    return list(Gemma) if _reads_assets(ltx_core) else [Gemma.GEMMA_3]
+    return list(Gemma) if _abilities(ltx_core).takes_packed_files else [Gemma.GEMMA_3]
 
 
 def layouts(ltx_core: Path) -> list[Layout]:
     """How its models may lie in files; a split one holds Gemma as a packed file."""
-    return list(Layout) if _reads_assets(ltx_core) else [Layout.MONOLITH]
+    return list(Layout) if _abilities(ltx_core).takes_packed_files else [Layout.MONOLITH]
 
 
 def require(ltx_core: Path, variant: Variant, gemma: Gemma, layout: Layout) -> None:
@@ -55,5 +60,5 @@ def _require(option: str, asked: Kind, offered: Sequence[Kind]) -> None:
         )
 
 
-def _reads_assets(ltx_core: Path) -> bool:
-    return (ltx_core / "text_encoders" / "gemma" / "gemma_assets.py").is_file()
+def _abilities(ltx_core: Path) -> Abilities:
+    return shown("on the path", lambda path: disk.read(ltx_core / path.removeprefix(f"{CORE}/")))

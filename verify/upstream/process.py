@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ltx2_patcher.jobs.launch.script import script_variables
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
 OURS = Path(__file__).parents[2]  # the folder that holds the package `verify`
@@ -49,14 +50,12 @@ class Pipelines:
         self.tree = tree
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         sources = [tree / "packages" / name / "src" for name in PACKAGES]
-        # What else lies on the path stays behind the tree, which must win.
-        path = [*map(str, (*sources, OURS)), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [str(python), "-m", "verify.upstream.child", *(["--helped"] if helped else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._err,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
+            env=script_variables(os.environ, (*sources, OURS), None),
         )
 
     def __enter__(self) -> Self:

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
+from ltx2_patcher.rules.models.card import GIB
 from ltx2_patcher.values.errors import PatcherError, UsageError
 from verify.command import split_extra
 from verify.vram import requests
-from verify.vram.asked import with_frames
-from verify.vram.card import GIB
 from verify.vram.ending import try_of
 from verify.vram.events import Turn
 from verify.vram.measurement import measured
@@ -42,8 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A killed measurement unwinds, and with it goes the child.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        if arguments.plot:
+            require_plots()
         if arguments.search:
-            passed_on = with_frames(passed_on, FIRST_FRAMES)
+            passed_on = (*passed_on, "--num-frames", str(FIRST_FRAMES))
         ready = prepared(
             arguments.tree,
             arguments.pipeline,
@@ -56,8 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             requests.require_place(path)
             if path and arguments.search:
                 raise UsageError("a search writes no report", remedy="leave --json and --plot out")
-        if arguments.plot:
-            require_plots()
         if arguments.search:
             return _search(ready)
         return _measure(ready, arguments.json, arguments.plot)
@@ -96,10 +95,12 @@ def _search(ready: Prepared) -> int:
 
     found = longest(tried, first=FIRST_FRAMES, most=MOST_FRAMES)
     if found.frames is None:
-        print(f"no length of {ready.asked.size} fits {card.name}: give a smaller size")
+        print(f"no length of {ready.workload.size} fits {card.name}: give a smaller size")
         return 1
     end = ", where the search ends" if found.frames == MOST_FRAMES else ""
-    print(f"{found.frames} frames of {ready.asked.size} are the longest that fit {card.name}{end}")
+    print(
+        f"{found.frames} frames of {ready.workload.size} are the longest that fit {card.name}{end}"
+    )
     return 0
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.boundaries import disk
+from ltx2_patcher.rules.models.card import GIB, SPARE_BYTES
 from ltx2_patcher.values.errors import InvalidError
-from verify.vram.card import GIB, SPARE_BYTES
 from verify.vram.report import report_text
 from verify.vram.search import Try
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ltx2_patcher.rules.models.card import GIB, Card
 from ltx2_patcher.values.errors import InvalidError, PatcherError
-from verify.vram.card import GIB, Card
 from verify.vram.judge import remedy_of
 from verify.vram.runner import Run
 from verify.vram.search import Try

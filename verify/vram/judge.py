@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from verify.vram.asked import Asked
-from verify.vram.card import CONTEXT_BYTES, GIB, Card
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card
+from ltx2_patcher.rules.models.workload import Workload
 from verify.vram.stages import Stage
 
 Measure = Literal["allocated", "card", "host"]
@@ -93,19 +93,19 @@ class Verdict:
         return f"every limit holds, the tightest: {tightest.text}"
 
 
-def applies(limit: Limit, asked: Asked) -> bool:
+def applies(limit: Limit, workload: Workload) -> bool:
     """Whether the limit is one for such a request."""
     return (
-        asked.pipeline in limit.pipelines
-        and limit.size in {None, asked.size}
-        and (limit.frames is None or asked.frames <= limit.frames)
-        and set(limit.flags) <= set(asked.flags)
-        and not set(limit.without) & set(asked.flags)
+        workload.pipeline in limit.pipelines
+        and limit.size in {None, workload.size}
+        and (limit.frames is None or workload.frames <= limit.frames)
+        and set(limit.flags) <= set(workload.flags)
+        and not set(limit.without) & set(workload.flags)
     )
 
 
 def judged(
-    asked: Asked, stages: Sequence[Stage], card: Card | None, limits: Sequence[Limit]
+    workload: Workload, stages: Sequence[Stage], card: Card | None, limits: Sequence[Limit]
 ) -> tuple[Finding, ...]:
     """The card's budget and each limit that applies, for each stage that was measured.
 
@@ -114,14 +114,14 @@ def judged(
     """
     found = list(_of_card(stages, card)) if card else []
     for limit in limits:
-        if applies(limit, asked):
+        if applies(limit, workload):
             found += _of_limit(limit, stages)
     return tuple(found)
 
 
-def absent(asked: Asked, stages: Sequence[Stage], limits: Sequence[Limit]) -> tuple[str, ...]:
+def absent(workload: Workload, stages: Sequence[Stage], limits: Sequence[Limit]) -> tuple[str, ...]:
     """The stages of limits that apply, where the run had none of that name."""
-    wanted = {limit.stage for limit in limits if limit.stage and applies(limit, asked)}
+    wanted = {limit.stage for limit in limits if limit.stage and applies(limit, workload)}
     return tuple(sorted(wanted - {stage.name for stage in stages}))
 
 

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.rules.models.card import GIB
 from ltx2_patcher.values.errors import InvalidError
-from verify.vram.card import GIB
 from verify.vram.judge import Limit, Measure
 
 FILE = Path(__file__).parents[1] / "limits.toml"

@@ -26,7 +26,7 @@ class Measurement:
     def report(self) -> dict[str, Any]:
         """For a file, and for the timeline."""
         ready = self.ready
-        return report_of(ready.asked, self.run, self.verdict, ready.task.card, ready.about)
+        return report_of(ready.workload, self.run, self.verdict, ready.task.card, ready.about)
 
 
 def measured(ready: Prepared, *, told: Callable[[Turn], None] = lambda _: None) -> Measurement:
@@ -34,8 +34,8 @@ def measured(ready: Prepared, *, told: Callable[[Turn], None] = lambda _: None) 
     limits = read_limits()
     run = measure(ready.task, told=told)
     verdict = Verdict(
-        findings=judged(ready.asked, run.stages, ready.task.card, limits),
+        findings=judged(ready.workload, run.stages, ready.task.card, limits),
         failure=failure_of(run),
-        absent=absent(ready.asked, run.stages, limits),
+        absent=absent(ready.workload, run.stages, limits),
     )
     return Measurement(ready, run, verdict)

@@ -159,17 +159,17 @@ def _compare(ready: Prepared, count: int) -> int:
 
 
 def _asked(ready: Prepared) -> dict[str, Any]:
-    asked = ready.asked
+    workload = ready.workload
     return {
         "machine": ready.about["machine"],
         "base": ready.about["base"],
         "model": ready.model,
-        "pipeline": asked.pipeline,
-        "size": asked.size,
-        "frames": asked.frames,
-        "steps": asked.steps,
-        "images": asked.images,
-        "flags": " ".join(asked.flags),
+        "pipeline": workload.pipeline,
+        "size": workload.size,
+        "frames": workload.frames,
+        "steps": workload.steps,
+        "images": workload.images,
+        "flags": " ".join(workload.flags),
     }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, parse_card
 from ltx2_patcher.values.errors import OutsideError
-from verify.vram.card import CONTEXT_BYTES, GIB, parse_card
 
 _CURVES = {
     "reserved": ("torch, reserved", "#0072b2", 1.8),

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_patcher.boundaries.baselines import BASELINES
+from ltx2_patcher.rules.models.card import whole_card
 from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, ReferenceCase
 from verify.clips.models import Kind, Models
 from verify.upstream.cases import FRAMES, HEIGHT, WIDTH, knows_flag
+from verify.upstream.process import OURS
 from verify.vram.baseline_file import keep, slug
-from verify.vram.baselines import FOLDER
-from verify.vram.card import whole_card
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
 from verify.vram.plot import require_plots, write_plot
@@ -73,8 +74,9 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
         ],
     }
     name = f"vram-{about['base']}-real-{slug(model)}-{slug(gpu.name)}.json"
-    keep(FOLDER / name, baseline)
-    return FOLDER / name
+    path = OURS / BASELINES / name
+    keep(path, baseline)
+    return path
 
 
 def _first_of_each_script(models: Models) -> Iterator[ReferenceCase]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from verify.vram.asked import Asked
-from verify.vram.card import GIB, Card
+from ltx2_patcher.rules.models.card import GIB, Card
+from ltx2_patcher.rules.models.workload import Workload
 from verify.vram.judge import Verdict
 from verify.vram.runner import Run
 from verify.vram.stages import Stage
@@ -18,7 +18,7 @@ TIMELINE_POINTS = 400
 
 
 def report_of(
-    asked: Asked,
+    workload: Workload,
     run: Run,
     verdict: Verdict,
     card: Card | None,
@@ -27,10 +27,10 @@ def report_of(
     """The report; `about` are the fields of provenance, which stand first."""
     return {
         **about,
-        "pipeline": asked.pipeline,
-        "size": asked.size,
-        "frames": asked.frames,
-        "flags": " ".join(asked.flags),
+        "pipeline": workload.pipeline,
+        "size": workload.size,
+        "frames": workload.frames,
+        "flags": " ".join(workload.flags),
         "budget_gib": None if card is None else card.nominal_bytes / GIB,
         "out_of_memory": run.out_of_memory,
         "verdict": {"passed": verdict.passed, "text": verdict.text},

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ltx2_patcher.boundaries.machine import Gpu
+from ltx2_patcher.jobs.launch.script import script_variables
+from ltx2_patcher.rules.models.card import Card
 from ltx2_patcher.values.errors import OutsideError
 from verify.upstream.process import OURS, PACKAGES
-from verify.vram.card import Card
 from verify.vram.events import Failure, Held, Turn, parse_events
 from verify.vram.host_memory import Sample, sample_of
 from verify.vram.order import Order, order_text
@@ -24,12 +26,11 @@ from verify.vram.watch import Device
 
 WATCH_EVERY_S = 0.01
 _KEPT_LINES = 12
-_ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to run and measure; `gpu` is the index by nvidia-smi, None where there is no GPU.
+    """What to run and measure; `gpu` is None where there is no GPU.
 
     With `stands_in` every choice by compute capability is made as on an RTX 3090.
     """
@@ -38,7 +39,7 @@ class Task:
     script: str
     argv: tuple[str, ...]
     card: Card | None
-    gpu: int | None
+    gpu: Gpu | None
     stands_in: bool = False
     until: str | None = None
 
@@ -72,7 +73,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         events, err = folder / "events", stack.enter_context((folder / "err").open("w+b"))
-        device = None if task.gpu is None else stack.enter_context(Device(task.gpu))
+        device = None if task.gpu is None else stack.enter_context(Device(task.gpu.index))
         begin = time.monotonic()
         process = _start(task, events, err)
         host: list[Sample] = []
@@ -119,11 +120,8 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
         parent=os.getpid(),
         until=task.until,
     )
-    sources = [str(task.tree / "packages" / name / "src") for name in PACKAGES]
-    path = os.pathsep.join([*sources, str(OURS), os.environ.get("PYTHONPATH", "")])
-    env = {_ALLOCATOR: "expandable_segments:True", **os.environ, "PYTHONPATH": path}
-    if task.gpu is not None:
-        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(task.gpu)}
+    sources = [task.tree / "packages" / name / "src" for name in PACKAGES]
+    env = script_variables(os.environ, (*sources, OURS), task.gpu)
     argv = [sys.executable, "-m", "verify.vram.child", order_text(order)]
     try:
         return subprocess.Popen(argv, env=env, stdout=err, stderr=err, stdin=subprocess.DEVNULL)

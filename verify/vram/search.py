@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from verify.vram.card import GIB
+from ltx2_patcher.rules.models.card import GIB
+from ltx2_patcher.rules.models.forecast import SHORTEST_FRAMES as SHORTEST
+from ltx2_patcher.rules.models.request_checks import FRAME_STEP as STEP
 
-STEP = 8  # upstream takes 8k + 1 frames
-SHORTEST = 9
 MOST_FRAMES = 1217
 """Where a search ends: 49 s at 25 frames a second."""
 

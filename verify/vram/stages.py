@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from verify.vram.card import CONTEXT_BYTES, Card
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, Card
 from verify.vram.events import Doing, Peaks, Turn
 from verify.vram.host_memory import Sample
 

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine, remote
+from ltx2_patcher.boundaries.baselines import BASELINES, read_baselines
 from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.probe import probe
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
-from ltx2_patcher.jobs.launch.pipelines import list_pipelines
+from ltx2_patcher.jobs.launch.pipelines import pipelines_in
 from ltx2_patcher.jobs.models.inspect import inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.environment.driver import runs, wheel_tag
 from ltx2_patcher.rules.environment.requirements import accepts, normalized
-from ltx2_patcher.rules.models.budget import GIB, Memory, advise, savings_of
+from ltx2_patcher.rules.models.abilities import stated
+from ltx2_patcher.rules.models.budget import Capacity, advise, savings_of
+from ltx2_patcher.rules.models.card import GIB, Card
 from ltx2_patcher.rules.models.pairing import (
-    misfit_of_checkpoint,
-    misfit_of_encoder,
-    misfit_of_gemma,
-    misfit_of_pair,
+    refusal_of_checkpoint,
+    refusal_of_encoder,
+    refusal_of_gemma,
+    refusal_of_pair,
 )
 from ltx2_patcher.rules.series.tree_state import judge
 from ltx2_patcher.rules.size import in_words
+from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import PatcherError
 from ltx2_patcher.values.finding import Finding, Level
@@ -250,26 +254,27 @@ def _probe(there: Environment, card: Gpu | None, *, chosen: bool) -> Iterator[Fi
 
 def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Finding]:
     checkpoint = gemma = None
+    others = tuple(map(stated, store.bases()))
     if subject.checkpoint is not None:
         try:
             checkpoint = inspect_checkpoint(subject.checkpoint)
-            misfit = misfit_of_checkpoint(
-                checkpoint, subject.base, store.bases(), str(subject.checkpoint)
+            refusal = refusal_of_checkpoint(
+                checkpoint, stated(subject.base), others, str(subject.checkpoint)
             )
-            yield _failure("checkpoint", misfit) if misfit else _checkpoint(checkpoint)
+            yield _failure("checkpoint", refusal) if refusal else _checkpoint(checkpoint)
         except PatcherError as error:
             yield _failure("checkpoint", error)
     if subject.gemma_root is not None:
         try:
             gemma = inspect_gemma(subject.gemma_root)
-            yield _gemma(store, subject.base, gemma, subject.gemma_root)
+            yield _gemma(stated(subject.base), others, gemma, str(subject.gemma_root))
         except PatcherError as error:
             yield _failure("gemma", error)
     if checkpoint and gemma:
-        misfit = misfit_of_pair(checkpoint, gemma)
+        refusal = refusal_of_pair(checkpoint, gemma)
         yield (
-            _failure("pair", misfit)
-            if misfit
+            _failure("pair", refusal)
+            if refusal
             else Finding("pair", Level.OK, "the checkpoint takes what this Gemma gives")
         )
     if card is not None and (checkpoint or gemma):
@@ -282,11 +287,11 @@ def _checkpoint(checkpoint: Checkpoint) -> Finding:
     return Finding("checkpoint", Level.OK, fact)
 
 
-def _gemma(store: Store, base: Base, gemma: GemmaRoot, root: Path) -> Finding:
-    unable = misfit_of_encoder(gemma, str(root))
-    if misfit := unable or misfit_of_gemma(gemma, None, base, store.bases(), str(root)):
-        failure = _failure("gemma", misfit)
-        mended = not (unable or misfit_of_gemma(gemma, "4bit", base, store.bases(), str(root)))
+def _gemma(able: Abilities, others: Sequence[Abilities], gemma: GemmaRoot, root: str) -> Finding:
+    unable = refusal_of_encoder(gemma, root)
+    if refusal := unable or refusal_of_gemma(gemma, None, able, others, root):
+        failure = _failure("gemma", refusal)
+        mended = not (unable or refusal_of_gemma(gemma, "4bit", able, others, root))
         # What a flag mends is no failure of the files.
         return replace(failure, level=Level.WARNING) if mended else failure
     kind = f"{gemma.quantization} ({gemma.detail})" if gemma.quantization else gemma.detail
@@ -297,9 +302,11 @@ def _gemma(store: Store, base: Base, gemma: GemmaRoot, root: Path) -> Finding:
 def _flags(
     store: Store, base: Base, card: Gpu, checkpoint: Checkpoint | None, gemma: GemmaRoot | None
 ) -> Finding:
-    options = frozenset(o for pipeline in list_pipelines(store, base) for o in pipeline.options)
-    memory = Memory(card.total_bytes, machine.memory().available_bytes)
-    advice = advise(memory, savings_of(options), checkpoint, gemma)
+    pipelines = pipelines_in(checkout_path(store, base))
+    options = frozenset(option for pipeline in pipelines for option in pipeline.options)
+    capacity = Capacity(Card(card.total_bytes), machine.memory().available_bytes)
+    measured = read_baselines(store.root / BASELINES)
+    advice = advise(capacity, savings_of(options), checkpoint, gemma, measured)
     needs = ", ".join(
         f"{need.stage} {' '.join(need.flags) or 'plain'} {in_words(need.bytes)}"
         + (f" and {in_words(need.host_bytes)} of the host's" if need.host_bytes else "")

@@ -14,13 +14,13 @@ from ltx2_patcher.boundaries.environment import (
     make,
 )
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.pipelines import source_paths
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.environment.requirements import Step, fresh_steps, joining_steps
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, UsageError
 
 Progress = Callable[[str], None]
-_PACKAGES = ("ltx-core", "ltx-pipelines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,6 @@ def environment_python(store: Store, base: Base) -> Path:
     return python
 
 
-def source_paths(store: Store, base: Base) -> tuple[Path, ...]:
-    """The patched packages' source folders. Raises: ConflictError where there is no checkout."""
-    folders = tuple(checkout_path(store, base) / f"packages/{name}/src" for name in _PACKAGES)
-    if not all(folder.is_dir() for folder in folders):
-        raise ConflictError(
-            f"there is no patched checkout of base {base.name} yet", remedy="run `make patch`"
-        )
-    return folders
-
-
 def install_environment(
     store: Store, base: Base, progress: Progress, *, dry_run: bool = False
 ) -> Installed:
@@ -70,7 +60,7 @@ def install_environment(
     Raises: ConflictError without a patched checkout; OutsideError where pip, the disk or the
     network stop it; BusyError where another run is at it.
     """
-    wanted = source_paths(store, base)
+    wanted = source_paths(checkout_path(store, base))
     folder = environment_path(store, base)
     python = folder / "bin/python"
     there = _whole(python)

@@ -1,19 +1,31 @@
-"""List what a patched checkout can run."""
+"""The scripts that a tree of upstream can run."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.launch.install import source_paths
 from ltx2_patcher.rules.models.pipelines import Pipeline, parse_pipelines
-from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.errors import ConflictError
+
+_PACKAGES = ("ltx-core", "ltx-pipelines")
+_SHARED = ("args", "gemma_flags")  # of ltx_pipelines.utils: upstream's parsers, and our flags
 
 
-def list_pipelines(store: Store, base: Base) -> tuple[Pipeline, ...]:
-    """Its runnable scripts, by name.
+def source_paths(tree: Path) -> tuple[Path, ...]:
+    """The source folders of a tree's packages. Raises: ConflictError where it has none."""
+    folders = tuple(tree / f"packages/{name}/src" for name in _PACKAGES)
+    if not all(folder.is_dir() for folder in folders):
+        raise ConflictError(f"{tree} is no patched checkout", remedy="run `make patch`")
+    return folders
+
+
+def pipelines_in(tree: Path) -> tuple[Pipeline, ...]:
+    """A tree's runnable scripts, by name.
 
     Raises: ConflictError where there is no checkout; InvalidError where a script is no Python.
     """
-    folder = source_paths(store, base)[1] / "ltx_pipelines"
+    folder = source_paths(tree)[1] / "ltx_pipelines"
     sources = {path.stem: path.read_bytes() for path in folder.glob("*.py")}
-    return parse_pipelines(sources, disk.read(folder / "utils/args.py") or b"")
+    shared = (disk.read(folder / f"utils/{name}.py") or b"" for name in _SHARED)
+    return parse_pipelines(sources, b"\n".join(shared))

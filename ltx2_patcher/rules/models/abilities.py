@@ -1,21 +1,53 @@
-"""What some revisions of upstream can do and others can't, told by what vendor/upstream.toml says.
-
-LTX-2.5 came with Gemma 4, packed and split files in one revision, so the families that a base loads
-tell all of these; where no family does, its date among upstream's revisions tells.
-"""
+"""What follows from an upstream's abilities, and which it has by what lies in its tree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from ltx2_patcher.values.base import GROUPS, Base
-from ltx2_patcher.values.series import Lock
+from ltx2_patcher.values.abilities import Abilities, Ability
+from ltx2_patcher.values.base import Base
 
 _FAMILY = {"LTX-2": "Gemma 3", "LTX-2.3": "Gemma 3", "LTX-2.5": "Gemma 4"}
+CORE = "packages/ltx-core/src/ltx_core"
+"""The package ltx_core in upstream's tree."""
+_UTILS = "packages/ltx-pipelines/src/ltx_pipelines/utils"
+_LOADS = (
+    ("LTX-2 19B", None),
+    ("LTX-2.3 22B", f"{CORE}/text_encoders/gemma/embeddings_processor.py"),
+    ("LTX-2.5 22B", f"{CORE}/duration_head/__init__.py"),
+)
+"""Each family, and the module that came with it."""
+_SHOWN_BY: tuple[tuple[Ability, str, bytes], ...] = (
+    ("packed-files", f"{CORE}/text_encoders/gemma/gemma_assets.py", b""),
+    (
+        "any-gemma-names",
+        f"{CORE}/text_encoders/gemma/encoders/base_encoder.py",
+        b"Gemma3ForConditionalGeneration.from_pretrained(",
+    ),
+    ("folds-scales", f"{CORE}/quantization/fp8_cast.py", b"_build_prequant_fold_sd_ops("),
+    # Where our own patch folds them.
+    ("folds-scales", f"{_UTILS}/model_ledger.py", b"folding_scales("),
+    ("folds-scales", f"{_UTILS}/blocks.py", b"folding_scales("),
+)
+"""Each ability, and a file that holds these bytes where an upstream has it."""
 _NEEDED_BESIDE = {
     False: ("tokenizer.model", "preprocessor_config.json"),
     True: ("tokenizer.json", "tokenizer_config.json", "processor_config.json"),
 }
+
+
+def stated(base: Base) -> Abilities:
+    """Those of a base as vendor/upstream.toml states them."""
+    return Abilities(base.name, base.loads, base.abilities)
+
+
+def shown(name: str, read: Callable[[str], bytes | None]) -> Abilities:
+    """Those of the upstream in a tree, told by its content; `read` gives a file's, or None."""
+    return Abilities(
+        name,
+        tuple(family for family, path in _LOADS if path is None or read(path) is not None),
+        frozenset(ability for ability, path, mark in _SHOWN_BY if _holds(read(path), mark)),
+    )
 
 
 def gemma_of(generation: str) -> str:
@@ -28,40 +60,17 @@ def is_generation(name: str | None) -> bool:
     return name in _FAMILY
 
 
-def loaded_with(base: Base, family: str) -> tuple[str, ...]:
-    """The variants that the base loads and that take a Gemma of the family."""
-    return tuple(variant for variant in base.loads if gemma_of(variant.split()[0]) == family)
+def loaded_with(able: Abilities, family: str) -> tuple[str, ...]:
+    """The variants that it loads and that take a Gemma of the family."""
+    return tuple(variant for variant in able.loads if gemma_of(variant.split()[0]) == family)
 
 
-def takes_packed_gemma(base: Base) -> bool:
-    """Whether it opens a Gemma packed into one file: from 7954dcb on, which brought LTX-2.5."""
-    return any(variant.split()[0] == "LTX-2.5" for variant in base.loads)
-
-
-def leaves_names_to_transformers(base: Base) -> bool:
-    """Whether transformers reads Gemma's shards, which takes any spelling of their names: before
-    4f41082 of 2026-01-29, which has key operations of its own.
-    """
-    return base.date < "2026-01-29"
-
-
-def needed_beside_gemma(base: Base) -> Sequence[str]:
+def needed_beside_gemma(able: Abilities) -> Sequence[str]:
     """The files it looks up beside a Gemma's shards: `find_matching_file` in base_encoder.py, and
     from 7954dcb on gemma_assets.py.
     """
-    return _NEEDED_BESIDE[takes_packed_gemma(base)]
+    return _NEEDED_BESIDE[able.takes_packed_files]
 
 
-def folds_scales(base: Base, lock: Lock, group: str | None) -> bool:
-    """Whether fp8-cast reads the scales of a prequantized checkpoint in a tree patched up to
-    `group`; None for a tree whose edits keep that from being told.
-
-    Upstream itself does from 7dc613f of 2026-05-28 on.
-    """
-    if base.date >= "2026-05-28" or group is None:
-        return True
-    patch = lock.patches.get(_FOLDING)
-    return patch is not None and GROUPS.index(patch.group) <= GROUPS.index(group)
-
-
-_FOLDING = "fold_the_scales_of_prequantized_fp8_checkpoints.patch"
+def _holds(content: bytes | None, mark: bytes) -> bool:
+    return content is not None and mark in content

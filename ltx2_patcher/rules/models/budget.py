@@ -10,18 +10,20 @@ pass through the card, two at a time; a quantized Gemma stays on the card, a pla
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card
+from ltx2_patcher.rules.models.forecast import usual_bytes
+from ltx2_patcher.rules.models.measured import Measured
+from ltx2_patcher.rules.models.workload import transformer_flags
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
-GIB = 1 << 30
-
-_UNSEEN_BYTES = GIB * 8 // 10
-"""What a card has and torch can't allocate: of 24.0 GiB an RTX 3090 shows torch 23.7, and the CUDA
-context takes 0.5."""
-
 Offload = Literal["cpu", "disk"]
+_CAST = "fp8-cast"
+FULL_SIZE_ELEMENTS = 10**10
+"""Of a transformer: those that were measured have 19 billion; what is smaller is a test's."""
 
 _ENCODE_BYTES = GIB
 """Encoding a prompt, over the text encoder's weights: 0.9 GiB measured with 4-bit weights."""
@@ -51,10 +53,10 @@ class Savings:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Capacity:
     """What there is to run on."""
 
-    card_bytes: int
+    card: Card
     host_bytes: int  # available
 
 
@@ -67,6 +69,7 @@ class Need:
     bytes: int  # of the card's memory
     host_bytes: int = 0  # that must be available
     offload: Offload | None = None
+    quantization: str | None = None  # of the transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +96,27 @@ def savings_of(options: frozenset[str]) -> Savings:
 
 
 def advise(
-    memory: Memory, savings: Savings, checkpoint: Checkpoint | None, gemma: GemmaRoot | None
+    capacity: Capacity,
+    savings: Savings,
+    checkpoint: Checkpoint | None,
+    gemma: GemmaRoot | None,
+    known: Sequence[Measured] = (),
 ) -> Advice:
     """The flags with which each stage fits, the least lossy first.
+
+    `known` is what was measured: where a model of that size was, it counts, not the estimate.
 
     Blocks that pass through the card lose nothing: where the host can hold them, that comes before
     fp8-cast; reading them from disk in each step comes last.
     """
-    usable = memory.card_bytes - _UNSEEN_BYTES
+    usable = capacity.card.usable_bytes - CONTEXT_BYTES
 
     def fits(need: Need) -> bool:
-        return need.bytes <= usable and need.host_bytes <= memory.host_bytes
+        return need.bytes <= usable and need.host_bytes <= capacity.host_bytes
 
     needs: dict[Need, None] = {}
     flags = None
-    for denoising in _denoising(checkpoint, savings):
+    for denoising in _denoising(checkpoint, savings, known):
         for encoding in _encoding(gemma, denoising.offload):
             needs |= dict.fromkeys(n for n in (encoding, denoising) if n.stage)
             if flags is None and fits(denoising) and fits(encoding):
@@ -129,15 +138,17 @@ def transformer_needs(checkpoint: Checkpoint, savings: Savings) -> list[Need]:
     needs = [
         Need(stage, (), plain + beside),
         Need(stage, _offload("cpu"), passing, plain + _HOST_SPARE_BYTES, "cpu"),
-        Need(stage, savings.cast, cast + beside),
-        Need(stage, savings.cast + _offload("cpu"), passing, cast + _HOST_SPARE_BYTES, "cpu"),
+        Need(stage, savings.cast, cast + beside, quantization=_CAST),
+        Need(
+            stage, savings.cast + _offload("cpu"), passing, cast + _HOST_SPARE_BYTES, "cpu", _CAST
+        ),
         Need(stage, _offload("disk"), passing, _HOST_SPARE_BYTES, "disk"),
     ]
     if checkpoint.precision.startswith("fp8"):
         # Without the flag upstream would bring it to bf16 for nothing.
         from_disk = savings.cast + _offload("disk")
-        needs = [need for need in needs if need.flags[: len(savings.cast)] == savings.cast]
-        needs.append(Need(stage, from_disk, passing, _HOST_SPARE_BYTES, "disk"))
+        needs = [need for need in needs if need.quantization]
+        needs.append(Need(stage, from_disk, passing, _HOST_SPARE_BYTES, "disk", _CAST))
     return [need for need in needs if savings.offloads or need.offload is None]
 
 
@@ -164,11 +175,21 @@ def gemma_needs(gemma: GemmaRoot, offload: Offload | None) -> list[Need]:
     return [*quantized, streamed]
 
 
-def _denoising(checkpoint: Checkpoint | None, savings: Savings) -> list[Need]:
+def _denoising(
+    checkpoint: Checkpoint | None, savings: Savings, known: Sequence[Measured]
+) -> list[Need]:
     if checkpoint is not None:
-        return transformer_needs(checkpoint, savings)
+        return [_as_measured(n, checkpoint, known) for n in transformer_needs(checkpoint, savings)]
     offloads: tuple[Offload, ...] = ("cpu", "disk") if savings.offloads else ()
     return [Need("", (), 0), *(Need("", _offload(way), 0, 0, way) for way in offloads)]
+
+
+def _as_measured(need: Need, checkpoint: Checkpoint, known: Sequence[Measured]) -> Need:
+    if checkpoint.elements_of("transformer") < FULL_SIZE_ELEMENTS:
+        return need
+    held = transformer_flags(need.quantization, need.offload)
+    took = usual_bytes(known, checkpoint.variant, held)
+    return need if took is None else replace(need, bytes=took - CONTEXT_BYTES)
 
 
 def _encoding(gemma: GemmaRoot | None, offload: Offload | None) -> list[Need]:

@@ -20,7 +20,7 @@ def needs_capability(quantization: str | None) -> bool:
     return quantization in _SINCE
 
 
-def misfit_of_cards(
+def refusal_of_cards(
     quantization: str | None, cards: Sequence[tuple[str, tuple[int, int]]]
 ) -> PatcherError | None:
     """Why none of the cards, (name, compute capability), can compute so; None where one can, or

@@ -5,43 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltx2_patcher.rules.models import abilities
-from ltx2_patcher.rules.models.request import GemmaFlag
-from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.request import GemmaFlag
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Upsampler
 
 _GOES_WITH = "Gemma 3 12B goes with LTX-2 and LTX-2.3, the Gemma 4 12B of its own with LTX-2.5"
 
 
-def misfit_of(
-    found: Checkpoint | GemmaRoot | ModelPart, base: Base, bases: Sequence[Base], origin: str
+def refusal_of(
+    found: Checkpoint | GemmaRoot | ModelPart,
+    able: Abilities,
+    others: Sequence[Abilities],
+    origin: str,
 ) -> PatcherError | None:
     """Why the base can't load what `inspect` found, taken alone; None where it can."""
     match found:
         case Checkpoint():
-            return misfit_of_checkpoint(found, base, bases, origin)
+            return refusal_of_checkpoint(found, able, others, origin)
         case GemmaRoot():
-            return misfit_of_gemma(found, None, base, bases, origin)
+            return refusal_of_gemma(found, None, able, others, origin)
         case ModelPart():
-            return misfit_of_part(found, base, bases, origin)
+            return refusal_of_part(found, able, others, origin)
 
 
-def misfit_of_checkpoint(
-    checkpoint: Checkpoint, base: Base, bases: Sequence[Base], origin: str
+def refusal_of_checkpoint(
+    checkpoint: Checkpoint, able: Abilities, others: Sequence[Abilities], origin: str
 ) -> PatcherError | None:
     """Why the base can't load the checkpoint; None where it can. `bases` are those to turn to."""
-    if checkpoint.variant not in base.loads:
-        able = [other for other in bases if checkpoint.variant in other.loads]
+    if checkpoint.variant not in able.loads:
+        offering = [other for other in others if checkpoint.variant in other.loads]
         return UsageError(
-            f"{origin} is {checkpoint.variant}, which base {base.name} can't load",
-            remedy=f"take {' or '.join(base.loads)}{_or_base(able)}",
+            f"{origin} is {checkpoint.variant}, which base {able.base} can't load",
+            remedy=f"take {' or '.join(able.loads)}{_or_base(offering)}",
         )
-    if not checkpoint.whole and not abilities.takes_packed_gemma(base):
+    if not checkpoint.whole and not able.takes_packed_files:
         return UsageError(
-            f"{origin} is the transformer of {checkpoint.variant} alone, and base {base.name} "
+            f"{origin} is the transformer of {checkpoint.variant} alone, and base {able.base} "
             "takes whole checkpoints only",
             remedy="take the whole checkpoint"
-            + _or_base([other for other in bases if abilities.takes_packed_gemma(other)]),
+            + _or_base([other for other in others if other.takes_packed_files]),
         )
     if abilities.is_generation(checkpoint.stated) and checkpoint.stated != checkpoint.generation:
         return InvalidError(
@@ -51,21 +54,21 @@ def misfit_of_checkpoint(
         )
     if checkpoint.missing:
         return InvalidError(
-            f"{origin} lacks {_some(checkpoint.missing)}, which base {base.name} expects",
+            f"{origin} lacks {_some(checkpoint.missing)}, which base {able.base} expects",
             remedy="take the whole checkpoint that Lightricks publish, and download it again",
         )
     return None
 
 
-def misfit_of_part(
-    part: ModelPart, base: Base, bases: Sequence[Base], origin: str
+def refusal_of_part(
+    part: ModelPart, able: Abilities, others: Sequence[Abilities], origin: str
 ) -> PatcherError | None:
     """Why the base can't load a part in a file of its own; None where it can."""
-    if not abilities.takes_packed_gemma(base):
-        able = [other for other in bases if abilities.takes_packed_gemma(other)]
+    if not able.takes_packed_files:
+        offering = [other for other in others if other.takes_packed_files]
         return UsageError(
-            f"{origin} is the {part.name} alone, and base {base.name} takes whole checkpoints only",
-            remedy=f"take the whole checkpoint{_or_base(able)}",
+            f"{origin} is the {part.name} alone, and base {able.base} takes whole checkpoints only",
+            remedy=f"take the whole checkpoint{_or_base(offering)}",
         )
     if part.missing:
         return InvalidError(
@@ -75,17 +78,21 @@ def misfit_of_part(
     return None
 
 
-def misfit_of_gemma(
-    gemma: GemmaRoot, flag: GemmaFlag | None, base: Base, bases: Sequence[Base], origin: str
+def refusal_of_gemma(
+    gemma: GemmaRoot,
+    flag: GemmaFlag | None,
+    able: Abilities,
+    others: Sequence[Abilities],
+    origin: str,
 ) -> PatcherError | None:
     """Why the base can't load the Gemma with the flag; None where it can.
 
-    Whether it goes with a checkpoint is `misfit_of_pair`'s matter.
+    Whether it goes with a checkpoint is `refusal_of_pair`'s matter.
     """
-    return _unfit_family(gemma, base, bases, origin) or _unfit_files(gemma, flag, base, origin)
+    return _unfit_family(gemma, able, others, origin) or _unfit_files(gemma, flag, able, origin)
 
 
-def misfit_of_encoder(gemma: GemmaRoot, origin: str) -> PatcherError | None:
+def refusal_of_encoder(gemma: GemmaRoot, origin: str) -> PatcherError | None:
     """Why the Gemma can't encode prompts; None where it can."""
     if gemma.kind != "gemma4":
         return None
@@ -95,7 +102,7 @@ def misfit_of_encoder(gemma: GemmaRoot, origin: str) -> PatcherError | None:
     )
 
 
-def misfit_of_enhancer(gemma: GemmaRoot, option: str, origin: str) -> PatcherError | None:
+def refusal_of_enhancer(gemma: GemmaRoot, option: str, origin: str) -> PatcherError | None:
     """Why the Gemma, named with the option, can't write prompts; None where it can."""
     if gemma.kind != "gemma4_unified":
         return None
@@ -107,27 +114,27 @@ def misfit_of_enhancer(gemma: GemmaRoot, option: str, origin: str) -> PatcherErr
 
 
 def _unfit_family(
-    gemma: GemmaRoot, base: Base, bases: Sequence[Base], origin: str
+    gemma: GemmaRoot, able: Abilities, others: Sequence[Abilities], origin: str
 ) -> PatcherError | None:
-    if not abilities.loaded_with(base, gemma.family):
-        able = [other for other in bases if abilities.loaded_with(other, gemma.family)]
+    if not abilities.loaded_with(able, gemma.family):
+        offering = [other for other in others if abilities.loaded_with(other, gemma.family)]
         return UsageError(
-            f"{origin} is {gemma.name}, and base {base.name} loads nothing that goes with it",
-            remedy=f"give Gemma 3 12B{_or_base(able)}; {_GOES_WITH}",
+            f"{origin} is {gemma.name}, and base {able.base} loads nothing that goes with it",
+            remedy=f"give Gemma 3 12B{_or_base(offering)}; {_GOES_WITH}",
         )
-    if gemma.packed and not abilities.takes_packed_gemma(base):
-        able = [other for other in bases if abilities.takes_packed_gemma(other)]
+    if gemma.packed and not able.takes_packed_files:
+        offering = [other for other in others if other.takes_packed_files]
         return UsageError(
-            f"{origin} is a Gemma packed into one file, which base {base.name} can't open",
-            remedy=f"give the folder of a downloaded Gemma{_or_base(able)}",
+            f"{origin} is a Gemma packed into one file, which base {able.base} can't open",
+            remedy=f"give the folder of a downloaded Gemma{_or_base(offering)}",
         )
     return None
 
 
 def _unfit_files(
-    gemma: GemmaRoot, flag: GemmaFlag | None, base: Base, origin: str
+    gemma: GemmaRoot, flag: GemmaFlag | None, able: Abilities, origin: str
 ) -> PatcherError | None:
-    lacking = [n for n in abilities.needed_beside_gemma(base) if n not in gemma.beside]
+    lacking = [n for n in abilities.needed_beside_gemma(able) if n not in gemma.beside]
     if faults := (*gemma.faults, *(f"{name} is missing" for name in lacking)):
         return InvalidError(
             f"{origin}: {faults[0]}",
@@ -152,7 +159,7 @@ def _unfit_files(
         gemma.newer_layout
         and gemma.quantization is None
         and flag is None
-        and not abilities.leaves_names_to_transformers(base)
+        and not able.takes_any_gemma_names
     ):
         return UsageError(
             f"{origin} names its tensors as newer transformers do, which upstream can't load plain",
@@ -161,7 +168,7 @@ def _unfit_files(
     return None
 
 
-def misfit_of_scales(
+def refusal_of_scales(
     checkpoint: Checkpoint, quantization: str | None, way: str, *, folded: bool
 ) -> PatcherError | None:
     """Why the scales of a prequantized checkpoint would be ignored; None where they are not.
@@ -184,7 +191,7 @@ def misfit_of_scales(
     return None
 
 
-def misfit_of_pair(checkpoint: Checkpoint, gemma: GemmaRoot) -> PatcherError | None:
+def refusal_of_pair(checkpoint: Checkpoint, gemma: GemmaRoot) -> PatcherError | None:
     """Why the checkpoint can't take this Gemma's output; None where it can."""
     if gemma.family != abilities.gemma_of(checkpoint.generation):
         return ConflictError(
@@ -213,7 +220,7 @@ def misfit_of_pair(checkpoint: Checkpoint, gemma: GemmaRoot) -> PatcherError | N
     return None
 
 
-def misfit_of_upsampler(
+def refusal_of_upsampler(
     checkpoint: Checkpoint, upsampler: Upsampler, origin: str
 ) -> PatcherError | None:
     """Why the upsampler can't take the checkpoint's latents; None where it can, or where its file
@@ -228,8 +235,8 @@ def misfit_of_upsampler(
     )
 
 
-def _or_base(bases: Sequence[Base]) -> str:
-    return f", or base {' or '.join(base.name for base in bases)}" if bases else ""
+def _or_base(others: Sequence[Abilities]) -> str:
+    return f", or base {' or '.join(one.base for one in others)}" if others else ""
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -18,6 +18,7 @@ class Pipeline:
     summary: str  # one line
     divisor: int | None  # width and height must be divisible by it; None where it takes no size
     options: frozenset[str]  # every long option that it or the parsers it builds on define
+    checkpoint: str  # the option that names a whole model
     parts: frozenset[str]  # options of the files it needs of a split model: "--video-vae-path"
     tells_length: bool  # without --num-frames it asks the model's duration head
     several_gpus: bool  # it spreads over all cards that it sees
@@ -26,7 +27,8 @@ class Pipeline:
 def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeline, ...]:
     """The scripts among `sources` (module name -> source), by name.
 
-    `shared` is the source of ltx_pipelines.utils.args, whose parsers most scripts build on.
+    `shared` is the source of ltx_pipelines.utils.args, whose parsers most scripts build on, and of
+    what those call.
 
     Raises: InvalidError where a source is no Python.
     """
@@ -47,17 +49,20 @@ def _pipeline(
     words = {word for each in run for word in _words(each)}
     own = frozenset(_options(tree))
     options = own | common if "utils.args" in imported else own
+    distilled = _DISTILLED in own or any(_asks_distilled(each) for each in run)
     return Pipeline(
         name=name,
         summary=_summary(tree),
         divisor=next((divisor for each in run if (divisor := _divisor(each))), None),
         options=options,
+        checkpoint=_DISTILLED if _DISTILLED in options and distilled else "--checkpoint-path",
         parts=frozenset(o for o, word in _PARTS.items() if word in words and o in options),
         tells_length="AutoDuration" in words,
         several_gpus=any(module.startswith("multigpu.") for module in imported),
     )
 
 
+_DISTILLED = "--distilled-checkpoint-path"  # until 2026-03-04 one option serves every script
 _PARTS = {
     # ModelPaths' accessors (utils/model_paths.py), and the block that takes the Gemma from it.
     "--transformer-path": "transformer()",
@@ -111,6 +116,17 @@ def _divisor(tree: ast.Module) -> int | None:
         if isinstance(node, ast.keyword) and node.arg == "is_two_stage":
             return 64 if isinstance(node.value, ast.Constant) and node.value.value else 32
     return None
+
+
+def _asks_distilled(tree: ast.Module) -> bool:
+    """Whether it calls upstream's parsers with `distilled=True`."""
+    return any(
+        isinstance(node, ast.keyword)
+        and node.arg == "distilled"
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is True
+        for node in ast.walk(tree)
+    )
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -1,210 +1,210 @@
-"""What a pipeline is asked to do: its command line, and the checks that need no file.
-
-Upstream reports a wrong size or frame count only once models are loaded, or renders less than was
-asked for; so it is told before.
-"""
+"""Command lines and mappings -> Request -> command lines: one request, however it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
+from ltx2_patcher.rules.models.options import (
+    CHECKPOINTS,
+    FILE_LISTS,
+    FILES,
+    GEMMA_FLAGS,
+    INTEGERS,
+    PARTS,
+    PATHS,
+    given_options,
+)
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.errors import UsageError
+from ltx2_patcher.values.request import GemmaFlag, InputFile, Request, Value
 
-GemmaFlag = Literal["4bit", "8bit"]
-
-_GEMMA: dict[str, GemmaFlag] = {"--gemma-4bit": "4bit", "--gemma-8bit": "8bit"}
-_CHECKPOINT = ("--checkpoint-path", "--distilled-checkpoint-path")
-_SPLIT = (
-    "--transformer-path",
-    "--text-encoder-path",
-    "--video-vae-path",
-    "--audio-vae-path",
-    "--duration-head-path",
-)
-_IN_BOTH = "--video-vae-path"  # it may also take the place of a whole checkpoint's own
-_FIRST_IS_FILE = (
-    "--image",
-    "--lora",
-    "--distilled-lora",
-    "--detailing-lora",
-    "--hdr-lora",
-    "--text-embeddings",
-    "--spatial-upsampler-path",
-    "--temporal-upsampler-path",
-    "--audio-path",
-    "--video-path",
-    "--video-conditioning",
-    "--reference-video",
-    "--conditioning-attention-mask",
-)
-_ALL_ARE_FILES = ("--loras",)
-_MAY_BE_FRAMES = ("--video-path", "--video-conditioning")  # a folder of *.exr, with --hdr
+_CAST = "fp8-cast"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a command line names, as far as we check it."""
+def parse_argv(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
+    """The request of a command line; of an option that stands twice the last counts, as upstream.
 
-    checkpoint: str | None  # a whole one
-    split: Mapping[str, str]  # option -> file, of a model in a file a part
-    gemma_root: str | None
-    enhancer_root: str | None  # another Gemma, for --enhance-prompt
-    enhances: bool
-    gemma_flag: GemmaFlag | None
-    quantization: str | None  # of the transformer
-    frames: bool  # a clip's length is given
-    files: tuple[tuple[str, str], ...]  # (option, path) of everything else that must exist
-    folders: tuple[tuple[str, str], ...]  # (option, path): a folder serves as well as a file
-    output: str | None
-    asks_help: bool
-
-    @property
-    def transformer(self) -> str | None:
-        """The file that holds the transformer."""
-        return self.checkpoint or self.split.get("--transformer-path")
-
-    @property
-    def text_encoder(self) -> tuple[str, str] | None:
-        """The option and the root or packed file that hold the Gemma."""
-        packed = self.split.get("--text-encoder-path")
-        if self.gemma_root is not None:
-            return "--gemma-root", self.gemma_root
-        return None if packed is None else ("--text-encoder-path", packed)
-
-
-def parse_request(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
-    """Read and check what needs no file.
-
-    Raises: UsageError for both Gemma flags, a frame count that is not 8k+1, a size that is not
-    divisible as the pipeline needs, a split model with a part left out, or an offload that upstream
-    does not offer for the quantization. What we don't know is left to upstream's own parser.
+    Raises: UsageError for a word in place of a number, a value too many or too few, or both Gemma
+    flags. Options that we don't know are left to upstream's own parser.
     """
-    given = list(given_options(pipeline.options, arguments))
-    last = {option: values[0] for option, values in given if values}
-    named = {option for option, _ in given}
-    flags = {_GEMMA[option] for option in named & _GEMMA.keys()}
-    frames = "--hdr" in pipeline.options
-    found = Request(
-        checkpoint=next((last[option] for option in _CHECKPOINT if option in last), None),
-        split={option: last[option] for option in _SPLIT if option in last},
-        gemma_root=last.get("--gemma-root"),
-        enhancer_root=last.get("--prompt-enhancer-gemma-root"),
-        enhances="--enhance-prompt" in named,
-        gemma_flag=next(iter(flags), None),
-        quantization="fp8-cast" if "--enable-fp8" in named else last.get("--quantization"),
-        frames="--num-frames" in last,
-        files=tuple(_files(given, lambda option: not (frames and option in _MAY_BE_FRAMES))),
-        folders=tuple(_files(given, lambda option: frames and option in _MAY_BE_FRAMES)),
-        output=last.get("--output-path"),
-        asks_help="--help" in arguments or "-h" in arguments,
+    return _request(pipeline, given_options(pipeline.options, arguments))
+
+
+def parse_mapping(pipeline: Pipeline, mapping: Mapping[str, object]) -> Request:
+    """The request of a mapping, such as JSON gives: an option's name without dashes -> its value.
+
+    `{"prompt": "a fox", "num_frames": 121, "gemma_4bit": true, "image": [["fox.png", 0, 1.0]]}`.
+    What stands several times or takes several values is a list; null and false leave out.
+
+    Raises: UsageError as `parse_argv`, and for an option that the pipeline does not have.
+    """
+    given: list[tuple[str, tuple[object, ...]]] = []
+    for key, value in mapping.items():
+        option = f"--{key.replace('_', '-')}"
+        if option not in pipeline.options:
+            names = [name.removeprefix("--").replace("-", "_") for name in pipeline.options]
+            near = get_close_matches(key, sorted(names), cutoff=0.5)
+            raise UsageError(
+                f"{pipeline.name} has no {key}",
+                remedy=f"give {' or '.join(near)}" if near else "leave it out",
+            )
+        if value is None or value is False:
+            continue
+        if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
+            given += [(option, tuple(one)) for one in value]
+        elif isinstance(value, list):
+            given.append((option, tuple(value)))
+        else:
+            given.append((option, () if value is True else (value,)))
+    return _request(pipeline, given)
+
+
+def render_argv(pipeline: Pipeline, request: Request) -> tuple[str, ...]:
+    """The script's command line for the request; `parse_argv` reads the same request back."""
+    return tuple(
+        word
+        for option, values in _options_of(pipeline, request)
+        for word in (option, *map(str, values))
     )
-    if not found.asks_help:
-        _check_numbers(pipeline, given)
-        _check_flags(flags)
-        _check_split(pipeline, found)
-        _check_offload(last.get("--offload"), found.quantization)
-    return found
 
 
-def _files(
-    given: Sequence[tuple[str, list[str]]], wanted: Callable[[str], bool]
-) -> Iterator[tuple[str, str]]:
+def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]) -> Request:
+    fields: dict[str, Any] = {}
+    parts: dict[str, Path] = {}
+    files: list[InputFile] = []
+    others: list[tuple[str, tuple[Value, ...]]] = []
+    gemma: set[GemmaFlag] = set()
     for option, values in given:
-        if wanted(option):
-            if option in _ALL_ARE_FILES:
-                yield from ((option, path) for path in values)
-            elif option in _FIRST_IS_FILE and values:
-                yield option, values[0]
-
-
-def _check_flags(flags: set[GemmaFlag]) -> None:
-    if len(flags) > 1:
+        if option in INTEGERS:
+            fields[INTEGERS[option]] = _integer(option, _single(option, values))
+        elif option == "--frame-rate":
+            fields["frame_rate"] = _number(option, _single(option, values))
+        elif option == "--prompt":
+            fields["prompt"] = str(_single(option, values))
+        elif option in PATHS:
+            fields[PATHS[option]] = _path(option, _single(option, values))
+        elif option in CHECKPOINTS:
+            fields["checkpoint"] = _path(option, _single(option, values))
+        elif option in PARTS:
+            parts[option] = _path(option, _single(option, values))
+        elif option in GEMMA_FLAGS:
+            gemma.add(GEMMA_FLAGS[option])
+        elif option == "--enhance-prompt":
+            fields["enhances"] = True
+        elif option == "--enable-fp8":
+            fields["quantization"] = _CAST
+        elif option == "--quantization" and values:
+            fields["quantization"] = str(values[0])
+            fields["calibration"] = _path(option, values[1]) if values[1:] else None
+        elif option == "--offload":
+            way = str(_single(option, values))
+            fields["offload"] = None if way == "none" else way
+        elif option in FILES and values:
+            numbers = tuple(_number(option, value) for value in values[1:])
+            files.append(InputFile(option, _path(option, values[0]), numbers))
+        elif option in FILE_LISTS:
+            files += [InputFile(option, _path(option, value)) for value in values]
+        else:
+            others.append((option, tuple(map(_value, values))))
+    if len(gemma) > 1:
         raise UsageError(
             "--gemma-4bit and --gemma-8bit exclude each other",
             remedy="give one: 4-bit takes 7.8 GiB, 8-bit 12.7 GiB and is closer to bf16",
         )
-
-
-def _check_split(pipeline: Pipeline, found: Request) -> None:
-    """A split model is whole: upstream looks for a part only when it is about to load it."""
-    if found.checkpoint or found.gemma_root or not found.split.keys() - {_IN_BOTH}:
-        return  # whole, or neither: its parser says so
-    for option in _SPLIT:
-        if option in pipeline.parts and option not in found.split:
-            raise UsageError(
-                f"{pipeline.name} needs {option} too, beside {', '.join(found.split)}",
-                remedy="give a file for each part of the model",
-            )
-
-
-def _check_offload(offload: str | None, quantization: str | None) -> None:
-    if offload in {None, "none"} or quantization in {None, "fp8-cast"}:
-        return
-    raise UsageError(
-        f"--offload {offload} can't be had with --quantization {quantization}",
-        remedy="give --quantization fp8-cast or none, or leave --offload out",
+    return Request(
+        pipeline=pipeline.name,
+        parts=parts,
+        gemma=next(iter(gemma), None),
+        files=tuple(files),
+        others=tuple(others),
+        **fields,
     )
 
 
-def given_options(
-    known: frozenset[str], arguments: Sequence[str]
-) -> Iterator[tuple[str, list[str]]]:
-    """Each option with its values, spelled in full.
-
-    As argparse reads them: `--name value`, `--name=value`, and a prefix that only one option has.
-    """
-    option: str | None = None
-    values: list[str] = []
-    for argument in arguments:
-        if argument.startswith("--"):
-            if option is not None:
-                yield option, values
-            name, equals, value = argument.partition("=")
-            option, values = _full_name(known, name), [value] if equals else []
+def _options_of(
+    pipeline: Pipeline, request: Request
+) -> Iterator[tuple[str, tuple[Value | Path, ...]]]:
+    if request.checkpoint is not None:
+        yield pipeline.checkpoint, (request.checkpoint,)
+    yield from ((option, (path,)) for option, path in request.parts.items())
+    for option, name in (*PATHS.items(), *INTEGERS.items()):
+        if (value := getattr(request, name)) is not None:
+            yield option, (value,)
+    if request.frame_rate is not None:
+        yield "--frame-rate", (request.frame_rate,)
+    if request.prompt is not None:
+        yield "--prompt", (request.prompt,)
+    if request.enhances:
+        yield "--enhance-prompt", ()
+    yield from ((option, ()) for option, flag in GEMMA_FLAGS.items() if flag == request.gemma)
+    if request.quantization is not None:
+        if request.quantization == _CAST and "--quantization" not in pipeline.options:
+            yield "--enable-fp8", ()
         else:
-            values.append(argument)
-    if option is not None:
-        yield option, values
+            beside = () if request.calibration is None else (request.calibration,)
+            yield "--quantization", (request.quantization, *beside)
+    if request.offload is not None:
+        yield "--offload", (request.offload,)
+    for option, group in groupby(request.files, key=lambda file: file.option):
+        if option in FILE_LISTS:
+            yield option, tuple(file.path for file in group)
+        else:
+            yield from ((option, (file.path, *file.numbers)) for file in group)
+    yield from request.others
 
 
-def _full_name(known: frozenset[str], name: str) -> str:
-    if name in known:
-        return name
-    longer = [option for option in known if option.startswith(name)]
-    return longer[0] if len(longer) == 1 else name
-
-
-def _check_numbers(pipeline: Pipeline, given: Sequence[tuple[str, list[str]]]) -> None:
-    numbers = {
-        option: int(values[0])
-        for option, values in given
-        if option in {"--num-frames", "--width", "--height"} and values and _is_int(values[0])
-    }
-    frames = numbers.get("--num-frames", 1)
-    if frames < 1 or frames % 8 != 1:
-        below = max(1, (frames - 1) // 8 * 8 + 1)
+def _single(option: str, values: Sequence[object]) -> object:
+    if len(values) != 1:
         raise UsageError(
-            f"--num-frames {frames} is not of the form 8k+1",
-            remedy=f"give {below} or {below + 8}",
+            f"{option} takes one value, and {len(values) or 'none'} are given"
+            if values
+            else f"{option} takes a value, and none is given",
+            remedy=f"give {option} one value, in quotes where it has spaces",
         )
-    if (divisor := pipeline.divisor) is None:
-        return
-    for option in ("--width", "--height"):
-        size = numbers.get(option, divisor)
-        if size < divisor or size % divisor:
-            below = max(divisor, size // divisor * divisor)
-            raise UsageError(
-                f"{option} {size} is not divisible by {divisor}, as {pipeline.name} needs",
-                remedy=f"give {below} or {below + divisor}",
-            )
+    return values[0]
 
 
-def _is_int(text: str) -> bool:
+def _integer(option: str, value: object) -> int:
     try:
-        int(text)
+        if isinstance(value, int | str) and not isinstance(value, bool):
+            return int(value)
     except ValueError:
-        return False  # upstream's own parser says it better
-    return True
+        pass
+    raise UsageError(f"{option} {value} is no whole number", remedy=f"give {option} a whole number")
+
+
+def _number(option: str, value: object) -> int | float:
+    """As it is written: "0" is an integer, "0.5" is not."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(str(value))
+        except ValueError:
+            continue
+    raise UsageError(f"{option}: {value} is no number", remedy=f"give {option} a number there")
+
+
+def _path(option: str, value: object) -> Path:
+    if isinstance(value, str) and value and "\0" not in value:
+        return Path(value)
+    raise UsageError(f"{option}: {value!r} is no path", remedy=f"give {option} a file's path")
+
+
+def _value(value: object) -> Value:
+    """A number where that is the same when it is written again, else text."""
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if str(number) == text:
+            return number
+    return text

@@ -7,8 +7,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
+from ltx2_patcher.values.abilities import Ability
 from ltx2_patcher.values.base import Base, Wheel
 from ltx2_patcher.values.errors import InvalidError, UsageError
 
@@ -59,6 +60,7 @@ def with_base(data: bytes, base: Base, origin: str) -> bytes:
         f'commit = "{base.commit}"',
         f'date = "{base.date}"',
         f"loads = {json.dumps(base.loads)}",
+        f"abilities = {json.dumps(sorted(base.abilities))}",
         *_rows(base.name, "environment", base.environment),
         *_rows(base.name, "accepts", base.accepts),
     ]
@@ -78,7 +80,15 @@ def _base(url: str, name: str, item: dict[str, object]) -> Base:
         loads=tuple(map(str, loads)),
         environment=_table(item, "environment"),
         accepts=_table(item, "accepts"),
+        abilities=_abilities(item),
     )
+
+
+def _abilities(item: dict[str, object]) -> frozenset[Ability]:
+    named = item.get("abilities", [])
+    if not isinstance(named, list) or not set(named) <= set(get_args(Ability)):
+        raise TypeError(f"abilities must be a list of {', '.join(get_args(Ability))}")
+    return frozenset(named)
 
 
 def _table(item: dict[str, object], key: str) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from ltx2_patcher.jobs.launch.install import (
     environment_python,
     install_environment,
     join_environment,
-    source_paths,
 )
+from ltx2_patcher.jobs.launch.pipelines import source_paths
+from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import BusyError, ConflictError, OutsideError, UsageError
 from tests.conftest import files
@@ -91,7 +92,8 @@ def test_an_environment_is_made_and_the_next_run_finds_nothing_to_do(
         text=True,
         check=True,
     )
-    assert {str(path) for path in source_paths(place, base)} <= set(told.stdout.splitlines())
+    sources = source_paths(checkout_path(place, base))
+    assert set(map(str, sources)) <= set(told.stdout.splitlines())
     before = files(place.vendor)
     again = install_environment(place, base, _quiet)
     assert again.added == ()
@@ -108,7 +110,7 @@ def test_what_was_lost_or_left_half_is_repaired_and_nothing_else(
     done = install_environment(place, base, _quiet)
     assert done.added == tuple(f"{n}=={base.environment[n]}" for n in ("einops", "scipy"))
     assert made.installed().items() >= dict(base.environment).items()
-    assert made.linked() == source_paths(place, base)
+    assert made.linked() == source_paths(checkout_path(place, base))
     assert made.compiled_torchaudio() == []
     assert install_environment(place, base, _quiet).added == ()
 

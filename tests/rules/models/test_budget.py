@@ -9,13 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx2_patcher.rules.models.budget import (
-    GIB,
-    Memory,
+    Capacity,
     advise,
     gemma_needs,
     savings_of,
     transformer_needs,
 )
+from ltx2_patcher.rules.models.card import GIB, Card
+from ltx2_patcher.rules.models.forecast import require_fit
+from ltx2_patcher.rules.models.measured import Measured
+from ltx2_patcher.rules.models.workload import Workload
+from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.weights import Checkpoint, Component, GemmaRoot
 
 # The released models' sizes, from upstream's classes on the meta device.
@@ -75,8 +79,8 @@ EARLY = savings_of(frozenset({"--enable-fp8"}))
 OFFLOADING = savings_of(frozenset({"--quantization", "--offload"}))
 
 
-def _memory(card_gib: int, host_gib: int = 0) -> Memory:
-    return Memory(card_gib * GIB, host_gib * GIB)
+def _capacity(card_gib: int, host_gib: int = 0) -> Capacity:
+    return Capacity(Card(card_gib * GIB), host_gib * GIB)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +93,12 @@ def _memory(card_gib: int, host_gib: int = 0) -> Memory:
     ],
 )
 def test_a_card_gets_the_least_lossy_flags(card_gib: int, flags: tuple[str, ...] | None) -> None:
-    assert advise(_memory(card_gib), PLAIN, CHECKPOINT, GEMMA).flags == flags
+    assert advise(_capacity(card_gib), PLAIN, CHECKPOINT, GEMMA).flags == flags
 
 
 def test_a_base_is_asked_for_fp8_in_its_own_words() -> None:
-    assert advise(_memory(24), EARLY, CHECKPOINT, GEMMA).flags == ("--gemma-8bit", "--enable-fp8")
-    assert advise(_memory(24), PLAIN, CHECKPOINT, None).flags == ("--quantization", "fp8-cast")
+    assert advise(_capacity(24), EARLY, CHECKPOINT, GEMMA).flags == ("--gemma-8bit", "--enable-fp8")
+    assert advise(_capacity(24), PLAIN, CHECKPOINT, None).flags == ("--quantization", "fp8-cast")
 
 
 @pytest.mark.parametrize(
@@ -114,15 +118,15 @@ def test_a_base_is_asked_for_fp8_in_its_own_words() -> None:
 def test_blocks_leave_the_card_where_that_is_the_way(
     card_gib: int, host_gib: int, flags: tuple[str, ...] | None
 ) -> None:
-    assert advise(_memory(card_gib, host_gib), OFFLOADING, LTX_2_5, GEMMA_4).flags == flags
+    assert advise(_capacity(card_gib, host_gib), OFFLOADING, LTX_2_5, GEMMA_4).flags == flags
 
 
 def test_the_text_encoder_alone_is_advised_too() -> None:
-    assert advise(_memory(12), PLAIN, None, GEMMA).flags == ("--gemma-4bit",)
-    assert advise(_memory(24), PLAIN, None, GEMMA).flags == ("--gemma-8bit",)
-    assert advise(_memory(24), PLAIN, None, None).flags == ()
-    assert advise(_memory(8, 32), OFFLOADING, None, GEMMA_4).flags == ("--offload", "cpu")
-    assert advise(_memory(8, 16), OFFLOADING, None, GEMMA_4).flags == ("--offload", "disk")
+    assert advise(_capacity(12), PLAIN, None, GEMMA).flags == ("--gemma-4bit",)
+    assert advise(_capacity(24), PLAIN, None, GEMMA).flags == ("--gemma-8bit",)
+    assert advise(_capacity(24), PLAIN, None, None).flags == ()
+    assert advise(_capacity(8, 32), OFFLOADING, None, GEMMA_4).flags == ("--offload", "cpu")
+    assert advise(_capacity(8, 16), OFFLOADING, None, GEMMA_4).flags == ("--offload", "disk")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,9 @@ def test_what_is_quantized_already_takes_what_it_holds() -> None:
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_a_larger_card_never_needs_more_flags(one: int, other: int) -> None:
     small, large = sorted((one, other))
-    less, more = (advise(_memory(size), PLAIN, CHECKPOINT, GEMMA).flags for size in (small, large))
+    less, more = (
+        advise(_capacity(size), PLAIN, CHECKPOINT, GEMMA).flags for size in (small, large)
+    )
     if less is not None:
         assert more is not None
         assert len(more) <= len(less)
@@ -156,7 +162,23 @@ def test_a_larger_card_never_needs_more_flags(one: int, other: int) -> None:
 def test_more_host_memory_never_takes_the_way_away(card: int, one: int, other: int) -> None:
     small, large = sorted((one, other))
     less, more = (
-        advise(_memory(card, host), OFFLOADING, LTX_2_5, GEMMA_4) for host in (small, large)
+        advise(_capacity(card, host), OFFLOADING, LTX_2_5, GEMMA_4) for host in (small, large)
     )
     assert less.flags is None or more.flags is not None
     assert set(less.needs) == set(more.needs)
+
+
+def test_what_was_measured_counts_where_a_model_of_that_size_was() -> None:
+    """For doctor as for a budget of verify.vram: one card, one source."""
+    workload = Workload("distilled", 768, 512, 121, ("--gemma-4bit", "--quantization fp8-cast"))
+    known = [Measured("1.0.0", "LTX-2 19B distilled", workload, 23 * GIB, 24)]
+    cast = ("--quantization", "fp8-cast")
+    assert advise(_capacity(24), PLAIN, CHECKPOINT, None, known).flags == cast
+    assert advise(_capacity(23), PLAIN, CHECKPOINT, None, known).flags is None
+    small = replace(CHECKPOINT, components=(Component("transformer", 1, 9, 18, {}),))
+    assert advise(_capacity(23), PLAIN, small, None, known).flags == ()
+    with pytest.raises(UsageError, match="a card of 23GB has 22.6 to use"):
+        require_fit(workload, Card(23 * GIB), [*known, replace(known[0], workload=TWICE)])
+
+
+TWICE = Workload("distilled", 768, 512, 241, ("--gemma-4bit", "--quantization fp8-cast"))

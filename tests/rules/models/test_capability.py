@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ltx2_patcher.rules.models.capability import misfit_of_cards, needs_capability
+from ltx2_patcher.rules.models.capability import needs_capability, refusal_of_cards
 from ltx2_patcher.values.errors import UsageError
 
 RTX_3090, RTX_4090 = ("RTX 3090", (8, 6)), ("RTX 4090", (8, 9))
@@ -23,10 +23,10 @@ def test_a_card_below_what_multiplies_so_is_refused(
     quantization: str, too_old: tuple[str, tuple[int, int]], enough: tuple[str, tuple[int, int]]
 ) -> None:
     assert needs_capability(quantization)
-    assert misfit_of_cards(quantization, [enough]) is None
-    assert misfit_of_cards(quantization, [too_old, enough]) is None  # the script takes its own
-    assert misfit_of_cards(quantization, []) is None  # on a CPU upstream says it itself
-    error = misfit_of_cards(quantization, [RTX_3090, too_old])
+    assert refusal_of_cards(quantization, [enough]) is None
+    assert refusal_of_cards(quantization, [too_old, enough]) is None  # the script takes its own
+    assert refusal_of_cards(quantization, []) is None  # on a CPU upstream says it itself
+    error = refusal_of_cards(quantization, [RTX_3090, too_old])
     assert isinstance(error, UsageError)
     major, minor = too_old[1]
     assert str(error).endswith(f"and {too_old[0]} has {major}.{minor}")
@@ -36,4 +36,4 @@ def test_a_card_below_what_multiplies_so_is_refused(
 @pytest.mark.parametrize("quantization", [None, "fp8-cast"])
 def test_what_computes_in_bf16_runs_on_any(quantization: str | None) -> None:
     assert not needs_capability(quantization)
-    assert misfit_of_cards(quantization, [RTX_3090]) is None
+    assert refusal_of_cards(quantization, [RTX_3090]) is None

@@ -6,21 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from ltx2_patcher.rules.models.abilities import folds_scales
 from ltx2_patcher.rules.models.pairing import (
-    misfit_of,
-    misfit_of_checkpoint,
-    misfit_of_encoder,
-    misfit_of_enhancer,
-    misfit_of_gemma,
-    misfit_of_pair,
-    misfit_of_scales,
-    misfit_of_upsampler,
+    refusal_of,
+    refusal_of_checkpoint,
+    refusal_of_encoder,
+    refusal_of_enhancer,
+    refusal_of_gemma,
+    refusal_of_pair,
+    refusal_of_scales,
+    refusal_of_upsampler,
 )
-from ltx2_patcher.rules.models.request import GemmaFlag
-from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.abilities import Abilities, Ability
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
-from ltx2_patcher.values.series import Lock, LockedPatch
+from ltx2_patcher.values.request import GemmaFlag
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Upsampler
 from tests.weight_files import BESIDE_GEMMA
 
@@ -36,13 +34,11 @@ CHECKPOINT = Checkpoint(
     missing=(),
     bytes=1,
 )
+PACKED_FILES: frozenset[Ability] = frozenset({"packed-files"})
 BASES = [
-    Base(name, "url", "0" * 40, date, (), loads, {}, {})
-    for name, date, loads in (
-        ("2026-01-08", "2026-01-08", ("LTX-2 19B",)),
-        ("1.0.0", "2026-03-11", ("LTX-2 19B", "LTX-2.3 22B")),
-        ("1.2.0", "2026-08-16", ("LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B")),
-    )
+    Abilities("2026-01-08", ("LTX-2 19B",), frozenset({"any-gemma-names"})),
+    Abilities("1.0.0", ("LTX-2 19B", "LTX-2.3 22B"), frozenset()),
+    Abilities("1.2.0", ("LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B"), PACKED_FILES),
 ]
 OLDEST, MIDDLE, NEWEST = BASES
 GEMMA = GemmaRoot(
@@ -71,27 +67,27 @@ TRANSFORMER = replace(LTX_2_5, whole=False, context_width=None)
 PART = ModelPart("video VAE", "diffusion decoder", (), (), 1)
 
 
-def _unfit(gemma: GemmaRoot, flag: GemmaFlag | None, base: Base) -> PatcherError | None:
-    return misfit_of_gemma(gemma, flag, base, BASES, "root")
+def _unfit(gemma: GemmaRoot, flag: GemmaFlag | None, base: Abilities) -> PatcherError | None:
+    return refusal_of_gemma(gemma, flag, base, BASES, "root")
 
 
 def test_what_goes_together_has_no_misfit() -> None:
-    assert misfit_of(CHECKPOINT, MIDDLE, BASES, "file") is None
-    assert misfit_of(GEMMA, MIDDLE, BASES, "root") is None
-    assert misfit_of_pair(CHECKPOINT, GEMMA) is None
+    assert refusal_of(CHECKPOINT, MIDDLE, BASES, "file") is None
+    assert refusal_of(GEMMA, MIDDLE, BASES, "root") is None
+    assert refusal_of_pair(CHECKPOINT, GEMMA) is None
     for found in (LTX_2_5, TRANSFORMER, GEMMA, GEMMA_4, PACKED, PART):
-        assert misfit_of(found, NEWEST, BASES, "file") is None
+        assert refusal_of(found, NEWEST, BASES, "file") is None
     for checkpoint in (LTX_2_5, TRANSFORMER):
         for gemma in (GEMMA_4, PACKED):
-            assert misfit_of_pair(checkpoint, gemma) is None
-            assert misfit_of_encoder(gemma, "root") is None
+            assert refusal_of_pair(checkpoint, gemma) is None
+            assert refusal_of_encoder(gemma, "root") is None
 
 
 @pytest.mark.parametrize("found", [TRANSFORMER, PACKED, GEMMA_4, PART])
 def test_what_came_with_ltx_2_5_is_for_the_bases_that_load_it(
     found: Checkpoint | GemmaRoot | ModelPart,
 ) -> None:
-    error = misfit_of(found, MIDDLE, BASES, "file")
+    error = refusal_of(found, MIDDLE, BASES, "file")
     assert isinstance(error, UsageError)
     assert "or base 1.2.0" in error.remedy
 
@@ -100,8 +96,8 @@ def test_split_files_are_for_the_bases_that_take_them_whatever_the_model() -> No
     alone = replace(CHECKPOINT, whole=False)
     packed = replace(GEMMA, packed=True)
     for found, words in ((alone, "whole checkpoints only"), (packed, "packed into one file")):
-        assert misfit_of(found, NEWEST, BASES, "file") is None
-        assert words in str(misfit_of(found, MIDDLE, BASES, "file"))
+        assert refusal_of(found, NEWEST, BASES, "file") is None
+        assert words in str(refusal_of(found, MIDDLE, BASES, "file"))
 
 
 @pytest.mark.parametrize(
@@ -118,24 +114,24 @@ def test_split_files_are_for_the_bases_that_take_them_whatever_the_model() -> No
 def test_a_gemma_of_another_model_is_refused_before_both_load(
     checkpoint: Checkpoint, gemma: GemmaRoot, words: str
 ) -> None:
-    error = misfit_of_pair(checkpoint, gemma)
+    error = refusal_of_pair(checkpoint, gemma)
     assert isinstance(error, ConflictError)
     assert words in str(error)
 
 
 def test_each_gemma_is_for_what_it_can_do() -> None:
     instruct = replace(GEMMA_4, kind="gemma4")
-    assert "--prompt-enhancer-gemma-root" in str(misfit_of_encoder(instruct, "root").remedy)  # type: ignore[union-attr]
-    assert misfit_of_enhancer(instruct, "--gemma-root", "root") is None
-    assert misfit_of_enhancer(GEMMA, "--gemma-root", "root") is None
-    assert "can't write" in str(misfit_of_enhancer(GEMMA_4, "--gemma-root", "root"))
+    assert "--prompt-enhancer-gemma-root" in str(refusal_of_encoder(instruct, "root").remedy)  # type: ignore[union-attr]
+    assert refusal_of_enhancer(instruct, "--gemma-root", "root") is None
+    assert refusal_of_enhancer(GEMMA, "--gemma-root", "root") is None
+    assert "can't write" in str(refusal_of_enhancer(GEMMA_4, "--gemma-root", "root"))
 
 
 def test_an_upsampler_of_another_model_is_refused() -> None:
     told = Upsampler("x2.0", "LTX-2", (), 1)
-    assert misfit_of_upsampler(LTX_2_5, replace(told, generation=None), "file") is None
-    assert misfit_of_upsampler(LTX_2_5, replace(told, generation="LTX-2.5"), "file") is None
-    error = misfit_of_upsampler(LTX_2_5, told, "file")
+    assert refusal_of_upsampler(LTX_2_5, replace(told, generation=None), "file") is None
+    assert refusal_of_upsampler(LTX_2_5, replace(told, generation="LTX-2.5"), "file") is None
+    error = refusal_of_upsampler(LTX_2_5, told, "file")
     assert str(error) == "file is the upsampler of LTX-2, which does not go with LTX-2.5 22B"
 
 
@@ -143,7 +139,7 @@ def test_an_upsampler_of_another_model_is_refused() -> None:
     ("base", "name"),
     [(MIDDLE, "tokenizer.model"), (NEWEST, "tokenizer.json"), (NEWEST, "processor_config.json")],
 )
-def test_each_base_looks_up_its_own_files_beside_a_gemma(base: Base, name: str) -> None:
+def test_each_base_looks_up_its_own_files_beside_a_gemma(base: Abilities, name: str) -> None:
     lacking = replace(GEMMA, beside=GEMMA.beside - {name})
     assert f"root: {name} is missing" in str(_unfit(lacking, None, base))
     other = NEWEST if base is MIDDLE else MIDDLE
@@ -157,27 +153,27 @@ def test_each_base_looks_up_its_own_files_beside_a_gemma(base: Base, name: str) 
         (OLDEST, "LTX-2.3 22B", "take LTX-2 19B, or base 1.0.0 or 1.2.0"),
     ],
 )
-def test_a_base_refuses_what_came_after_it(base: Base, variant: str, remedy: str) -> None:
-    error = misfit_of_checkpoint(replace(CHECKPOINT, variant=variant), base, BASES, "file")
+def test_a_base_refuses_what_came_after_it(base: Abilities, variant: str, remedy: str) -> None:
+    error = refusal_of_checkpoint(replace(CHECKPOINT, variant=variant), base, BASES, "file")
     assert error is not None
     assert error.remedy == remedy
 
 
 def test_metadata_of_another_model_is_refused() -> None:
     for stated in ("LTX-2.3", "LTX-2.4", None):  # nobody knows how a 2.4 would look
-        assert misfit_of_checkpoint(replace(CHECKPOINT, stated=stated), MIDDLE, BASES, "f") is None
+        assert refusal_of_checkpoint(replace(CHECKPOINT, stated=stated), MIDDLE, BASES, "f") is None
     for stated in ("LTX-2", "LTX-2.5"):
-        error = misfit_of_checkpoint(replace(CHECKPOINT, stated=stated), MIDDLE, BASES, "file")
+        error = refusal_of_checkpoint(replace(CHECKPOINT, stated=stated), MIDDLE, BASES, "file")
         assert isinstance(error, InvalidError)
         assert f"tensors of LTX-2.3 22B, and its metadata says that it is {stated}," in str(error)
 
 
 def test_missing_keys_are_counted_and_one_is_named() -> None:
     lacking = replace(CHECKPOINT, missing=("a", "b", "c"))
-    error = misfit_of_checkpoint(lacking, MIDDLE, BASES, "file")
+    error = refusal_of_checkpoint(lacking, MIDDLE, BASES, "file")
     assert "lacks a and 2 more" in str(error)
     assert "lacks a" in str(_unfit(replace(GEMMA, missing=("a",)), None, MIDDLE))
-    part = misfit_of(replace(PART, missing=("a", "b")), NEWEST, BASES, "file")
+    part = refusal_of(replace(PART, missing=("a", "b")), NEWEST, BASES, "file")
     assert str(part) == "the video VAE (diffusion decoder) in file lacks a and 1 more"
 
 
@@ -207,27 +203,17 @@ def test_transformers_takes_the_newer_layout_where_it_reads_the_names() -> None:
 def test_scales_are_never_ignored_in_silence() -> None:
     scaled = replace(CHECKPOINT, precision="fp8 with scales")
     cast = "--quantization fp8-cast"
-    assert misfit_of_scales(CHECKPOINT, None, cast, folded=False) is None
-    assert misfit_of_scales(scaled, "fp8-cast", cast, folded=True) is None
-    assert misfit_of_scales(scaled, "fp8-scaled-mm", cast, folded=False) is None
+    assert refusal_of_scales(CHECKPOINT, None, cast, folded=False) is None
+    assert refusal_of_scales(scaled, "fp8-cast", cast, folded=True) is None
+    assert refusal_of_scales(scaled, "fp8-scaled-mm", cast, folded=False) is None
     for way in (cast, "--enable-fp8"):
-        missing = misfit_of_scales(scaled, None, way, folded=True)
+        missing = refusal_of_scales(scaled, None, way, folded=True)
         assert missing is not None
         assert missing.remedy == f"add {way}"
         assert str(missing).endswith(way)
-    early = misfit_of_scales(scaled, "fp8-cast", cast, folded=False)
+    early = refusal_of_scales(scaled, "fp8-cast", cast, folded=False)
     assert early is not None
     assert "UPTO" in early.remedy
-
-
-def test_scales_are_read_by_upstream_or_by_the_patch_that_is_in() -> None:
-    patches = {"fold_the_scales_of_prequantized_fp8_checkpoints.patch": LockedPatch("", "ampere")}
-    lock, without = (Lock("", "", held, {}, {}) for held in (patches, {}))
-    told = {group: folds_scales(MIDDLE, lock, group) for group in ("gemma-quant", "ampere", None)}
-    assert told == {"gemma-quant": False, "ampere": True, None: True}
-    assert folds_scales(MIDDLE, lock, "portable")
-    assert not folds_scales(MIDDLE, without, "portable")
-    assert folds_scales(NEWEST, without, "gemma-quant")
 
 
 def test_other_quantizers_and_faults_are_refused() -> None:
@@ -238,6 +224,6 @@ def test_other_quantizers_and_faults_are_refused() -> None:
 
 
 def test_a_gemma_of_another_size_is_refused() -> None:
-    error = misfit_of_pair(CHECKPOINT, replace(GEMMA, size="4B", width=2560, layers=34))
+    error = refusal_of_pair(CHECKPOINT, replace(GEMMA, size="4B", width=2560, layers=34))
     assert error is not None
     assert (error.exit_code, "89600" in str(error)) == (3, True)

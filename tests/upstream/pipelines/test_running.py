@@ -11,12 +11,17 @@ import pytest
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.weights import read_header
 from ltx2_patcher.jobs.launch.doctor import Subject, examine
-from ltx2_patcher.jobs.launch.pipelines import list_pipelines
-from ltx2_patcher.jobs.launch.run import Launch, prepare
+from ltx2_patcher.jobs.launch.pipelines import pipelines_in
+from ltx2_patcher.jobs.launch.script import Launch, find_script
+from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.models.inspect import inspect, inspect_checkpoint, inspect_gemma
+from ltx2_patcher.jobs.series.obtain import checkout_path
+from ltx2_patcher.rules.models.abilities import stated
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, duration_head_keys
-from ltx2_patcher.rules.models.pairing import misfit_of, misfit_of_pair
+from ltx2_patcher.rules.models.pairing import refusal_of, refusal_of_pair
+from ltx2_patcher.rules.models.request import parse_argv
 from ltx2_patcher.rules.models.variant import configuration
+from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
@@ -46,7 +51,13 @@ def _case(layout: Layout = Layout.MONOLITH, gemma: Gemma = Gemma.FLAG_4BIT) -> C
 
 
 def _prepare(store: Store, base: Base, name: str, arguments: list[str]) -> Launch:
-    return prepare(store, base, name, arguments, os.environ, python=Path(sys.executable))
+    script = find_script(store, base, name, python=Path(sys.executable))
+    request = parse_argv(script.target.pipeline, arguments)
+    return script.launch(admit(request, script.target).request, os.environ)
+
+
+def _every(store: Store) -> tuple[Abilities, ...]:
+    return tuple(map(stated, store.bases()))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.value)
@@ -61,9 +72,9 @@ def test_no_name_of_upstream_is_missing_or_unknown(
     gemma = inspect_gemma(files.text_encoder)
     assert (gemma.quantization, gemma.packed) == (None, layout is Layout.SPLIT)
     for found in (checkpoint, gemma):
-        assert misfit_of(found, base, store.bases(), "a file") is None
+        assert refusal_of(found, stated(base), _every(store), "a file") is None
         assert "other" not in {part.name for part in found.components}
-    assert misfit_of_pair(checkpoint, gemma) is None
+    assert refusal_of_pair(checkpoint, gemma) is None
     assert isinstance(inspect(files.distilled_lora), Lora)
     assert isinstance(inspect(files.spatial_upsampler), Upsampler)
 
@@ -85,7 +96,7 @@ def test_the_parts_of_a_split_model_are_told(fileset: FileSets, store: Store, ba
     for path in (files.video_vae, files.audio_vae, files.duration_head):
         found = inspect(path)
         assert isinstance(found, ModelPart)
-        assert misfit_of(found, base, store.bases(), str(path)) is None
+        assert refusal_of(found, stated(base), _every(store), str(path)) is None
         told[path.stem] = found.name
     assert told == {
         "video_vae": "video VAE (diffusion decoder)",
@@ -103,11 +114,11 @@ def test_a_root_that_our_script_quantized_is_told(
 ) -> None:
     gemma = inspect_gemma(gemma_root(NEWEST, kind))
     assert (gemma.quantization, gemma.missing, gemma.faults) == (told, (), ())
-    assert misfit_of(gemma, base, store.bases(), "root") is None
+    assert refusal_of(gemma, stated(base), _every(store), "root") is None
 
 
 def test_every_script_is_listed_with_what_it_is_for(store: Store, base: Base) -> None:
-    found = {pipeline.name: pipeline for pipeline in list_pipelines(store, base)}
+    found = {pipeline.name: pipeline for pipeline in pipelines_in(checkout_path(store, base))}
     assert all(pipeline.summary for pipeline in found.values())
     assert {"distilled", "ti2vid_two_stages", "ic_lora", "quantize_gemma"} <= found.keys()
     assert found["distilled"].divisor == 64
@@ -217,7 +228,9 @@ def test_a_base_takes_its_own_words_for_fp8(
         _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
     )
     words = ["--enable-fp8"] if DATE < "2026-02-09" else ["--quantization", "fp8-cast"]
-    assert _prepare(store, base, "distilled", [*argv, *words]).argv[-len(words) :] == tuple(words)
+    launched = _prepare(store, base, "distilled", [*argv, *words]).argv
+    at = launched.index(words[0])
+    assert launched[at : at + len(words)] == tuple(words)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.value)

@@ -8,7 +8,8 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.models.inspect import inspect_checkpoint
-from ltx2_patcher.rules.models.pairing import misfit_of
+from ltx2_patcher.rules.models.abilities import stated
+from ltx2_patcher.rules.models.pairing import refusal_of
 from ltx2_patcher.values.errors import InvalidError
 from tests.upstream.conftest import BASE, FileSets
 from tests.upstream.pipelines.cases import VARIANTS
@@ -54,6 +55,11 @@ def test_metadata_of_another_model_changes_what_upstream_does_and_is_refused(
     files = edited_files(fileset("2.3"), tmp_path / "files", version="2.0.0")
     assert _settings(files.checkpoint) == STEPS_AND_BLOCK["2.0"]
     found = inspect_checkpoint(files.checkpoint)
-    error = misfit_of(found, store.base(BASE), store.bases(), os.fspath(files.checkpoint))
+    error = refusal_of(
+        found,
+        stated(store.base(BASE)),
+        tuple(map(stated, store.bases())),
+        os.fspath(files.checkpoint),
+    )
     assert isinstance(error, InvalidError)
     assert "its metadata says that it is LTX-2," in str(error)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.launch.install import environment_path, source_paths
-from ltx2_patcher.jobs.launch.pipelines import list_pipelines
-from ltx2_patcher.jobs.launch.run import Launch, prepare
+from ltx2_patcher.jobs.launch.install import environment_path
+from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
+from ltx2_patcher.jobs.launch.script import Launch, find_script
+from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
+from ltx2_patcher.rules.models.request import parse_argv, parse_mapping
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
@@ -43,6 +46,21 @@ def ready(tmp_path_factory: pytest.TempPathFactory, published: Path, base: Base)
     store = make_repository(root, published, base)
     make_environment(environment_path(store, base), base.environment)
     return store
+
+
+def prepare(
+    store: Store,
+    base: Base,
+    name: str,
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    *,
+    python: Path | None = None,
+    gpu: int | None = None,
+) -> Launch:
+    script = find_script(store, base, name, python=python, gpu=gpu)
+    request = parse_argv(script.target.pipeline, arguments)
+    return script.launch(admit(request, script.target).request, variables)
 
 
 @dataclass(frozen=True)
@@ -83,7 +101,7 @@ def case(ready: Store, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_every_script_of_upstream_is_listed(ready: Store, base: Base) -> None:
-    found = {pipeline.name: pipeline for pipeline in list_pipelines(ready, base)}
+    found = {pipeline.name: pipeline for pipeline in pipelines_in(checkout_path(ready, base))}
     assert found["distilled"].divisor == 64
     assert found["ti2vid_one_stage"].divisor == 32
     assert found["retake"].divisor is None
@@ -96,12 +114,13 @@ def test_every_script_of_upstream_is_listed(ready: Store, base: Base) -> None:
     assert all(pipeline.summary for pipeline in found.values())
 
 
-def test_a_right_request_is_passed_on_untouched(case: Case) -> None:
+def test_a_right_request_is_passed_on(case: Case) -> None:
     more = ("--num-frames", "121", "--gemma-4bit", "--lora", str(case.folder / "lora.safetensors"))
     launch = case.prepare(*more, LANG="C", PYTHONPATH="/theirs")
     python = environment_path(case.store, case.base) / "bin/python"
-    assert launch.argv == (str(python), "-m", "ltx_pipelines.distilled", *case.right, *more)
-    sources = map(str, source_paths(case.store, case.base))
+    assert launch.argv[:3] == (str(python), "-m", "ltx_pipelines.distilled")
+    assert sorted(launch.argv[3:]) == sorted((*case.right, *more))
+    sources = map(str, source_paths(checkout_path(case.store, case.base)))
     path = os.pathsep.join([*sources, "/theirs"])
     assert launch.variables == {"LANG": "C", "PYTHONPATH": path}
 
@@ -233,8 +252,24 @@ def test_a_quantized_root_needs_its_own_flag_and_bitsandbytes(
         case.prepare("--gemma-root", root, python=python)
 
 
-def test_help_needs_no_weights(ready: Store, base: Base) -> None:
-    assert prepare(ready, base, "distilled", ["--help"], {}).argv[-1] == "--help"
+def test_a_mapping_passes_the_same_gate(case: Case) -> None:
+    """As a service takes it: JSON in, one sentence and its remedy out."""
+    script = find_script(case.store, case.base, "distilled")
+    right = dict(zip(case.right[::2], case.right[1::2], strict=True))
+    asked = {option[2:].replace("-", "_"): value for option, value in right.items()}
+    mapping = json.loads(json.dumps({**asked, "num_frames": 121, "gemma_4bit": True}))
+    request = parse_mapping(script.target.pipeline, mapping)
+    launch = script.launch(admit(request, script.target).request, {})
+    assert launch == case.prepare("--num-frames", "121", "--gemma-4bit")
+    for wrong, told in (
+        ({"num_frames": 120}, "8k+1"),
+        ({"image": [["none.png", 0, 1.0]]}, "there is no file none.png"),
+        ({"gemma_root": str(case.folder / "none")}, "is not a folder"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            admit(parse_mapping(script.target.pipeline, {**mapping, **wrong}), script.target)
+        assert told in str(caught.value)
+        assert caught.value.remedy
 
 
 def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(

@@ -1,0 +1,283 @@
+"""The one gate for a clip's request: whatever can be told wrong before a model is loaded.
+
+`run`, `verify` and whoever takes requests from elsewhere hand it a Request and the Target that it
+shall run on. Files are judged by their headers alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ltx2_patcher.boundaries import disk
+from ltx2_patcher.boundaries.machine import Gpu
+from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
+from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, transformer_needs
+from ltx2_patcher.rules.models.capability import refusal_of_cards
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
+from ltx2_patcher.rules.models.forecast import require_fit
+from ltx2_patcher.rules.models.measured import Measured, of_base
+from ltx2_patcher.rules.models.options import FRAME_FOLDERS
+from ltx2_patcher.rules.models.pairing import (
+    refusal_of_checkpoint,
+    refusal_of_encoder,
+    refusal_of_enhancer,
+    refusal_of_gemma,
+    refusal_of_pair,
+    refusal_of_part,
+    refusal_of_scales,
+    refusal_of_upsampler,
+)
+from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.models.request_checks import check_numbers
+from ltx2_patcher.rules.models.workload import workload_of
+from ltx2_patcher.values.abilities import Abilities
+from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
+from ltx2_patcher.values.request import Request
+from ltx2_patcher.values.weights import Checkpoint, Foreign, Lora, ModelPart, Upsampler
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A card that a request is held to, and what was measured on such cards."""
+
+    card: Card
+    gpu: Gpu | None  # that stands in for it, or is it
+    measured: tuple[Measured, ...] = ()
+    may_exceed: bool = False  # more may be asked than it holds, as a search does
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request runs on."""
+
+    pipeline: Pipeline
+    abilities: Abilities  # of the upstream that holds the pipeline
+    others: tuple[Abilities, ...]  # of the bases that a remedy may name instead
+    python: Path  # of the environment
+    installed: Mapping[str, str] = field(repr=False)  # its distributions, normalized -> version
+    gpus: tuple[Gpu, ...] = ()  # the script may take any; empty where there is none
+    budget: Budget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may run, and the model that its files hold; None where it names none."""
+
+    request: Request
+    checkpoint: Checkpoint | None
+
+
+def admit(request: Request, target: Target) -> Admitted:
+    """Check the request in every point that can be told before a model is loaded.
+
+    Raises: UsageError for what can't work; ConflictError for files that don't go together or an
+    environment that lacks something; InvalidError for broken files; OutsideError where a budget
+    can't be held on this machine.
+    """
+    check_numbers(target.pipeline, request)
+    gpus = [(gpu.name, gpu.capability) for gpu in target.gpus]
+    _refuse(refusal_of_cards(request.quantization, gpus))
+    _check_places(request, target.pipeline)
+    checkpoint = None
+    quantized = False
+    if request.transformer is not None:  # without one the script says itself what it takes
+        checkpoint = _checkpoint(request, target)
+        _check_upsamplers(request, checkpoint)
+        _check_length(request, target, checkpoint)
+        quantized = _check_gemmas(request, checkpoint, target)
+    _check_environment(target, needs_bitsandbytes=quantized)
+    if target.budget is not None:
+        _check_budget(request, target, target.budget, checkpoint)
+    return Admitted(request, checkpoint)
+
+
+def require_room(gpu: Gpu | None, card: Card) -> Gpu:
+    """The GPU, where such a card's memory is free on it. Raises: OutsideError."""
+    if gpu is None:
+        raise OutsideError(
+            "there is no GPU that a budget could be held on",
+            remedy="use a machine with one; without --budget, seconds and host memory are measured",
+        )
+    if gpu.total_bytes < card.usable_bytes:
+        raise OutsideError(
+            f"{gpu.name} has {gpu.total_bytes / GIB:.1f} GiB, less than a card of {card.name}",
+            remedy=f"give --budget {whole_card(gpu.total_bytes).name}",
+        )
+    if gpu.free_bytes < card.allocator_bytes + CONTEXT_BYTES:
+        held = gpu.total_bytes - gpu.free_bytes
+        raise OutsideError(
+            f"other processes hold {held / GIB:.1f} GiB of {gpu.name}, and the "
+            f"{gpu.free_bytes / GIB:.1f} GiB left are less than a card of {card.name} offers",
+            remedy="end them (`nvidia-smi` lists them), or give a smaller --budget",
+        )
+    return gpu
+
+
+def _check_places(request: Request, pipeline: Pipeline) -> None:
+    """Each file is there and of its option's kind, and the clip has a place."""
+    named = [(file.option, file.path) for file in request.files]
+    if request.calibration is not None:
+        named.append(("--quantization", request.calibration))
+    for option, given in named:
+        path = _path(given)
+        with disk.translated(path):
+            frames = option in FRAME_FOLDERS and "--hdr" in pipeline.options and path.is_dir()
+            if not path.is_file() and not frames:
+                raise UsageError(f"{option}: there is no file {path}", remedy="check the path")
+        _check_kind(option, path)
+    if request.output is not None:
+        folder = _path(request.output).absolute().parent
+        # Upstream opens it only once the clip is rendered.
+        if not os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir():
+            raise UsageError(
+                f"--output-path: {folder} is no folder that you can write to",
+                remedy="make it, or choose another place for the clip",
+            )
+
+
+def _check_kind(option: str, path: Path) -> None:
+    wanted = _KINDS.get(option)
+    if path.suffix != ".safetensors" or wanted is None:
+        return
+    weights = inspect(path)
+    # A LoRA of some trainer may have names that we don't know.
+    if not isinstance(weights, wanted) and not (wanted is Lora and isinstance(weights, Foreign)):
+        raise UsageError(
+            f"{option}: {path} is {described(weights)}", remedy="check which file goes where"
+        )
+
+
+_UPSAMPLER = "--spatial-upsampler-path"
+_KINDS = {
+    "--lora": Lora,
+    "--loras": Lora,
+    "--distilled-lora": Lora,
+    "--detailing-lora": Lora,
+    "--hdr-lora": Lora,
+    _UPSAMPLER: Upsampler,
+}
+_PART_KINDS = {
+    "--video-vae-path": "video VAE",
+    "--audio-vae-path": "audio VAE",
+    "--duration-head-path": "duration head",
+}
+
+
+def _checkpoint(request: Request, target: Target) -> Checkpoint:
+    name = str(request.transformer)
+    checkpoint = inspect_checkpoint(_path(name))
+    if checkpoint.whole and "--video-vae-path" in request.parts:  # takes the place of its own
+        missing = tuple(key for key in checkpoint.missing if not key.startswith("vae."))
+        checkpoint = replace(checkpoint, missing=missing)
+    _refuse(refusal_of_checkpoint(checkpoint, target.abilities, target.others, name))
+    if request.checkpoint is not None and not checkpoint.whole:
+        raise UsageError(
+            f"{name} is the transformer of {checkpoint.variant} alone",
+            remedy="give it with --transformer-path, beside the files of the other parts",
+        )
+    cast = " ".join(savings_of(target.pipeline.options).cast)
+    folded = target.abilities.folds_scales
+    _refuse(refusal_of_scales(checkpoint, request.quantization, cast, folded=folded))
+    return checkpoint
+
+
+def _check_upsamplers(request: Request, checkpoint: Checkpoint) -> None:
+    for file in request.files:
+        if file.option == _UPSAMPLER and isinstance(
+            upsampler := inspect(_path(file.path)), Upsampler
+        ):
+            _refuse(refusal_of_upsampler(checkpoint, upsampler, str(file.path)))
+
+
+def _check_length(request: Request, target: Target, checkpoint: Checkpoint) -> None:
+    """Parts are whole, and one of them tells the length where the request does not."""
+    for option, kind in _PART_KINDS.items():
+        if (path := request.parts.get(option)) is None:
+            continue
+        part = inspect(_path(path))
+        # A whole checkpoint holds each part, so upstream takes it for any.
+        if isinstance(part, Checkpoint) and part.whole:
+            continue
+        if not isinstance(part, ModelPart) or part.kind != kind:
+            raise UsageError(
+                f"{option}: {path} is {described(part)}", remedy="check which file goes where"
+            )
+        _refuse(refusal_of_part(part, target.abilities, target.others, str(path)))
+    has_head = "--duration-head-path" in request.parts or checkpoint.elements_of("duration head")
+    if target.pipeline.tells_length and request.frames is None and not has_head:
+        raise UsageError(
+            f"{request.pipeline} needs --num-frames: {request.transformer} has no duration head to "
+            "tell the clip's length",
+            remedy="give --num-frames, for example 121",
+        )
+
+
+def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> bool:
+    """Whether one of them is or will be quantized."""
+    if request.text_encoder is None:
+        return False
+    option, path = request.text_encoder
+    encoder = inspect_gemma(_path(path))
+    able, others = target.abilities, target.others
+    _refuse(refusal_of_gemma(encoder, request.gemma, able, others, str(path)))
+    _refuse(refusal_of_encoder(encoder, str(path)))
+    _refuse(refusal_of_pair(checkpoint, encoder))
+    gemmas = [encoder]
+    if request.enhancer_root is not None:
+        option, path = "--prompt-enhancer-gemma-root", request.enhancer_root
+        gemmas.append(inspect_gemma(_path(path)))
+        _refuse(refusal_of_gemma(gemmas[-1], request.gemma, able, others, str(path)))
+    if request.enhances:
+        _refuse(refusal_of_enhancer(gemmas[-1], option, str(path)))
+    return bool(request.gemma or any(gemma.quantization for gemma in gemmas))
+
+
+def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
+    pipeline, python = target.pipeline, target.python
+    for name in ("torch", "bitsandbytes") if needs_bitsandbytes else ("torch",):
+        if name not in target.installed:
+            raise ConflictError(
+                f"{name} is not installed in the environment of {python}",
+                remedy=f"run `ltx2-patcher install --python {python}`, or `make install`",
+            )
+    if pipeline.several_gpus and "ltx-kernels" not in target.installed:
+        raise ConflictError(
+            f"{pipeline.name} runs on several GPUs and needs ltx-kernels, which is not installed "
+            f"in the environment of {python}",
+            remedy="build upstream's packages/ltx-kernels into it, or run "
+            f"{pipeline.name.removesuffix('_mgpu')} on one GPU",
+        )
+
+
+def _check_budget(
+    request: Request, target: Target, budget: Budget, checkpoint: Checkpoint | None
+) -> None:
+    """Told by what was measured, for a model of that size; else by what the headers say."""
+    card = budget.card
+    require_room(budget.gpu, card)
+    if checkpoint is None or budget.may_exceed:
+        return
+    if checkpoint.elements_of("transformer") >= FULL_SIZE_ELEMENTS:
+        known = of_base(budget.measured, target.abilities.base)
+        require_fit(workload_of(target.pipeline, request), card, known)
+    for need in transformer_needs(checkpoint, savings_of(target.pipeline.options)):
+        held = (need.quantization, need.offload)
+        if held == (request.quantization, request.offload) and need.bytes > card.usable_bytes:
+            raise UsageError(
+                f"{need.stage} with {' '.join(need.flags) or 'no flags'} takes about "
+                f"{need.bytes / GIB:.1f} GiB, and a card of {card.name} has "
+                f"{card.usable_bytes / GIB:.1f} to use",
+                remedy="add --quantization fp8-cast, or --offload cpu where upstream has it",
+            )
+
+
+def _refuse(refusal: PatcherError | None) -> None:
+    if refusal is not None:
+        raise refusal
+
+
+def _path(path: Path | str) -> Path:
+    return disk.expanded(str(path))

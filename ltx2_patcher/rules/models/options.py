@@ -1,0 +1,83 @@
+"""Upstream's options: what each takes, and a command line read as argparse reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ltx2_patcher.values.errors import UsageError
+from ltx2_patcher.values.request import GemmaFlag
+
+CHECKPOINTS = ("--checkpoint-path", "--distilled-checkpoint-path")
+PARTS = (
+    "--transformer-path",
+    "--text-encoder-path",
+    "--video-vae-path",
+    "--audio-vae-path",
+    "--duration-head-path",
+)
+GEMMA_FLAGS: dict[str, GemmaFlag] = {"--gemma-4bit": "4bit", "--gemma-8bit": "8bit"}
+INTEGERS = {
+    "--width": "width",
+    "--height": "height",
+    "--num-frames": "frames",
+    "--seed": "seed",
+    "--num-inference-steps": "steps",
+}
+PATHS = {
+    "--output-path": "output",
+    "--gemma-root": "gemma_root",
+    "--prompt-enhancer-gemma-root": "enhancer_root",
+}
+FRAME_FOLDERS = frozenset({"--video-path", "--video-conditioning"})
+"""They take a folder of *.exr too, in scripts that know --hdr."""
+FILES = FRAME_FOLDERS | {
+    "--image",
+    "--lora",
+    "--distilled-lora",
+    "--detailing-lora",
+    "--hdr-lora",
+    "--text-embeddings",
+    "--spatial-upsampler-path",
+    "--temporal-upsampler-path",
+    "--audio-path",
+    "--reference-video",
+    "--conditioning-attention-mask",
+}
+"""The first value is a file, numbers may follow."""
+FILE_LISTS = frozenset({"--loras"})
+"""Each value is a file."""
+
+
+def given_options(
+    known: frozenset[str], arguments: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each option of a command line with its values, the name in full.
+
+    As argparse reads them: `--name value`, `--name=value`, and a prefix that only one option has.
+
+    Raises: UsageError for a value that stands before any option.
+    """
+    option: str | None = None
+    values: list[str] = []
+    for argument in arguments:
+        if argument.startswith("--"):
+            if option is not None:
+                yield option, tuple(values)
+            name, equals, value = argument.partition("=")
+            option, values = _full_name(known, name), [value] if equals else []
+        elif option is None:
+            raise UsageError(
+                f"{argument!r} stands before any option",
+                remedy="name the option that it belongs to, as in --prompt",
+            )
+        else:
+            values.append(argument)
+    if option is not None:
+        yield option, tuple(values)
+
+
+def _full_name(known: frozenset[str], name: str) -> str:
+    if name in known:
+        return name
+    longer = [option for option in known if option.startswith(name)]
+    return longer[0] if len(longer) == 1 else name

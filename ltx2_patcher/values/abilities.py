@@ -1,0 +1,41 @@
+"""What one upstream can do and another can't, beside what its scripts' options tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Ability = Literal["packed-files", "any-gemma-names", "folds-scales"]
+"""- packed-files: it opens a Gemma packed into one file, and models in a file a part (from upstream
+  7954dcb of 2026-08-11 on).
+- any-gemma-names: transformers reads Gemma's shards, so any spelling of their names will do (before
+  upstream 4f41082 of 2026-01-29).
+- folds-scales: fp8-cast reads the scales of a prequantized checkpoint (from upstream 7dc613f of
+  2026-05-28 on).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """Those of one upstream: of a base as vendor/upstream.toml states them, or of a tree by what
+    lies in it.
+    """
+
+    base: str  # its name, for messages
+    loads: tuple[str, ...]  # the model families it can run: "LTX-2.3 22B"
+    can: frozenset[Ability]
+
+    @property
+    def takes_packed_files(self) -> bool:
+        """Whether it opens packed Gemmas and models in a file a part."""
+        return "packed-files" in self.can
+
+    @property
+    def takes_any_gemma_names(self) -> bool:
+        """Whether it loads a Gemma whose tensors are named as newer transformers do."""
+        return "any-gemma-names" in self.can
+
+    @property
+    def folds_scales(self) -> bool:
+        """Whether fp8-cast reads the scales of a prequantized checkpoint."""
+        return "folds-scales" in self.can
