@@ -111,7 +111,7 @@ def test_a_run_ends_with_the_stage_that_was_named(
         (["distilled", "--search", "frames"], 2, "--search needs a budget"),
         (["distilled", "--json", "."], 2, "is a folder"),
         (["distilled", "--json", "/nowhere/r.json"], 2, "no folder that you can write to"),
-        (["distilled", "--tree", "/nowhere"], 2, "no checkout of upstream"),
+        (["distilled", "--tree", "/nowhere"], 2, "is no patched checkout"),
     ],
 )
 def test_a_bad_request_is_one_sentence(
@@ -124,7 +124,7 @@ def test_a_bad_request_is_one_sentence(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--num-frames", "9", "--width", "wide"], "is no number"),
+        (["--num-frames", "9", "--width", "wide"], "is no whole number"),
         (["--num-frames", "10"], "is not of the form 8k+1"),
         pytest.param(
             [],
