@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.cli.patching import DEFAULT_BASE
+from ltx2_patcher.cli.options import DEFAULT_BASE
 from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_patcher.jobs.series.apply import apply_tree
 from ltx2_patcher.jobs.series.obtain import obtain

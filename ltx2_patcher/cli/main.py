@@ -6,9 +6,9 @@ import argparse
 import io
 import os
 import sys
+from importlib import import_module
 
-from ltx2_patcher.cli import drift, maintaining, patching, rebasing, running
-from ltx2_patcher.values.errors import OutsideError, PatcherError
+from ltx2_patcher.values.errors import NEWS, OutsideError, PatcherError
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -19,6 +19,28 @@ DESCRIPTION = """\
 Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
 (--gemma-4bit, --gemma-8bit), and keeps that patch set.
 """
+VERBS = {
+    "apply": "obtain a base and apply the series",
+    "unapply": "put everything back as it was before apply",
+    "status": "tell how a tree or an environment stands",
+    "install": "make an environment for the patched scripts",
+    "doctor": "look over machine, environment and weights",
+    "inspect": "tell what a weight file or Gemma root is",
+    "run": "run a patched script; without a name, list them",
+    "log": "show the series: each patch, why it is there, until when",
+    "new": "make a patch of the uncommitted edits in the patched tree",
+    "edit": "fold the uncommitted edits into a patch, or change what it says of itself",
+    "move": "give a patch another place in the series",
+    "drop": "take a patch out of the series",
+    "export": "write the commits of a patched tree back as the series, or as one mailbox",
+    "lint": "check every series: patches, lock, overlay, symbols",
+    "diff": "compare our change on two bases, patch by patch",
+    "rebase": "carry a series to another upstream revision; alone, tell where that stands",
+    "matrix": "each patch against each revision of upstream: what serves, what breaks",
+    "outdated": "report revisions of upstream newer than the newest base, each once; "
+    f"exit code {NEWS} where there is one",
+}
+"""In the order that people meet them; each is the module of its name in verbs/."""
 
 
 def run() -> NoReturn:
@@ -33,8 +55,8 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the exit code says which class of error ended it (values/errors.py)."""
-    parser = _parser()
     own, passed_on = _split(arguments)
+    parser = _parser(own)
     args = argparse.Namespace()
     try:
         try:
@@ -118,14 +140,16 @@ def _columns() -> int:
         return 80
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(asked: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line; of the verbs, only what it names is imported."""
     parser: argparse.ArgumentParser = _Parser(
         prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    patching.register(verbs)
-    maintaining.register(verbs)
-    rebasing.register(verbs)
-    running.register(verbs)
-    drift.register(verbs)
+    for name, summary in VERBS.items():
+        verb = verbs.add_parser(name, help=summary)
+        if name in asked:
+            module = import_module(f"ltx2_patcher.cli.verbs.{name}")
+            module.options(verb)
+            verb.set_defaults(verb=module.run)
     return parser

@@ -10,6 +10,9 @@ PatcherError
 A bug in our own code stays an assertion with its traceback.
 """
 
+NEWS = 10
+"""Exit code of `outdated` where there is something to report: no class of error has it."""
+
 
 class PatcherError(Exception):
     """A sentence of facts in `str(error)`, and one `remedy`."""

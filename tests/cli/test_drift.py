@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ltx2_patcher.cli.drift import NEWS
+from ltx2_patcher.values.errors import NEWS
 from tests.browser import PROGRAM, Tab, browser
 from tests.conftest import ROOT
 from tests.small_upstream import MODULE, REVISIONS, SmallUpstream

@@ -1,13 +1,14 @@
-"""The verb that carries a series to another upstream revision: rebase."""
+"""Carry a series to another upstream revision; alone, tell where that stands."""
 
 from __future__ import annotations
 
-from ltx2_patcher.cli.report import add_json, show, store
+from ltx2_patcher.cli.options import add_json, store
+from ltx2_patcher.cli.report import show
 from ltx2_patcher.values.errors import ConflictError, UsageError
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Sequence
 
     from ltx2_patcher.boundaries.objects import Revision
@@ -17,50 +18,44 @@ if TYPE_CHECKING:
 _SHOWN_LINES = 40
 
 
-def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
-    """Add the verb; its job is imported when it is called."""
-    rebase = verbs.add_parser(
-        "rebase",
-        help="carry a series to another upstream revision; alone, tell where that stands",
-    )
-    step = rebase.add_mutually_exclusive_group()
+def options(parser: ArgumentParser) -> None:
+    step = parser.add_mutually_exclusive_group()
     step.add_argument("--onto", metavar="REF", help="begin: the upstream revision to carry to")
     step.add_argument(
         "--continue", dest="go_on", action="store_true", help="take what was settled and go on"
     )
     step.add_argument("--skip", action="store_true", help="leave this patch out and go on")
     step.add_argument("--abort", action="store_true", help="end it; everything is as before")
-    rebase.add_argument(
+    parser.add_argument(
         "--from",
         dest="source",
         metavar="BASE",
         help="the base to carry (default: the last one before REF)",
     )
-    rebase.add_argument(
+    parser.add_argument(
         "--name", help="of the new base (default: the date of REF); else which rebase is meant"
     )
-    add_json(rebase)
-    rebase.set_defaults(verb=_rebase)
+    add_json(parser)
 
 
-def _rebase(args: Namespace) -> int:
-    from ltx2_patcher.jobs.series.rebase import steps as rebase
+def run(args: Namespace) -> int:
+    from ltx2_patcher.jobs.series.rebase import steps
 
     if args.source and args.onto is None:
         raise UsageError("--from goes with --onto", remedy="leave it out, or name --onto REF")
     data = store()
     if args.abort:
-        ended = rebase.abort(data, args.name)
+        ended = steps.abort(data, args.name)
         show(args, ended, _aborted(ended))
         return 0
     if args.onto is not None:
-        done = rebase.begin(data, args.onto, source=args.source, name=args.name)
+        done = steps.begin(data, args.onto, source=args.source, name=args.name)
     elif args.go_on:
-        done = rebase.proceed(data, args.name)
+        done = steps.proceed(data, args.name)
     elif args.skip:
-        done = rebase.skip(data, args.name)
+        done = steps.skip(data, args.name)
     else:
-        done = rebase.standing(data, args.name)
+        done = steps.standing(data, args.name)
     show(args, done, _lines(done))
     asked_only = not (args.onto is not None or args.go_on or args.skip)
     return 0 if done.written or asked_only else ConflictError.exit_code
