@@ -12,13 +12,13 @@ MARKS = {"strict": "=", "3-way": "~", "landed": "+", "does not fit": "x"}
 
 def row_as_json(row: Row) -> dict[str, object]:
     """All that is known of one revision."""
-    served = row.server
+    support = row.support
     return {
         "commit": row.revision.commit,
         "date": row.revision.date,
         "subject": row.revision.subject,
-        "served_by": served.base if served else None,
-        "how": served.how.value if served else None,
+        "supported_by": support.base if support else None,
+        "how": support.how.value if support else None,
         "patches": {
             name: {fit.patch.name: fit.how.value for fit in laid.fits}
             for name, laid in row.laid.items()

@@ -36,7 +36,7 @@ VERBS = {
     "lint": "check every series: patches, lock, overlay, symbols",
     "diff": "compare our change on two bases, patch by patch",
     "rebase": "carry a series to another upstream revision; alone, tell where that stands",
-    "matrix": "each patch against each revision of upstream: what serves, what breaks",
+    "matrix": "try each series on each revision of upstream: what is supported, what breaks",
     "outdated": "report revisions of upstream newer than the newest base, each once; "
     f"exit code {NEWS} where there is one",
 }

@@ -81,19 +81,19 @@ def write_page(path: Path, made: Matrix) -> None:
 def page(made: Matrix) -> str:
     """Revisions across, oldest first; patches down, those of one name beside each other."""
     rows = made.rows[::-1]
-    served = sum(1 for row in rows if row.server)
+    supported = sum(1 for row in rows if row.support)
     return "\n".join(
         (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width">',
             f"<title>LTX-2 drift matrix</title><style>{_STYLE}</style></head><body>",
             "<h1>LTX-2 drift matrix</h1>",
-            f"<p>{served} of {len(rows)} revisions of upstream are served. {_HOW_TO}</p>",
+            f"<p>{supported} of {len(rows)} revisions of upstream are supported. {_HOW_TO}</p>",
             _key(),
             '<table><thead><tr><th class="name"></th><th class="base">base</th>',
             *(_head(row) for row in rows),
             "</tr></thead>",
-            *_served(rows),
+            *_supported(rows),
             *_patches(made, rows),
             "</table></body></html>\n",
         )
@@ -119,10 +119,10 @@ def _head(row: Row) -> str:
     )
 
 
-def _served(rows: tuple[Row, ...]) -> Iterator[str]:
-    yield '<tbody class="patch"><tr><th class="name">served by</th><th class="base"></th>'
+def _supported(rows: tuple[Row, ...]) -> Iterator[str]:
+    yield '<tbody class="patch"><tr><th class="name">supported by</th><th class="base"></th>'
     for row in rows:
-        laid = row.server
+        laid = row.support
         name, mark = _CLASSES[laid.how if laid else How.MISFIT]
         title = f"{laid.base}, {laid.how.value}" if laid else "no base"
         base = f'<br><span class="up">{escape(laid.base)}</span>' if laid else ""

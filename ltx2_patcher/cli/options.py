@@ -32,7 +32,7 @@ def add_place(parser: ArgumentParser) -> None:
     """Which tree or environment, of which base."""
     parser.add_argument(
         "--base",
-        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that serves it)",
+        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that supports it)",
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument(

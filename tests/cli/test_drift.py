@@ -40,7 +40,7 @@ def test_the_table_tells_what_serves_and_what_breaks(small: SmallUpstream) -> No
     assert re.search(r"small, 3-way +=~=$", rows[small.commits["merges"][:10]])
     assert rows[small.commits["breaks"][:10]].endswith("x==")
     assert rows[small.commits["taken"][:10]].endswith("=== !")
-    assert "3 of 8 revisions are served: small 3 (1 strict, 2 3-way)" in done.stdout
+    assert "3 of 8 revisions are supported: small 3 (1 strict, 2 3-way)" in done.stdout
     assert 'should stand there and is "weights = read(root, strict=True)"' in done.stdout
 
 
@@ -54,7 +54,7 @@ def test_the_json_has_each_patch_on_each_revision(small: SmallUpstream) -> None:
         ("breaks", None, None),
     ):
         row = rows[name]
-        assert (row["commit"], row["served_by"], row["how"]) == (small.commits[name], by, how)
+        assert (row["commit"], row["supported_by"], row["how"]) == (small.commits[name], by, how)
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
     assert rows["merges"]["patches"]["small"] == {
         "load_quantized.patch": "strict",
@@ -167,11 +167,11 @@ def test_a_browser_shows_the_hunk_that_breaks(
 def test_check_fails_by_name_and_write_records(small: SmallUpstream) -> None:
     assert patcher(small, "matrix", "--check").returncode == 5
     done = patcher(small, "matrix", "--write")
-    assert (done.returncode, "3 served revisions" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "3 supported revisions" in done.stdout) == (0, True), done.stderr
     done = patcher(small, "matrix", "--check")
-    assert (done.returncode, "3 recorded revisions are still served" in done.stdout) == (0, True)
-    assert f"never recorded as served: {small.commits['moved'][:12]}" in done.stdout
-    record = small.store.served_file
+    assert (done.returncode, "3 recorded revisions are still supported" in done.stdout) == (0, True)
+    assert f"never recorded as supported: {small.commits['moved'][:12]}" in done.stdout
+    record = small.store.supported_file
     record.write_text(record.read_text().replace(small.commits["landed"], small.commits["breaks"]))
     done = patcher(small, "matrix", "--check")
     assert done.returncode == 5
@@ -208,7 +208,7 @@ def test_outdated_has_an_exit_code_for_news(small: SmallUpstream) -> None:
     done = patcher(small, "outdated", "--json")
     assert done.returncode == NEWS
     (news,) = json.loads(done.stdout)["fresh"]
-    assert (news["commit"], news["served_by"]) == (commit, None)
+    assert (news["commit"], news["supported_by"]) == (commit, None)
     assert {file["path"] for file in news["files"]} == {MODULE}
     assert json.loads(patcher(small, "outdated", "--json").stdout)["fresh"] == []
 

@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
         )
     choice = {"upto": args.upto, "dry_run": args.dry_run}
     if args.tree:
-        asked = data.base(args.base) if args.base else None  # none: the one that serves the tree
+        asked = data.base(args.base) if args.base else None  # none: the one that supports the tree
         done = apply_tree(data, asked, args.tree, onto_branch=args.onto_branch, **choice)
         show(args, done, _applied(done, next_step=_run_in(args.tree)))
         return 0
@@ -104,7 +104,7 @@ def _applied(done: Applied, *, next_step: str) -> Iterator[str]:
         counts = ", ".join(f"{hows.count(how)} {how}" for how in dict.fromkeys(hows))
         yield (
             f"{done.place} is at {done.revision[:12]}, which is no base; the series of {done.base} "
-            f"serves it up to {done.group} ({counts}){branch}; every file parses and holds its "
+            f"supports it up to {done.group} ({counts}){branch}; every file parses and holds its "
             "symbols"
         )
     else:

@@ -34,10 +34,12 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="fail where a revision that is recorded as served no longer is",
+        help="fail where a revision that is recorded as supported no longer is",
     )
     parser.add_argument(
-        "--write", action="store_true", help="record in patches/served.json what is served now"
+        "--write",
+        action="store_true",
+        help="record in patches/supported.json what is supported now",
     )
     add_json(parser)
 
@@ -47,7 +49,9 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.jobs.series.history import history
 
     if (args.check or args.write) and args.base:
-        raise UsageError("a revision is served by whichever base fits", remedy="leave --base out")
+        raise UsageError(
+            "a revision is supported by whichever base fits", remedy="leave --base out"
+        )
     if args.write and (args.revisions or args.check):
         raise UsageError(
             "--write records every revision, and what --check would compare with",
@@ -62,15 +66,15 @@ def run(args: Namespace) -> int:
         write_page(args.html, made)
     notes = []
     if args.write:
-        notes.append(f"{len(job.write(data, made))} served revisions: {data.served_file}")
+        notes.append(f"{len(job.write(data, made))} supported revisions: {data.supported_file}")
     if args.check:
         recorded = job.check(data, made, whole=not args.revisions)
-        notes.append(f"{len(recorded)} recorded revisions are still served")
+        notes.append(f"{len(recorded)} recorded revisions are still supported")
         known = {one.commit for one in recorded}
         notes += [
-            f"never recorded as served: {row.revision.commit[:12]} of {row.revision.date}"
+            f"never recorded as supported: {row.revision.commit[:12]} of {row.revision.date}"
             for row in made.rows
-            if row.server is None and row.revision.commit not in known
+            if row.support is None and row.revision.commit not in known
         ]
     show(args, _as_json(made), [*_table(made), *_breaks(made), *_summary(made), *notes])
     return 0
@@ -82,11 +86,11 @@ def _table(made: Matrix) -> Iterator[str]:
         for base in made.bases
     }
     heads = "  ".join(f"{base.name:<{width[base.name]}}" for base in made.bases)
-    yield f"{'commit':<10}  {'date':<10}  {'served by':<18}  {heads}".rstrip()
+    yield f"{'commit':<10}  {'date':<10}  {'supported by':<18}  {heads}".rstrip()
     for row in made.rows:
         cells = (f"{_marks(row.laid[b.name]):<{width[b.name]}}" for b in made.bases)
-        served = row.server
-        by = f"{served.base}, {served.how.value}" if served else "-"
+        support = row.support
+        by = f"{support.base}, {support.how.value}" if support else "-"
         head = f"{row.revision.commit[:10]}  {row.revision.date}  {by:<18}"
         yield f"{head}  {'  '.join(cells)}".rstrip()
     yield f"one mark a patch, in the order of its series: {_LEGEND}"
@@ -115,15 +119,15 @@ def _counted(breaches: tuple[Breach, ...]) -> str:
 
 
 def _summary(made: Matrix) -> Iterator[str]:
-    served = [laid for row in made.rows if (laid := row.server)]
+    supported = [laid for row in made.rows if (laid := row.support)]
     counts = []
     for base in made.bases:
-        hows = [laid.how.value for laid in served if laid.base == base.name]
+        hows = [laid.how.value for laid in supported if laid.base == base.name]
         if hows:
             parts = ", ".join(f"{hows.count(how)} {how}" for how in sorted(set(hows))[::-1])
             counts.append(f"{base.name} {len(hows)} ({parts})")
     by = f": {', '.join(counts)}" if counts else ""
-    yield f"{len(served)} of {len(made.rows)} revisions are served{by}"
+    yield f"{len(supported)} of {len(made.rows)} revisions are supported{by}"
 
 
 def _as_json(made: Matrix) -> dict[str, object]:

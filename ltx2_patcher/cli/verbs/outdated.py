@@ -69,8 +69,8 @@ def _told(done: Outdated) -> Iterator[str]:
 
 
 def _told_of(done: Outdated, news: News) -> Iterator[str]:
-    revision, laid, served = news.row.revision, news.row.laid[done.base.name], news.row.server
-    by = f"served by {served.base}, {served.how.value}" if served else "no base serves it"
+    revision, laid, support = news.row.revision, news.row.laid[done.base.name], news.row.support
+    by = f"supported by {support.base}, {support.how.value}" if support else "no base supports it"
     yield f"{revision.commit[:10]} of {revision.date}, {revision.subject}: {by}"
     for fit in laid.fits:
         yield f"  {MARKS[fit.how.value]} {fit.patch.name}: {fit.how.value}"

@@ -90,7 +90,7 @@ def _written(done: Progress) -> Iterator[str]:
         "set what this upstream asks for"
     )
     yield f"  make patch install verify BASE={done.name}   (its own scripts, end to end)"
-    yield "  ltx2-patcher matrix --write   (which revisions are served now)"
+    yield "  ltx2-patcher matrix --write   (which revisions are supported now)"
     yield "  make test-all   (proofs and receipts of every base), then commit"
 
 

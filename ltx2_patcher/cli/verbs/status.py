@@ -51,6 +51,6 @@ def _standing(status: Status) -> Iterator[str]:
     for name in judgement.differing:
         yield f"  differs {name}"
     if judgement.standing is Standing.EDITED:
-        yield "  edited, or at a revision that is no base: `apply --dry-run` tells what serves it"
+        yield "  edited, or at a revision that is no base: `apply --dry-run` tells what supports it"
     if status.cut_off:
         yield "  a run was cut off here: run apply or unapply again to finish it"
