@@ -8,7 +8,7 @@ import os
 import sys
 from importlib import import_module
 
-from ltx2_patcher.values.errors import NEWS, OutsideError, PatcherError
+from ltx2_patcher.values.errors import INTERRUPTED, NEWS, OutsideError, PatcherError
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         return _told(args, error)
     except KeyboardInterrupt:
         print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         if error.filename is not None:  # of a place that a step only looked at
             remedy = "make it readable and writable for you, or choose another place"
