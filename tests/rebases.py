@@ -12,9 +12,9 @@ from pathlib import Path
 from ltx2_patcher.boundaries import journal
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, Progress, proceed, skip
+from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, RebaseStatus, proceed, skip
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.rebasing import Reason
+from ltx2_patcher.values.rebasing import StopReason
 from tests.conftest import BASE, ROOT, files, git
 
 BEFORE = "9e8a28e17ac4dd9e49695223d50753a1ebda36fe"
@@ -71,13 +71,13 @@ def settle_symbols(store: Store, place: Path) -> None:
     path.write_text(re.sub(r"^\[[\w-]+\]\n+(?=\[|\Z)", "", text, flags=re.MULTILINE))
 
 
-def to_the_end(store: Store, done: Progress) -> Progress:
+def to_the_end(store: Store, done: RebaseStatus) -> RebaseStatus:
     """Settle whatever it stops at. What leaves nothing of a patch, or no Python, is skipped: the
     later upstream does itself what `lean` does on 1.0.0.
     """
     while done.stopped:
         place = done.stopped.worktree
-        if done.stopped.reason is Reason.SYMBOLS:
+        if done.stopped.reason is StopReason.SYMBOLS:
             settle_symbols(store, place)
         else:
             settle(place)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ltx2_patcher.boundaries.objects import Revision
-    from ltx2_patcher.jobs.series.rebase.conflicts import Trouble
-    from ltx2_patcher.jobs.series.rebase.steps import Aborted, Progress, Stopped
+    from ltx2_patcher.jobs.series.rebase.conflicts import Conflict
+    from ltx2_patcher.jobs.series.rebase.steps import Aborted, RebaseStatus, StopReport
 
 _SHOWN_LINES = 40
 
@@ -55,13 +55,13 @@ def run(args: Namespace) -> int:
     elif args.skip:
         done = steps.skip(data, args.name)
     else:
-        done = steps.standing(data, args.name)
+        done = steps.status(data, args.name)
     show(args, done, _lines(done))
     asked_only = not (args.onto is not None or args.go_on or args.skip)
     return 0 if done.written or asked_only else ConflictError.exit_code
 
 
-def _lines(done: Progress) -> Iterator[str]:
+def _lines(done: RebaseStatus) -> Iterator[str]:
     yield (
         f"the series of {done.source} onto {done.onto.commit[:12]} ({done.onto.date}), "
         f"to be the base {done.name}"
@@ -81,7 +81,7 @@ def _lines(done: Progress) -> Iterator[str]:
         yield "to do: ltx2-patcher rebase --continue   (or --abort)"
 
 
-def _written(done: Progress) -> Iterator[str]:
+def _written(done: RebaseStatus) -> Iterator[str]:
     yield f"patches/{done.name}/ and its pin in vendor/upstream.toml are written, and sound"
     yield "left for you:"
     yield f"  ltx2-patcher diff {done.source} {done.name}   (is each difference meant?)"
@@ -94,7 +94,7 @@ def _written(done: Progress) -> Iterator[str]:
     yield "  make test-all   (proofs and receipts of every base), then commit"
 
 
-def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
+def _stopped(done: RebaseStatus, stopped: StopReport) -> Iterator[str]:
     if stopped.patch is None:
         yield "stopped at the symbols: symbols.toml names what is not there on this revision"
         for sentence in stopped.lacking:
@@ -118,8 +118,8 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
             "ltx2-patcher rebase --continue"
         )
         return
-    for path in dict.fromkeys(trouble.path for trouble in stopped.troubles):
-        yield from _troubles(path, [item for item in stopped.troubles if item.path == path])
+    for path in dict.fromkeys(conflict.path for conflict in stopped.conflicts):
+        yield from _conflicts(path, [item for item in stopped.conflicts if item.path == path])
     for path in stopped.unparsed:
         yield f"  {path} merges without a clash, and is no Python then"
     for reuse in stopped.reused:
@@ -130,7 +130,7 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
     if earlier := stopped.earlier:
         yield f"  it was settled before, on the same files: git show {earlier.commit[:12]}"
         yield f"  to take that: git checkout {earlier.commit[:12]} -- {' '.join(earlier.paths)}"
-    gone = {trouble.path for trouble in stopped.troubles if trouble.gone}
+    gone = {conflict.path for conflict in stopped.conflicts if conflict.gone}
     for path in stopped.unmerged:
         if path in gone:
             yield f"  move its change to where the code lies now, then: git rm -q {path}"
@@ -139,27 +139,27 @@ def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:
     yield "  ltx2-patcher rebase --continue   (--skip leaves the patch out, --abort ends it all)"
 
 
-def _troubles(path: str, troubles: Sequence[Trouble]) -> Iterator[str]:
+def _conflicts(path: str, conflicts: Sequence[Conflict]) -> Iterator[str]:
     """What stands in the way in one file."""
-    first = troubles[0]
+    first = conflicts[0]
     if first.gone:
         yield f"  {path} is gone{_by(first)}; our hunks:"
     else:
         yield f"  {path} clashes; our hunks, and what upstream did to those places:"
-    for trouble in troubles:
-        yield from _cut(trouble.ours)
-        if trouble.upstream:
-            yield f"  upstream{_by(trouble)}:"
-            yield from _cut(trouble.upstream)
-        elif not trouble.gone and trouble.by is None:
+    for conflict in conflicts:
+        yield from _cut(conflict.ours)
+        if conflict.upstream:
+            yield f"  upstream{_by(conflict)}:"
+            yield from _cut(conflict.upstream)
+        elif not conflict.gone and conflict.by is None:
             yield "  upstream did not: it clashes with how an earlier patch was settled"
-        if there := trouble.elsewhere:
-            then = f" as of {trouble.by.commit[:10]}" if trouble.by else ""
+        if there := conflict.elsewhere:
+            then = f" as of {conflict.by.commit[:10]}" if conflict.by else ""
             yield f"  this code stands in {there.path}:{there.line}{then}"
 
 
-def _by(trouble: Trouble) -> str:
-    return f" in {_named(trouble.by)}" if trouble.by else ""
+def _by(conflict: Conflict) -> str:
+    return f" in {_named(conflict.by)}" if conflict.by else ""
 
 
 def _named(revision: Revision) -> str:

@@ -15,18 +15,18 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.lint import lint
 from ltx2_patcher.jobs.series.rebase.steps import (
     SYMBOLS,
-    Progress,
+    RebaseStatus,
     abort,
     begin,
     proceed,
     skip,
-    standing,
+    status,
 )
 from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.rules.series.merge import edited, merge
 from ltx2_patcher.rules.series.plan import patched, stages
 from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
-from ltx2_patcher.values.rebasing import Outcome, Reason
+from ltx2_patcher.values.rebasing import Outcome, StopReason
 from tests.conftest import BASE, git
 from tests.rebases import (
     AFTER,
@@ -65,10 +65,10 @@ def imitation(place: Store, files: dict[str, bytes | None]) -> str:
     return made
 
 
-def to_the_symbols(place: Store) -> Progress:
+def to_the_symbols(place: Store) -> RebaseStatus:
     """A rebase whose patches are settled, at its last stop."""
     done = begin(place, AFTER)
-    while done.stopped and done.stopped.reason is not Reason.SYMBOLS:
+    while done.stopped and done.stopped.reason is not StopReason.SYMBOLS:
         settle(done.stopped.worktree)
         try:
             done = proceed(place)
@@ -138,12 +138,12 @@ def test_a_stop_tells_the_place_the_revision_and_where_the_code_went(place: Stor
     before = published(place)
     done = begin(place, AFTER[:9])
     stopped = done.stopped
-    assert stopped and stopped.reason is Reason.CONFLICT and not done.written
+    assert stopped and stopped.reason is StopReason.CONFLICT and not done.written
     assert stopped.patch == "load_the_gemma_text_encoder_quantized.patch"
     assert stopped.why.startswith("The Gemma 3 12B text encoder alone takes 22.7 GiB")
-    assert {t.path for t in stopped.troubles} == {LEDGER} == set(stopped.unmerged)
-    assert all(t.gone and t.by and t.by.commit == AFTER for t in stopped.troubles)
-    (loads,) = (t for t in stopped.troubles if any("module_ops =" in line for line in t.ours))
+    assert {t.path for t in stopped.conflicts} == {LEDGER} == set(stopped.unmerged)
+    assert all(t.gone and t.by and t.by.commit == AFTER for t in stopped.conflicts)
+    (loads,) = (t for t in stopped.conflicts if any("module_ops =" in line for line in t.ours))
     assert loads.elsewhere and loads.elsewhere.path.endswith("utils/blocks.py")
     text = repository(place).blobs(AFTER, [loads.elsewhere.path])[loads.elsewhere.path]
     around = text.splitlines()[loads.elsewhere.line - 1 : loads.elsewhere.line + 20]
@@ -153,7 +153,7 @@ def test_a_stop_tells_the_place_the_revision_and_where_the_code_went(place: Stor
         f"DU {LEDGER}",
     ]
     assert published(place) == before
-    assert standing(place) == done
+    assert status(place) == done
 
 
 def test_a_clash_shows_both_sides_in_gits_own_form(place: Store) -> None:
@@ -162,7 +162,7 @@ def test_a_clash_shows_both_sides_in_gits_own_form(place: Store) -> None:
     settle(stopped.worktree)
     stopped = proceed(place).stopped
     assert stopped and stopped.patch == "offer_the_quantized_gemma_in_every_pipeline.patch"
-    (call,) = (t for t in stopped.troubles if t.path == ARGS)
+    (call,) = (t for t in stopped.conflicts if t.path == ARGS)
     assert "+    add_gemma_flags(parser)" in call.ours
     assert call.by and call.by.commit == AFTER
     assert "+def video_editing_arg_parser(" in call.upstream
@@ -204,7 +204,7 @@ def test_symbols_must_be_settled_before_the_base_is_written(place: Store) -> Non
     assert done.stopped and not done.left
     gone = f"{LEDGER}: not touched by the series on this revision"
     assert done.stopped.lacking == (gone, "[lean]: no patch of that group is left", gone)
-    assert proceed(place).stopped == done.stopped == standing(place).stopped
+    assert proceed(place).stopped == done.stopped == status(place).stopped
     with pytest.raises(UsageError, match="waits at no patch"):
         skip(place)
     (done.stopped.worktree / SYMBOLS).write_text("torn = [")
@@ -371,7 +371,7 @@ def test_a_settlement_in_another_file_is_offered_after_an_abort(place: Store) ->
     """rerere knows nothing of it: the conflict was in a file that is gone."""
     stopped = begin(place, AFTER).stopped
     assert stopped and stopped.earlier is None
-    (loads,) = (t for t in stopped.troubles if any("module_ops =" in line for line in t.ours))
+    (loads,) = (t for t in stopped.conflicts if any("module_ops =" in line for line in t.ours))
     assert loads.elsewhere
     moved = stopped.worktree / loads.elsewhere.path
     moved.write_text("# Where the code of ours went\n" + moved.read_text())
@@ -380,7 +380,7 @@ def test_a_settlement_in_another_file_is_offered_after_an_abort(place: Store) ->
     proceed(place)
     abort(place)
     said = tool(place.root, "rebase", "--onto", AFTER)
-    stopped = standing(place).stopped
+    stopped = status(place).stopped
     assert stopped and stopped.earlier and not stopped.reused
     assert loads.elsewhere.path in stopped.earlier.paths
     shown, taken = (
@@ -424,7 +424,7 @@ def test_what_merges_into_no_python_is_handed_over(place: Store) -> None:
     onto = imitation(place, {IC_LORA: b"def (:\n" + text})
     stopped = begin(place, onto).stopped
     assert stopped and stopped.patch == "offer_the_quantized_gemma_in_every_pipeline.patch"
-    assert (stopped.troubles, stopped.unmerged) == ((), ())
+    assert (stopped.conflicts, stopped.unmerged) == ((), ())
     assert stopped.unparsed == (IC_LORA,)
     with pytest.raises(ConflictError, match="no Python any more"):
         proceed(place)
@@ -440,7 +440,9 @@ def test_what_landed_may_be_kept_with_what_it_must_still_change(place: Store) ->
     contents = repository(place).blobs(base.commit, series.lock.before)
     first = stages(series, series.lock.groups[-1], contents)[1]
     stopped = begin(place, imitation(place, dict(first.files))).stopped
-    assert stopped and stopped.reason is Reason.LANDED and stopped.patch == series.patches[0].name
+    assert (
+        stopped and stopped.reason is StopReason.LANDED and stopped.patch == series.patches[0].name
+    )
     path = stopped.worktree / LEDGER
     path.write_bytes(path.read_bytes() + b"# and more\n")
     git(stopped.worktree, "add", LEDGER)
@@ -465,7 +467,7 @@ def test_what_landed_is_offered_for_retirement_and_never_dropped_by_itself(place
         taken[path] = b"".join(edited(split_lines(contents[path]), lines))
     onto = imitation(place, taken)
     done = begin(place, onto)
-    assert done.stopped and done.stopped.reason is Reason.LANDED
+    assert done.stopped and done.stopped.reason is StopReason.LANDED
     assert done.stopped.patch == fourth.name
     assert done.stopped.landing and done.stopped.landing.by
     assert done.stopped.landing.by.commit == onto
@@ -490,14 +492,14 @@ def test_two_rebases_at_a_time_are_told_apart_by_name(place: Store) -> None:
     begin(place, AFTER, name="one")
     begin(place, AFTER, name="two")
     with pytest.raises(UsageError, match="2 rebases are under way") as caught:
-        standing(place)
+        status(place)
     assert caught.value.remedy == "name one: --name one or --name two"
     with pytest.raises(UsageError, match="no rebase to three"):
         abort(place, "three")
     with pytest.raises(ConflictError, match="a rebase to two is under way"):
         begin(place, BEFORE, name="two")
     abort(place, "one")
-    assert standing(place).name == "two"
+    assert status(place).name == "two"
 
 
 @pytest.mark.parametrize(
@@ -554,7 +556,7 @@ def test_a_worktree_that_was_removed_is_laid_again(place: Store) -> None:
     first = begin(place, AFTER).stopped
     assert first
     shutil.rmtree(first.worktree)
-    assert standing(place).stopped is None
+    assert status(place).stopped is None
     assert proceed(place).stopped == first
 
 
