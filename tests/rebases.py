@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import journal
-from ltx2_patcher.boundaries.objects import Objects
+from ltx2_patcher.boundaries.objects import NewCommit, Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, RebaseStatus, proceed, skip
 from ltx2_patcher.values.errors import ConflictError
@@ -25,6 +25,7 @@ AFTER = "59ca828d5ae24358832ffd7003c2306fbceeba3a"
 
 LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
 ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
+IC_LORA = "packages/ltx-pipelines/src/ltx_pipelines/ic_lora.py"
 
 _CLASH = re.compile(rb"<{7} [^\n]*\n(.*?)\|{7} [^\n]*\n(.*?)={7}\n(.*?)>{7} [^\n]*\n", re.DOTALL)
 
@@ -51,6 +52,21 @@ def pins_of(bases: Sequence[str]) -> str:
     head, *parts = re.split(r'^(?=\[bases\."[^".]*(?:\.[^".]*)*"\]$)', text, flags=re.MULTILINE)
     starts = tuple(f'[bases."{base}"]' for base in bases)
     return head + "".join(part for part in parts if part.startswith(starts))
+
+
+def repository(place: Store) -> Objects:
+    """Upstream's history there."""
+    return Objects(place.vendor / "upstream.git")
+
+
+def imitation(place: Store, files: dict[str, bytes | None]) -> str:
+    """A revision after 1.0.0 that upstream's history lacks."""
+    history, base = repository(place), place.base(BASE)
+    date = "Mon, 06 Apr 2026 12:00:00 +0000"
+    commit = NewCommit(b"An imitated revision\n", "A <a@example.invalid>", date, files)
+    (made,) = history.build(base.commit, [commit])
+    history.move_ref("refs/heads/imitation", made, expect="0" * 40)
+    return made
 
 
 def settle(place: Path) -> None:
