@@ -116,7 +116,7 @@ _MAINTAINING = ("rebase*", "replay", "publication", "revise", "support")
 def _tool_runs(*, every: bool) -> list[Run]:
     """The tool's own tests, in runs that can go at the same time."""
     pytest = (sys.executable, "-m", "pytest", "-m", _expression(every=every), "--durations=5")
-    jobs = Path("tests/jobs/series")
+    jobs = ROOT / "tests/jobs/series"
     maintaining = [str(p) for name in _MAINTAINING for p in sorted(jobs.glob(f"test_{name}.py"))]
     # Stale receipts are what a whole run renews: it checks them after it has written them.
     late = ("tests/test_receipts.py",) if every else ()

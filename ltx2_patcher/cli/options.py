@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ltx2_patcher.boundaries.store import Store
+    from ltx2_patcher.values.base import Base
 
 DEFAULT_BASE = "1.0.0"
 
@@ -79,6 +80,11 @@ def store() -> Store:
     return Store(Path(__file__).resolve().parents[2])
 
 
+def asked_base(args: Namespace) -> Base | None:
+    """The base that was named; where none was, the tree or the environment tells it."""
+    return store().base(args.base) if args.base else None
+
+
 def tree_of(args: Namespace) -> Path:
     """The tree that was named, or the base's checkout. Raises: UsageError where there is none."""
     from ltx2_patcher.jobs.series.obtain import checkout_path
@@ -86,8 +92,9 @@ def tree_of(args: Namespace) -> Path:
     if args.tree:
         tree: Path = args.tree
         return tree
-    base = store().base(args.base or DEFAULT_BASE)
-    checkout = checkout_path(store(), base)
+    data = store()
+    base = data.base(args.base or DEFAULT_BASE)
+    checkout = checkout_path(data, base)
     if not checkout.exists():
         raise UsageError(
             f"there is no checkout of {base.name} yet", remedy="run `make patch` first"

@@ -42,18 +42,18 @@ def read_message(name: str) -> str:
         ) from error
 
 
-def revised(done: Revised) -> Iterator[str]:
+def lines_of(revised: Revised) -> Iterator[str]:
     """What became of the series, for people."""
-    if done.finished:
-        yield f"a change was cut off here and is finished now: {done.finished}"
-    if done.finished == done.what:
+    if revised.finished:
+        yield f"a change was cut off here and is finished now: {revised.finished}"
+    if revised.finished == revised.what:
         return
-    if not done.changed and not done.removed:
-        yield f"nothing to do: the series of {done.base} is so already"
+    if not revised.changed and not revised.removed:
+        yield f"nothing to do: the series of {revised.base} is so already"
         return
-    yield f"{done.what}: {len(done.patches)} patches of {done.base}"
-    yield from (f"  written  {file}" for file in done.changed)
-    yield from (f"  removed  {file}" for file in done.removed)
-    yield from (f"  left     {file} (not committed, not in the series)" for file in done.left)
-    if done.tip:
-        yield f"{done.place} stands there, branch {done.branch}; next: make check"
+    yield f"{revised.what}: {len(revised.patches)} patches of {revised.base}"
+    yield from (f"  written  {file}" for file in revised.changed)
+    yield from (f"  removed  {file}" for file in revised.removed)
+    yield from (f"  left     {file} (not committed, not in the series)" for file in revised.left)
+    if revised.tip:
+        yield f"{revised.place} stands there, branch {revised.branch}; next: make check"

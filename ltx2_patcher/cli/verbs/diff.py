@@ -28,15 +28,15 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.jobs.series.diff import compare
 
     data = store()
-    done = compare(data, data.base(args.one), data.base(args.other), everything=args.all)
-    show(args, done, _compared(done))
+    compared = compare(data, data.base(args.one), data.base(args.other), everything=args.all)
+    show(args, compared, _lines(compared))
     return 0
 
 
-def _compared(done: Compared) -> Iterator[str]:
-    yield f"- LTX-2 {done.one}"
-    yield f"+ LTX-2 {done.other}"
-    for pair in done.pairs:
+def _lines(compared: Compared) -> Iterator[str]:
+    yield f"- LTX-2 {compared.one}"
+    yield f"+ LTX-2 {compared.other}"
+    for pair in compared.pairs:
         one, other = (str(place) if place else "-" for place in pair.places)
         yield f"{one:>2} {pair.likeness.value} {other:>2}  {pair.name}"
         yield from (f"      {line}" for line in pair.lines)

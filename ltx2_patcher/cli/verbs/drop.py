@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ltx2_patcher.cli.options import store, tree_of
 from ltx2_patcher.cli.report import show
-from ltx2_patcher.cli.revising import add_tree, revised
+from ltx2_patcher.cli.revising import add_tree, lines_of
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -20,6 +20,6 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.jobs.series.revise import drop_patch
 
     data = store()
-    done = drop_patch(data, data.base(args.base), tree_of(args), args.name, dry_run=args.dry_run)
-    show(args, done, revised(done))
+    revised = drop_patch(data, data.base(args.base), tree_of(args), args.name, dry_run=args.dry_run)
+    show(args, revised, lines_of(revised))
     return 0

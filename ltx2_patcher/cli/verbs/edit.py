@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ltx2_patcher.cli.options import store, tree_of
 from ltx2_patcher.cli.report import show
-from ltx2_patcher.cli.revising import add_message, add_tree, read_message, revised
+from ltx2_patcher.cli.revising import add_message, add_tree, lines_of, read_message
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def run(args: Namespace) -> int:
     base, tree = data.base(args.base), tree_of(args)
     message = read_message(args.message) if args.message else None
     if message or args.group or args.status:
-        words = {"message": message, "group": args.group, "status": args.status}
-        done = reword_patch(data, base, tree, args.name, **words, dry_run=args.dry_run)
+        wording = {"message": message, "group": args.group, "status": args.status}
+        revised = reword_patch(data, base, tree, args.name, **wording, dry_run=args.dry_run)
     else:
-        done = edit_patch(data, base, tree, args.name, dry_run=args.dry_run)
-    show(args, done, revised(done))
+        revised = edit_patch(data, base, tree, args.name, dry_run=args.dry_run)
+    show(args, revised, lines_of(revised))
     return 0

@@ -11,6 +11,9 @@ from ltx2_patcher.values.errors import UsageError
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from ltx2_patcher.jobs.series.export import Exported
 
 
 def options(parser: ArgumentParser) -> None:
@@ -50,14 +53,17 @@ def run(args: Namespace) -> int:
         written = {"base": base.name, "commit": base.commit, "mbox": args.mbox}
         show(args, written, [f"the series for `git am` on {base.commit[:12]}: {args.mbox}"])
         return 0
-    done = export(data, base, tree_of(args), dry_run=args.dry_run)
-    lines = [f"a change was cut off here and is finished now: {done.finished}"]
-    lines = lines if done.finished else []
-    lines += [f"{len(done.patches)} patches of {done.base}"]
-    lines += [f"  written  {file}" for file in done.changed]
-    lines += [f"  removed  {file}" for file in done.removed]
-    show(args, done, lines)
+    exported = export(data, base, tree_of(args), dry_run=args.dry_run)
+    show(args, exported, _lines(exported))
     return 0
+
+
+def _lines(exported: Exported) -> Iterator[str]:
+    if exported.finished:
+        yield f"a change was cut off here and is finished now: {exported.finished}"
+    yield f"{len(exported.patches)} patches of {exported.base}"
+    yield from (f"  written  {file}" for file in exported.changed)
+    yield from (f"  removed  {file}" for file in exported.removed)
 
 
 def _check_export(args: Namespace) -> int:

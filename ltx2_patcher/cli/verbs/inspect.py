@@ -25,42 +25,48 @@ def options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from ltx2_patcher.jobs.models.inspect import inspect
 
-    found = inspect(args.path)
-    show(args, found, _described(found, store().base(args.base), str(args.path)))
+    weights = inspect(args.path)
+    show(args, weights, _lines(weights, store().base(args.base), str(args.path)))
     return 0
 
 
-def _described(found: Weights, base: Base, origin: str) -> Iterator[str]:
+def _lines(weights: Weights, base: Base, origin: str) -> Iterator[str]:
     from ltx2_patcher.rules.models.pairing import misfit_of
     from ltx2_patcher.rules.size import in_words
     from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, Lora, ModelPart, Upsampler
 
-    size = in_words(found.bytes)
-    match found:
+    size = in_words(weights.bytes)
+    match weights:
         case Checkpoint():
-            name = f"{found.name} checkpoint" if found.whole else f"transformer of {found.name}"
-            yield f"{name}, {found.precision}, {size}"
+            name = (
+                f"{weights.name} checkpoint" if weights.whole else f"transformer of {weights.name}"
+            )
+            yield f"{name}, {weights.precision}, {size}"
         case GemmaRoot():
-            how = f"{found.quantization}: {found.detail}" if found.quantization else found.detail
-            files = "one file" if found.packed else f"{found.shards} shards"
-            yield f"{found.name}, {how}, {size} in {files}"
+            how = (
+                f"{weights.quantization}: {weights.detail}"
+                if weights.quantization
+                else weights.detail
+            )
+            files = "one file" if weights.packed else f"{weights.shards} shards"
+            yield f"{weights.name}, {how}, {size} in {files}"
         case ModelPart():
-            yield f"{found.name}, {size}"
+            yield f"{weights.name}, {size}"
         case Lora():
-            yield f"LoRA of rank {found.rank} on {found.modules} modules, {size}"
+            yield f"LoRA of rank {weights.rank} on {weights.modules} modules, {size}"
         case Upsampler():
-            of = f" of {found.generation}" if found.generation else ""
-            yield f"latent upsampler {found.scale}{of}, {size}"
+            of = f" of {weights.generation}" if weights.generation else ""
+            yield f"latent upsampler {weights.scale}{of}, {size}"
         case _:
             yield f"nothing that a pipeline takes by itself, {size}"
-    for part in found.components:
+    for part in weights.components:
         dtypes = ", ".join(f"{dtype} {count}" for dtype, count in part.dtypes.items())
         yield f"  {part.name:<21} {part.tensors:>5} tensors {in_words(part.bytes):>10}  {dtypes}"
-    if isinstance(found, Checkpoint | GemmaRoot | ModelPart):
-        yield from (f"  missing  {name}" for name in found.missing[:_SHOWN])
-        if len(found.missing) > _SHOWN:
-            yield f"  missing  and {len(found.missing) - _SHOWN} more (--json has them all)"
-        if error := misfit_of(found, base, store().bases(), origin):
+    if isinstance(weights, Checkpoint | GemmaRoot | ModelPart):
+        yield from (f"  missing  {name}" for name in weights.missing[:_SHOWN])
+        if len(weights.missing) > _SHOWN:
+            yield f"  missing  and {len(weights.missing) - _SHOWN} more (--json has them all)"
+        if error := misfit_of(weights, base, store().bases(), origin):
             yield f"base {base.name} can't load it: {error}"
             yield f"  to do: {error.remedy}"
         else:

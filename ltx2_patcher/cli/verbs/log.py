@@ -22,17 +22,17 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.jobs.series.log import log
 
     data = store()
-    done = log(data, data.base(args.base))
-    show(args, done, _logged(done))
+    logged = log(data, data.base(args.base))
+    show(args, logged, _lines(logged))
     return 0
 
 
-def _logged(done: Logged) -> Iterator[str]:
+def _lines(logged: Logged) -> Iterator[str]:
     yield (
-        f"LTX-2 {done.base} ({done.commit[:12]}): {len(done.patches)} patches, "
-        f"{len(done.overlay)} overlay files"
+        f"LTX-2 {logged.base} ({logged.commit[:12]}): {len(logged.patches)} patches, "
+        f"{len(logged.overlay)} overlay files"
     )
-    for number, patch in enumerate(done.patches, start=1):
+    for number, patch in enumerate(logged.patches, start=1):
         hunks = sum(file.hunks for file in patch.files)
         yield ""
         yield f"{number:>2}. {patch.name}"

@@ -59,36 +59,36 @@ def run(args: Namespace) -> int:
         )
     data = store()
     bases = [data.base(name) for name in args.base]
-    made = job.matrix(data, history(data), args.revisions, bases)
+    matrix = job.matrix(data, history(data), args.revisions, bases)
     if args.html:
         from ltx2_patcher.cli.matrix_page import write_page
 
-        write_page(args.html, made)
+        write_page(args.html, matrix)
     notes = []
     if args.write:
-        notes.append(f"{len(job.write(data, made))} supported revisions: {data.supported_file}")
+        notes.append(f"{len(job.write(data, matrix))} supported revisions: {data.supported_file}")
     if args.check:
-        recorded = job.check(data, made, whole=not args.revisions)
+        recorded = job.check(data, matrix, whole=not args.revisions)
         notes.append(f"{len(recorded)} recorded revisions are still supported")
         known = {one.commit for one in recorded}
         notes += [
             f"never recorded as supported: {row.revision.commit[:12]} of {row.revision.date}"
-            for row in made.rows
+            for row in matrix.rows
             if row.support is None and row.revision.commit not in known
         ]
-    show(args, _as_json(made), [*_table(made), *_breaks(made), *_summary(made), *notes])
+    show(args, _as_json(matrix), [*_table(matrix), *_breaks(matrix), *_summary(matrix), *notes])
     return 0
 
 
-def _table(made: Matrix) -> Iterator[str]:
+def _table(matrix: Matrix) -> Iterator[str]:
     width = {
-        base.name: max(len(base.name), *(len(row.laid[base.name].fits) + 2 for row in made.rows))
-        for base in made.bases
+        base.name: max(len(base.name), *(len(row.laid[base.name].fits) + 2 for row in matrix.rows))
+        for base in matrix.bases
     }
-    heads = "  ".join(f"{base.name:<{width[base.name]}}" for base in made.bases)
+    heads = "  ".join(f"{base.name:<{width[base.name]}}" for base in matrix.bases)
     yield f"{'commit':<10}  {'date':<10}  {'supported by':<18}  {heads}".rstrip()
-    for row in made.rows:
-        cells = (f"{_marks(row.laid[b.name]):<{width[b.name]}}" for b in made.bases)
+    for row in matrix.rows:
+        cells = (f"{_marks(row.laid[b.name]):<{width[b.name]}}" for b in matrix.bases)
         support = row.support
         by = f"{support.base}, {support.how.value}" if support else "-"
         head = f"{row.revision.commit[:10]}  {row.revision.date}  {by:<18}"
@@ -100,16 +100,16 @@ def _marks(laid: Laid) -> str:
     return "".join(MARKS[fit.how.value] for fit in laid.fits) + (" !" if laid.faults else "")
 
 
-def _breaks(made: Matrix) -> Iterator[str]:
-    for base in made.bases:
-        own = [one for one in made.breaks if one.base == base.name]
+def _breaks(matrix: Matrix) -> Iterator[str]:
+    for base in matrix.bases:
+        own = [one for one in matrix.breaks if one.base == base.name]
         if own:
             yield f"what first breaks the series of {base.name}, to newer and to older revisions:"
         for one in own:
             where = f"{one.revision.commit[:10]} of {one.revision.date}"
             yield f"  {one.patch.name} ({one.side}: {where}, {_counted(one.breaches)})"
             yield f"    {sentences(one.breaches)[0]}"
-        for row in made.rows:
+        for row in matrix.rows:
             for fault in row.laid[base.name].faults:
                 yield f"  on {row.revision.commit[:10]} every patch fits, but {fault}"
 
@@ -118,24 +118,24 @@ def _counted(breaches: tuple[Breach, ...]) -> str:
     return f"{len(breaches)} hunk{'s' if len(breaches) > 1 else ''}"
 
 
-def _summary(made: Matrix) -> Iterator[str]:
-    supported = [laid for row in made.rows if (laid := row.support)]
+def _summary(matrix: Matrix) -> Iterator[str]:
+    supported = [laid for row in matrix.rows if (laid := row.support)]
     counts = []
-    for base in made.bases:
+    for base in matrix.bases:
         hows = [laid.how.value for laid in supported if laid.base == base.name]
         if hows:
             parts = ", ".join(f"{hows.count(how)} {how}" for how in sorted(set(hows))[::-1])
             counts.append(f"{base.name} {len(hows)} ({parts})")
     by = f": {', '.join(counts)}" if counts else ""
-    yield f"{len(supported)} of {len(made.rows)} revisions are supported{by}"
+    yield f"{len(supported)} of {len(matrix.rows)} revisions are supported{by}"
 
 
-def _as_json(made: Matrix) -> dict[str, object]:
+def _as_json(matrix: Matrix) -> dict[str, object]:
     return {
         "bases": [
-            {"name": base.name, "commit": base.commit, "date": base.date} for base in made.bases
+            {"name": base.name, "commit": base.commit, "date": base.date} for base in matrix.bases
         ],
-        "revisions": [row_as_json(row) for row in made.rows],
+        "revisions": [row_as_json(row) for row in matrix.rows],
         "breaks": [
             {
                 "base": one.base,
@@ -145,6 +145,6 @@ def _as_json(made: Matrix) -> dict[str, object]:
                 "date": one.revision.date,
                 "hunks": hunks_as_json(one.breaches),
             }
-            for one in made.breaks
+            for one in matrix.breaks
         ],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ltx2_patcher.cli.options import store, tree_of
 from ltx2_patcher.cli.report import show
-from ltx2_patcher.cli.revising import add_tree, revised
+from ltx2_patcher.cli.revising import add_tree, lines_of
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -22,6 +22,6 @@ def run(args: Namespace) -> int:
 
     data = store()
     base, tree = data.base(args.base), tree_of(args)
-    done = move_patch(data, base, tree, args.name, args.after, dry_run=args.dry_run)
-    show(args, done, revised(done))
+    revised = move_patch(data, base, tree, args.name, args.after, dry_run=args.dry_run)
+    show(args, revised, lines_of(revised))
     return 0

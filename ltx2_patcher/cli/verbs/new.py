@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ltx2_patcher.cli.options import store, tree_of
 from ltx2_patcher.cli.report import show
-from ltx2_patcher.cli.revising import add_message, add_tree, read_message, revised
+from ltx2_patcher.cli.revising import add_message, add_tree, lines_of, read_message
 from ltx2_patcher.values.errors import UsageError
 
 TYPE_CHECKING = False  # as in report.py
@@ -31,8 +31,8 @@ def run(args: Namespace) -> int:
     message = _message(args)
     data = store()
     base, tree = data.base(args.base), tree_of(args)
-    done = new_patch(data, base, tree, message, after=args.after, dry_run=args.dry_run)
-    show(args, done, revised(done))
+    revised = new_patch(data, base, tree, message, after=args.after, dry_run=args.dry_run)
+    show(args, revised, lines_of(revised))
     return 0
 
 

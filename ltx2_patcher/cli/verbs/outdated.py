@@ -23,12 +23,12 @@ def options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from ltx2_patcher.jobs.series.outdated import outdated
+    from ltx2_patcher.jobs.series import outdated as job
 
-    done = outdated(store())
+    outdated = job.outdated(store())
     value = {
-        "base": done.base.name,
-        "commit": done.base.commit,
+        "base": outdated.base.name,
+        "commit": outdated.base.commit,
         "fresh": [
             {
                 **row_as_json(news.row),
@@ -44,37 +44,37 @@ def run(args: Namespace) -> int:
                     for file in news.files
                 ],
             }
-            for news in done.fresh
+            for news in outdated.fresh
         ],
-        "reported": [revision.commit for revision in done.reported],
+        "reported": [revision.commit for revision in outdated.reported],
     }
-    show(args, value, _told(done))
-    return NEWS if done.fresh else 0
+    show(args, value, _lines(outdated))
+    return NEWS if outdated.fresh else 0
 
 
-def _told(done: Outdated) -> Iterator[str]:
-    if not done.fresh and not done.reported:
-        yield f"upstream has nothing newer than the newest base, {done.base.name}"
+def _lines(outdated: Outdated) -> Iterator[str]:
+    if not outdated.fresh and not outdated.reported:
+        yield f"upstream has nothing newer than the newest base, {outdated.base.name}"
         return
-    for news in reversed(done.fresh):
-        yield from _told_of(done, news)
-    if done.reported:
-        commits = ", ".join(revision.commit[:10] for revision in done.reported)
-        yield f"newer than {done.base.name} and reported before: {commits}"
-    if done.fresh:
+    for news in reversed(outdated.fresh):
+        yield from _news_lines(outdated, news)
+    if outdated.reported:
+        commits = ", ".join(revision.commit[:10] for revision in outdated.reported)
+        yield f"newer than {outdated.base.name} and reported before: {commits}"
+    if outdated.fresh:
         yield (
-            f"{len(done.fresh)} new on upstream since {done.base.name}; next: "
-            f"ltx2-patcher rebase --onto {done.fresh[0].row.revision.commit[:12]}"
+            f"{len(outdated.fresh)} new on upstream since {outdated.base.name}; next: "
+            f"ltx2-patcher rebase --onto {outdated.fresh[0].row.revision.commit[:12]}"
         )
 
 
-def _told_of(done: Outdated, news: News) -> Iterator[str]:
-    revision, laid, support = news.row.revision, news.row.laid[done.base.name], news.row.support
+def _news_lines(outdated: Outdated, news: News) -> Iterator[str]:
+    revision, laid, support = news.row.revision, news.row.laid[outdated.base.name], news.row.support
     by = f"supported by {support.base}, {support.how.value}" if support else "no base supports it"
     yield f"{revision.commit[:10]} of {revision.date}, {revision.subject}: {by}"
     for fit in laid.fits:
         yield f"  {MARKS[fit.how.value]} {fit.patch.name}: {fit.how.value}"
-        yield from (f"      {said}" for said in sentences(fit.breaches))
+        yield from (f"      {sentence}" for sentence in sentences(fit.breaches))
     yield from (f"  every patch fits, but {fault}" for fault in laid.faults)
     for file in news.files:
         state = "gone" if file.gone else f"+{file.added} -{file.removed}"

@@ -49,52 +49,52 @@ def run(args: Namespace) -> int:
         show(args, ended, _aborted(ended))
         return 0
     if args.onto is not None:
-        done = steps.begin(data, args.onto, source=args.source, name=args.name)
+        status = steps.begin(data, args.onto, source=args.source, name=args.name)
     elif args.go_on:
-        done = steps.proceed(data, args.name)
+        status = steps.proceed(data, args.name)
     elif args.skip:
-        done = steps.skip(data, args.name)
+        status = steps.skip(data, args.name)
     else:
-        done = steps.status(data, args.name)
-    show(args, done, _lines(done))
+        status = steps.status(data, args.name)
+    show(args, status, _lines(status))
     asked_only = not (args.onto is not None or args.go_on or args.skip)
-    return 0 if done.written or asked_only else ConflictError.exit_code
+    return 0 if status.written or asked_only else ConflictError.exit_code
 
 
-def _lines(done: RebaseStatus) -> Iterator[str]:
+def _lines(status: RebaseStatus) -> Iterator[str]:
     yield (
-        f"the series of {done.source} onto {done.onto.commit[:12]} ({done.onto.date}), "
-        f"to be the base {done.name}"
+        f"the series of {status.source} onto {status.onto.commit[:12]} ({status.onto.date}), "
+        f"to be the base {status.name}"
     )
-    for item in done.settled:
+    for item in status.settled:
         yield f"  {item.outcome.value:<10} {item.patch}"
-    for ref in done.kept:
+    for ref in status.kept:
         yield _kept(ref)
-    if done.finished:
-        yield f"a change was cut off here and is finished now: {done.finished}"
-    if done.written:
-        yield from _written(done)
-    elif done.stopped:
-        yield from _stopped(done, done.stopped)
+    if status.finished:
+        yield f"a change was cut off here and is finished now: {status.finished}"
+    if status.written:
+        yield from _written(status)
+    elif status.stopped:
+        yield from _stopped(status, status.stopped)
     else:
-        yield f"cut off with {len(done.left)} patches to go"
+        yield f"cut off with {len(status.left)} patches to go"
         yield "to do: ltx2-patcher rebase --continue   (or --abort)"
 
 
-def _written(done: RebaseStatus) -> Iterator[str]:
-    yield f"patches/{done.name}/ and its pin in vendor/upstream.toml are written, and sound"
+def _written(status: RebaseStatus) -> Iterator[str]:
+    yield f"patches/{status.name}/ and its pin in vendor/upstream.toml are written, and sound"
     yield "left for you:"
-    yield f"  ltx2-patcher diff {done.source} {done.name}   (is each difference meant?)"
+    yield f"  ltx2-patcher diff {status.source} {status.name}   (is each difference meant?)"
     yield (
-        f"  vendor/upstream.toml: loads, environment and accepts are {done.source}'s so far; "
+        f"  vendor/upstream.toml: loads, environment and accepts are {status.source}'s so far; "
         "set what this upstream asks for"
     )
-    yield f"  make patch install verify BASE={done.name}   (its own scripts, end to end)"
+    yield f"  make patch install verify BASE={status.name}   (its own scripts, end to end)"
     yield "  ltx2-patcher matrix --write   (which revisions are supported now)"
     yield "  make test-all   (proofs and receipts of every base), then commit"
 
 
-def _stopped(done: RebaseStatus, stopped: StopReport) -> Iterator[str]:
+def _stopped(status: RebaseStatus, stopped: StopReport) -> Iterator[str]:
     if stopped.patch is None:
         yield "stopped at the symbols: symbols.toml names what is not there on this revision"
         for sentence in stopped.lacking:
@@ -103,7 +103,7 @@ def _stopped(done: RebaseStatus, stopped: StopReport) -> Iterator[str]:
         yield f"  correct {stopped.worktree}/symbols.toml"
         yield "  ltx2-patcher rebase --continue   (or --abort)"
         return
-    number, total = len(done.settled) + 1, len(done.settled) + len(done.left)
+    number, total = len(status.settled) + 1, len(status.settled) + len(status.left)
     yield f"stopped at {number} of {total}: {stopped.patch}"
     yield f"  why it exists: {stopped.why}"
     if stopped.landing:

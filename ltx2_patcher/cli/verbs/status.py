@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ltx2_patcher.cli.options import add_json, add_place, store, tree_of
+from ltx2_patcher.cli.options import add_json, add_place, asked_base, store, tree_of
 from ltx2_patcher.cli.report import show
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ltx2_patcher.jobs.series.status import Status
 
@@ -20,25 +19,20 @@ def options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    data, asked = store(), asked_base(args)
     if args.site_packages:
         from ltx2_patcher.jobs.series.site_packages import installed_status
 
-        asked = store().base(args.base) if args.base else None
-        status = installed_status(store(), args.site_packages, asked)
+        status = installed_status(data, args.site_packages, asked)
     else:
-        status = _tree_status(args, tree_of(args))
-    show(args, status, _standing(status))
+        from ltx2_patcher.jobs.series.status import tree_status
+
+        status = tree_status(data, tree_of(args), asked)
+    show(args, status, _lines(status))
     return 0
 
 
-def _tree_status(args: Namespace, tree: Path) -> Status:
-    from ltx2_patcher.jobs.series.status import tree_status
-
-    data = store()
-    return tree_status(data, tree, data.base(args.base) if args.base else None)
-
-
-def _standing(status: Status) -> Iterator[str]:
+def _lines(status: Status) -> Iterator[str]:
     from ltx2_patcher.values.series import Standing
 
     judgement = status.judgement

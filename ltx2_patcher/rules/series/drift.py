@@ -171,7 +171,7 @@ def _first(lines: Sequence[bytes]) -> str:
 
 
 def near(ours: Sequence[Edit], theirs: Sequence[Edit]) -> tuple[Edit, ...]:
-    """The edits of theirs that lie within a hunk's reach of one of ours, both of one text."""
+    """Keep the edits of `theirs` that touch an edit of `ours` or its context; both of one text."""
     return tuple(
         edit
         for edit in theirs
