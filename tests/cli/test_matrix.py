@@ -1,39 +1,19 @@
-"""What people type to watch upstream: tables, JSON, one page, exit codes."""
+"""matrix, as a person types it: a table, JSON, one page, a record."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from ltx2_patcher.values.errors import NEWS
 from tests.browser import PROGRAM, Tab, browser
-from tests.conftest import ROOT
-from tests.small_upstream import MODULE, REVISIONS, SmallUpstream
+from tests.small_upstream import MODULE, REVISIONS, SmallUpstream, patcher
 
 
-def patcher(small: SmallUpstream, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line beside the small series."""
-    root = small.store.patches.parent
-    if not (root / "ltx2_patcher").exists():
-        shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher")
-    return subprocess.run(
-        [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_table_tells_what_serves_and_what_breaks(small: SmallUpstream) -> None:
+def test_the_table_tells_what_is_supported_and_what_breaks(small: SmallUpstream) -> None:
     done = patcher(small, "matrix")
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
@@ -196,65 +176,3 @@ def test_what_does_not_go_together_is_a_sentence(
 ) -> None:
     done = patcher(small, "matrix", *arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
-
-
-def test_outdated_has_an_exit_code_for_news(small: SmallUpstream) -> None:
-    done = patcher(small, "outdated")
-    assert done.returncode == NEWS, done.stderr
-    assert "rebase --onto" in done.stdout and "strict=True" in done.stdout
-    done = patcher(small, "outdated")
-    assert (done.returncode, "reported before" in done.stdout) == (0, True)
-    commit = small.publish({MODULE: "gone = 1\n"})
-    done = patcher(small, "outdated", "--json")
-    assert done.returncode == NEWS
-    (news,) = json.loads(done.stdout)["fresh"]
-    assert (news["commit"], news["supported_by"]) == (commit, None)
-    assert {file["path"] for file in news["files"]} == {MODULE}
-    assert json.loads(patcher(small, "outdated", "--json").stdout)["fresh"] == []
-
-
-def test_outdated_without_upstream_says_so(small: SmallUpstream, tmp_path: Path) -> None:
-    small.place.rename(tmp_path / "away")
-    done = patcher(small, "outdated")
-    assert (done.returncode, "Traceback" in done.stderr) == (4, False)
-    assert not (small.store.vendor / "outdated.json").exists()
-
-
-def test_two_reports_at_once_report_once(small: SmallUpstream) -> None:
-    patcher(small, "matrix")  # brings the tool there
-    command = [sys.executable, "-m", "ltx2_patcher", "outdated"]
-    root = small.store.patches.parent
-    runs = [subprocess.Popen(command, cwd=root, stdout=-1, stderr=-1) for _ in range(2)]
-    for run in runs:
-        run.communicate()
-    assert sorted(run.returncode for run in runs) == [0, NEWS]
-
-
-def test_apply_and_make_patch_say_which_base_serves(small: SmallUpstream, tmp_path: Path) -> None:
-    tree = small.clone(tmp_path / "clone", "merges")
-    done = patcher(small, "apply", "--tree", tree)
-    commit = small.commits["merges"]
-    assert f"is at {commit[:12]}, which is no base" in done.stdout
-    assert re.search(r"strip_the_text\.patch .* 3-way$", done.stdout, re.MULTILINE)
-    assert (
-        f"base small merged into {commit[:12]}" in patcher(small, "status", "--tree", tree).stdout
-    )
-    told = json.loads(patcher(small, "apply", "--tree", tree, "--json").stdout)
-    assert (told["action"], told["base"], told["revision"]) == ("nothing to do", "small", commit)
-    assert patcher(small, "unapply", "--tree", tree).returncode == 0
-    told = json.loads(patcher(small, "apply", "--tree", tree, "--json").stdout)
-    assert [patch["how"] for patch in told["patches"]] == ["strict", "3-way", "strict"]
-
-
-@pytest.mark.parametrize("variables", [[], ["BASE=1.0.0"]])
-def test_make_patch_on_a_tree_takes_the_base_that_serves_it(variables: list[str]) -> None:
-    done = subprocess.run(
-        ["make", "-n", "patch", "TREE=/a b", *variables],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={key: value for key, value in os.environ.items() if key != "BASE"},
-    )
-    assert ("--base 1.0.0" in done.stdout) == bool(variables)
-    assert '--tree "/a b"' in done.stdout
