@@ -45,7 +45,7 @@ VERBS = {
 
 def run() -> NoReturn:
     """Entry point of the console script."""
-    _open_closed()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a character gets it spelled, not a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -70,14 +70,14 @@ def main(arguments: Sequence[str]) -> int:
         code: int = args.verb(args)
         sys.stdout.flush()
     except PatcherError as error:
-        return _told(args, error)
+        return _report(args, error)
     except KeyboardInterrupt:
         print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         if error.filename is not None:  # of a place that a step only looked at
             remedy = "make it readable and writable for you, or choose another place"
-            return _told(args, OutsideError(f"{error.filename}: {error.strerror}", remedy=remedy))
+            return _report(args, OutsideError(f"{error.filename}: {error.strerror}", remedy=remedy))
         # Others are translated where they happen: this is our own output. Nothing more can be said
         # on it, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _told(args: argparse.Namespace, error: PatcherError) -> int:
+def _report(args: argparse.Namespace, error: PatcherError) -> int:
     if getattr(args, "json", False):
         import json
 
@@ -98,23 +98,22 @@ def _told(args: argparse.Namespace, error: PatcherError) -> int:
     return error.exit_code
 
 
-def _open_closed() -> None:
+def _open_closed_streams() -> None:
     """Give each standard stream that was closed a place, so that no file of ours takes its number.
 
     Reading gives nothing, writing results fails as on a full disk, and complaints are lost.
     """
-    ways = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
-    for number, (name, way) in enumerate(ways.items()):
+    modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for number, (name, mode) in enumerate(modes.items()):
         if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, way), number)
+            os.dup2(os.open(os.devnull, mode), number)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Ours, and what follows `--`, which `run` hands to the script as it is."""
-    given = list(arguments)
-    at = given.index("--") if "--" in given else len(given)
-    return given[:at], given[at + 1 :]
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:at]), list(arguments[at + 1 :])
 
 
 class _Parser(argparse.ArgumentParser):
