@@ -12,7 +12,8 @@ from pathlib import Path
 from ltx2_patcher.boundaries import journal
 from ltx2_patcher.boundaries.objects import NewCommit, Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, RebaseStatus, proceed, skip
+from ltx2_patcher.jobs.series.rebase.report import SYMBOLS, RebaseStatus
+from ltx2_patcher.jobs.series.rebase.steps import proceed, skip
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.rebasing import StopReason
 from tests.conftest import BASE, ROOT, files, git

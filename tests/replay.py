@@ -23,14 +23,8 @@ from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.worktree import Worktree
 from ltx2_patcher.jobs.series import history as upstream
-from ltx2_patcher.jobs.series.rebase.steps import (
-    SYMBOLS,
-    RebaseStatus,
-    StopReport,
-    begin,
-    proceed,
-    skip,
-)
+from ltx2_patcher.jobs.series.rebase.report import SYMBOLS, RebaseStatus, StopReport
+from ltx2_patcher.jobs.series.rebase.steps import begin, proceed, skip
 from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.rules.series.merge import edited, merge
 from ltx2_patcher.rules.series.plan import stages

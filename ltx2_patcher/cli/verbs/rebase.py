@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ltx2_patcher.boundaries.objects import Revision
     from ltx2_patcher.jobs.series.rebase.conflicts import Conflict
-    from ltx2_patcher.jobs.series.rebase.steps import Aborted, RebaseStatus, StopReport
+    from ltx2_patcher.jobs.series.rebase.report import Aborted, RebaseStatus, StopReport
 
 _SHOWN_LINES = 40
 

@@ -9,15 +9,8 @@ import pytest
 
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.series.rebase.steps import (
-    SYMBOLS,
-    RebaseStatus,
-    abort,
-    begin,
-    proceed,
-    skip,
-    status,
-)
+from ltx2_patcher.jobs.series.rebase.report import SYMBOLS, RebaseStatus
+from ltx2_patcher.jobs.series.rebase.steps import abort, begin, proceed, skip, status
 from ltx2_patcher.rules.series.plan import patched
 from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
 from ltx2_patcher.values.rebasing import Outcome, StopReason

@@ -16,7 +16,8 @@ from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.lint import lint
 from ltx2_patcher.jobs.series.rebase import steps as rebase
-from ltx2_patcher.jobs.series.rebase.steps import RebaseStatus, begin, proceed
+from ltx2_patcher.jobs.series.rebase.report import RebaseStatus
+from ltx2_patcher.jobs.series.rebase.steps import begin, proceed
 from ltx2_patcher.jobs.series.rebase.workspace import sweep
 from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.rebasing import Outcome, StopReason

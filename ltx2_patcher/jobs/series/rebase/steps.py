@@ -10,89 +10,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.objects import Objects, Revision
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.boundaries.worktree import Worktree
 from ltx2_patcher.jobs.series import history as upstream
 from ltx2_patcher.jobs.series.apply import commits_of
 from ltx2_patcher.jobs.series.publication import holding
-from ltx2_patcher.jobs.series.rebase.conflicts import Conflict, Landing, conflicts, landing
-from ltx2_patcher.jobs.series.rebase.new_base import Draft, NewBase, compose, write, written
+from ltx2_patcher.jobs.series.rebase.new_base import Draft, write, written
+from ltx2_patcher.jobs.series.rebase.report import (
+    SYMBOLS,
+    Aborted,
+    RebaseStatus,
+    bare_status,
+    draft_of,
+    waiting_status,
+)
 from ltx2_patcher.jobs.series.rebase.resolve import leave_conflicts, read_resolution
 from ltx2_patcher.jobs.series.rebase.state import RebaseState, next_fits, read_state, unparsed
 from ltx2_patcher.jobs.series.rebase.workspace import (
-    EarlierResolution,
     Workspace,
     lock_of,
     sweep,
     under_way,
 )
-from ltx2_patcher.rules.series.diff_text import changed_text
-from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.rules.series.plan import Stage
-from ltx2_patcher.rules.series.symbols_file import with_moved_paths
 from ltx2_patcher.rules.series.three_way import Fit, How
 from ltx2_patcher.rules.series.upstream_file import require_base_name
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, UsageError
-from ltx2_patcher.values.rebasing import Outcome, Rebase, SettledPatch, Stop, StopReason
-from ltx2_patcher.values.series import Patch
-
-SYMBOLS = "symbols.toml"
-"""Where in the worktree the new base's symbols are settled."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReusedResolution:
-    """A file that a remembered resolution settled; it must still be looked at and added."""
-
-    path: str
-    change: tuple[str, ...]  # against upstream's file, as a diff
-
-
-@dataclass(frozen=True, slots=True)
-class StopReport:
-    """A stop, with all that a person needs to settle it."""
-
-    reason: StopReason
-    patch: str | None  # None at the symbols
-    why: str  # the patch's own words
-    worktree: Path
-    unmerged: tuple[str, ...]  # still to be settled and added
-    conflicts: tuple[Conflict, ...]
-    unparsed: tuple[str, ...]  # files that went in without a clash and are no Python then
-    reused: tuple[ReusedResolution, ...]
-    earlier: EarlierResolution | None  # how it was settled before the rebase was aborted
-    landing: Landing | None
-    lacking: tuple[str, ...]  # what symbols.toml names and is not there
-
-
-@dataclass(frozen=True, slots=True)
-class RebaseStatus:
-    """Where a rebase stands, or how it ended."""
-
-    name: str
-    source: str
-    onto: Revision
-    settled: tuple[SettledPatch, ...]
-    left: tuple[str, ...]  # patches not yet settled, in order
-    stopped: StopReport | None  # None where it ended, or was cut off
-    written: NewBase | None  # the new base, where it ended
-    kept: tuple[str, ...] = ()  # refs of vendor/upstream.git, or folders, with worktree files
-    finished: str | None = None  # a change of patches/ that was cut off, and was finished first
-
-
-@dataclass(frozen=True, slots=True)
-class Aborted:
-    """A rebase that is gone; refs of vendor/upstream.git hold what a person had settled."""
-
-    name: str
-    kept: tuple[str, ...]
+from ltx2_patcher.values.rebasing import Outcome, Rebase, Stop, StopReason
 
 
 def begin(
@@ -116,7 +65,7 @@ def begin(
     with disk.locked(lock_of(history)):
         sweep(store, history)
         workspace = Workspace(store, history, name)
-        _refuse_taken(workspace, revision)
+        _require_free(workspace, revision)
         lock = store.lock(base.name)
         digests = {patch: locked.sha256 for patch, locked in lock.patches.items()}
         onto = revision.commit
@@ -176,7 +125,7 @@ def abort(store: Store, name: str | None = None) -> Aborted:
         rebase = workspace.load()
         if not rebase.left:
             with holding(store):  # what was cut off while it wrote the base is finished first
-                _refuse_written(store, rebase)
+                _require_unwritten(store, rebase)
         kept = workspace.rescue(rebase)
         if not kept and any(item.outcome is Outcome.BY_HAND for item in rebase.settled):
             kept = (workspace.keep(rebase.tip),)
@@ -187,7 +136,7 @@ def abort(store: Store, name: str | None = None) -> Aborted:
 def status(store: Store, name: str | None = None) -> RebaseStatus:
     """Where a rebase stands. Raises: UsageError where none is under way; BusyError."""
     with _opened(store, name) as workspace:
-        return _waiting(read_state(workspace, workspace.load()))
+        return waiting_status(read_state(workspace, workspace.load()))
 
 
 def _go_on(state: RebaseState) -> RebaseStatus:
@@ -196,13 +145,13 @@ def _go_on(state: RebaseState) -> RebaseStatus:
         fits = next_fits(state)
         clean = list(takewhile(lambda fit: not unparsed(fit) and fit.how in _GOES_IN, fits))
         if not clean:
-            return _stop(state, fits[0])
+            return _stop_at_patch(state, fits[0])
         paths = state.paths
-        made = [
+        stages = [
             Stage(fit.patch, {paths[path]: data for path, data in fit.files.items()})
             for fit in clean
         ]
-        commits = commits_of(state.source, made)
+        commits = commits_of(state.source, stages)
         tip = state.workspace.history.build(state.rebase.tip, commits)[-1]
         state = state.settled_as([_GOES_IN[fit.how] for fit in clean], tip)
     return _finish(state.workspace, state.rebase)
@@ -211,7 +160,7 @@ def _go_on(state: RebaseState) -> RebaseStatus:
 _GOES_IN = {How.STRICT: Outcome.STRICT, How.THREE_WAY: Outcome.THREE_WAY}
 
 
-def _stop(state: RebaseState, fit: Fit) -> RebaseStatus:
+def _stop_at_patch(state: RebaseState, fit: Fit) -> RebaseStatus:
     """Leave the patch to a person, in the worktree."""
     landed = fit.how is How.LANDED
     kept = state.workspace.rescue(state.rebase)
@@ -221,7 +170,7 @@ def _stop(state: RebaseState, fit: Fit) -> RebaseStatus:
     stop = state.rebase.stop
     assert stop
     state = state.stopped_at(replace(stop, tree=tree.snapshot(), reused=reused))
-    return _waiting(state, kept)
+    return waiting_status(state, kept)
 
 
 def _finish(workspace: Workspace, rebase: Rebase) -> RebaseStatus:
@@ -232,30 +181,19 @@ def _finish(workspace: Workspace, rebase: Rebase) -> RebaseStatus:
             new = written(store, workspace.name)
         else:
             state = read_state(workspace, rebase)  # of patches/ as it is now, and stays
-            draft = _draft(state)
+            draft = draft_of(state)
             if draft.lacking:
                 return replace(_stop_at_symbols(state, draft), finished=finished)
             new = write(store, draft, state.source)
     disk.remove(workspace.place / SYMBOLS, below=workspace.place)  # the new base has it now
     kept = workspace.rescue(rebase)
     workspace.end()
-    return replace(_progress(workspace, rebase), written=new, kept=kept, finished=finished)
+    return replace(bare_status(workspace, rebase), written=new, kept=kept, finished=finished)
 
 
 def _is_written(store: Store, rebase: Rebase) -> bool:
     """Whether the new base is there: its pin comes with all of it, in one step."""
     return rebase.name in {base.name for base in store.bases()}
-
-
-def _draft(state: RebaseState) -> Draft:
-    """The new base as it would be written now."""
-    workspace, rebase, source = state.workspace, state.rebase, state.source
-    base = replace(source, name=workspace.name, commit=rebase.onto, date=rebase.date, wheels=())
-    moved = {old: new for old, new in state.paths.items() if old != new}
-    symbols = disk.read(workspace.place / SYMBOLS)
-    if symbols is None:
-        symbols = with_moved_paths(workspace.store.symbols_text(source.name), moved)
-    return compose(workspace.store, workspace.history, source, base, rebase.tip, symbols)
 
 
 def _stop_at_symbols(state: RebaseState, draft: Draft) -> RebaseStatus:
@@ -266,51 +204,7 @@ def _stop_at_symbols(state: RebaseState, draft: Draft) -> RebaseStatus:
         tree = state.workspace.reset_worktree(state.rebase)
         disk.replace(tree.tree / SYMBOLS, draft.symbols)
         state = state.stopped_at(Stop(StopReason.SYMBOLS, tree.snapshot()))
-    return _waiting(state, kept)
-
-
-def _progress(workspace: Workspace, rebase: Rebase) -> RebaseStatus:
-    onto = _revision(workspace.history, rebase.onto)
-    return RebaseStatus(rebase.name, rebase.source, onto, rebase.settled, rebase.left, None, None)
-
-
-def _waiting(state: RebaseState, kept: tuple[str, ...] = ()) -> RebaseStatus:
-    stopped = _stopped(state) if state.waits else None
-    return replace(_progress(state.workspace, state.rebase), stopped=stopped, kept=kept)
-
-
-def _stopped(state: RebaseState) -> StopReport:
-    workspace, rebase, stop = state.workspace, state.rebase, state.rebase.stop
-    tree = workspace.worktree()
-    assert stop
-    assert tree
-    stopped = StopReport(stop.reason, None, "", workspace.place, (), (), (), (), None, None, ())
-    if stop.reason is StopReason.SYMBOLS:
-        return replace(stopped, lacking=_draft(state).lacking)
-    (fit,) = next_fits(state, 1)
-    where = (workspace.history, state.series)
-    stopped = replace(
-        stopped, patch=fit.patch.name, why=_reason(fit.patch), unmerged=tuple(tree.unmerged())
-    )
-    if stop.reason is StopReason.LANDED:
-        return replace(stopped, landing=landing(*where, fit.patch, state.revisions, rebase.tip))
-    return replace(
-        stopped,
-        conflicts=conflicts(*where, fit, state.revisions, rebase.tip),
-        unparsed=tuple(state.paths[path] for path in unparsed(fit)),
-        reused=tuple(_reuse(tree, rebase.tip, path) for path in stop.reused),
-        earlier=workspace.earlier_resolution(fit.patch, rebase.tip),
-    )
-
-
-def _reuse(tree: Worktree, tip: str, path: str) -> ReusedResolution:
-    theirs, now = tree.blobs(tip, [path])[path], disk.read(tree.tree / path) or b""
-    return ReusedResolution(path, changed_text(split_lines(theirs), split_lines(now)))
-
-
-def _reason(patch: Patch) -> str:
-    """The first paragraph of a patch's message."""
-    return " ".join(patch.body.strip().partition("\n\n")[0].split())
+    return waiting_status(state, kept)
 
 
 @contextmanager
@@ -358,7 +252,7 @@ def _nearest(store: Store, history: Objects, commit: str) -> Base:
     return min(known, key=way, default=bases[0])
 
 
-def _refuse_written(store: Store, rebase: Rebase) -> None:
+def _require_unwritten(store: Store, rebase: Rebase) -> None:
     if _is_written(store, rebase):
         raise ConflictError(
             f"the base {rebase.name} is written already",
@@ -367,7 +261,7 @@ def _refuse_written(store: Store, rebase: Rebase) -> None:
         )
 
 
-def _refuse_taken(workspace: Workspace, revision: Revision) -> None:
+def _require_free(workspace: Workspace, revision: Revision) -> None:
     store, name = workspace.store, workspace.name
     if workspace.record.exists():
         raise ConflictError(
