@@ -20,7 +20,7 @@ VERIFY_PACKAGES := scikit-image==0.26.0 matplotlib==3.11.2 nvidia-ml-py==13.615.
 .PHONY: patch install verify test test-all check bench clean
 
 patch: $(VENV)/.tool
-	@# A clone of your own gets the series that serves its commit, unless BASE was asked for.
+	@# A clone of your own gets the series that supports its commit, unless BASE was asked for.
 	@$(PATCHER) apply $(if $(and $(TREE),$(filter file,$(origin BASE))),,--base $(BASE)) \
 	  $(if $(TREE),--tree "$(TREE)",--source $(SOURCE)) \
 	  $(if $(UPTO),--upto $(UPTO))

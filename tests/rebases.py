@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import journal
-from ltx2_patcher.boundaries.objects import Objects
+from ltx2_patcher.boundaries.objects import NewCommit, Objects
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, Progress, proceed, skip
+from ltx2_patcher.jobs.series.rebase.report import SYMBOLS, RebaseStatus
+from ltx2_patcher.jobs.series.rebase.steps import proceed, skip
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.rebasing import Reason
+from ltx2_patcher.values.rebasing import StopReason
 from tests.conftest import BASE, ROOT, files, git
 
 BEFORE = "9e8a28e17ac4dd9e49695223d50753a1ebda36fe"
@@ -25,6 +26,7 @@ AFTER = "59ca828d5ae24358832ffd7003c2306fbceeba3a"
 
 LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
 ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
+IC_LORA = "packages/ltx-pipelines/src/ltx_pipelines/ic_lora.py"
 
 _CLASH = re.compile(rb"<{7} [^\n]*\n(.*?)\|{7} [^\n]*\n(.*?)={7}\n(.*?)>{7} [^\n]*\n", re.DOTALL)
 
@@ -53,6 +55,21 @@ def pins_of(bases: Sequence[str]) -> str:
     return head + "".join(part for part in parts if part.startswith(starts))
 
 
+def repository(place: Store) -> Objects:
+    """Upstream's history there."""
+    return Objects(place.vendor / "upstream.git")
+
+
+def imitation(place: Store, files: dict[str, bytes | None]) -> str:
+    """A revision after 1.0.0 that upstream's history lacks."""
+    history, base = repository(place), place.base(BASE)
+    date = "Mon, 06 Apr 2026 12:00:00 +0000"
+    commit = NewCommit(b"An imitated revision\n", "A <a@example.invalid>", date, files)
+    (made,) = history.build(base.commit, [commit])
+    history.move_ref("refs/heads/imitation", made, expect="0" * 40)
+    return made
+
+
 def settle(place: Path) -> None:
     """As a person does: at each clash upstream's lines, then ours; what is gone, goes."""
     for path in git(place, "diff", "--name-only", "--diff-filter=U").splitlines():
@@ -71,13 +88,13 @@ def settle_symbols(store: Store, place: Path) -> None:
     path.write_text(re.sub(r"^\[[\w-]+\]\n+(?=\[|\Z)", "", text, flags=re.MULTILINE))
 
 
-def to_the_end(store: Store, done: Progress) -> Progress:
+def to_the_end(store: Store, done: RebaseStatus) -> RebaseStatus:
     """Settle whatever it stops at. What leaves nothing of a patch, or no Python, is skipped: the
     later upstream does itself what `lean` does on 1.0.0.
     """
     while done.stopped:
         place = done.stopped.worktree
-        if done.stopped.reason is Reason.SYMBOLS:
+        if done.stopped.reason is StopReason.SYMBOLS:
             settle_symbols(store, place)
         else:
             settle(place)

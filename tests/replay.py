@@ -23,14 +23,15 @@ from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.worktree import Worktree
 from ltx2_patcher.jobs.series import history as upstream
-from ltx2_patcher.jobs.series.rebase.steps import SYMBOLS, Progress, Stopped, begin, proceed, skip
+from ltx2_patcher.jobs.series.rebase.report import SYMBOLS, RebaseStatus, StopReport
+from ltx2_patcher.jobs.series.rebase.steps import begin, proceed, skip
 from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.rules.series.merge import edited, merge
 from ltx2_patcher.rules.series.plan import stages
 from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError
-from ltx2_patcher.values.rebasing import Outcome, Reason
+from ltx2_patcher.values.rebasing import Outcome, StopReason
 from ltx2_patcher.values.series import FileDiff
 from tests.conftest import ROOT
 from tests.rebases import make_place
@@ -62,16 +63,16 @@ class Settler:
             self.patches[stage.patch.name] = [(d, now[d.path]) for d in stage.patch.diffs]
             now = {**now, **stage.files}
 
-    def settle(self, store: Store, stopped: Stopped) -> Progress:
+    def settle(self, store: Store, stopped: StopReport) -> RebaseStatus:
         """Go on from `stopped`."""
-        if stopped.reason is Reason.SYMBOLS:
+        if stopped.reason is StopReason.SYMBOLS:
             path = stopped.worktree / SYMBOLS
             wanted = parse_symbols(path.read_bytes(), SYMBOLS)
             path.write_text(without(wanted, stopped.lacking))
             return proceed(store)
         assert stopped.patch
         files = self._files(stopped.worktree, stopped.patch)
-        if stopped.reason is Reason.LANDED or not files:
+        if stopped.reason is StopReason.LANDED or not files:
             return skip(store)
         tree = Worktree(stopped.worktree)
         tree.settle_on(tree.head().commit)

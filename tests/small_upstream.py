@@ -6,7 +6,9 @@ wrote. The revisions, by name, are those of `REVISIONS`.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.export import export
 from ltx2_patcher.jobs.series.history import history
 from ltx2_patcher.values.base import Base
-from tests.conftest import git
+from tests.conftest import ROOT, git
 
 SOURCE = "packages/ltx-core/src/ltx_core"
 MODULE, OTHER, OVERLAY = f"{SOURCE}/encoder.py", f"{SOURCE}/tool.py", f"{SOURCE}/ours.py"
@@ -150,3 +152,17 @@ def commit(place: Path, files: Mapping[str, str | None], message: str) -> str:
         text=True,
     )
     return git(place, "rev-parse", "HEAD")
+
+
+def patcher(small: SmallUpstream, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line beside the small series."""
+    root = small.store.patches.parent
+    if not (root / "ltx2_patcher").exists():
+        shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher")
+    return subprocess.run(
+        [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

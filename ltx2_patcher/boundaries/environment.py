@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries.disk import replace, translated
 from ltx2_patcher.boundaries.machine import free_bytes
-from ltx2_patcher.boundaries.proc import call, environment, watch
+from ltx2_patcher.boundaries.proc import call, inherited_variables, watch
 from ltx2_patcher.rules.environment.requirements import Step, normalized
 from ltx2_patcher.values.errors import BusyError, OutsideError, UsageError
 
@@ -24,7 +24,7 @@ print(json.dumps([sys.version.split()[0], sysconfig.get_path("purelib"), sys.pat
 """
 _PIP_BYTES = 32 << 20
 _DIST_INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.dist-info")
-_TOLD = ("Collecting ", "Downloading ", "Installing collected", "Using cached ")
+_SHOWN = ("Collecting ", "Downloading ", "Installing collected", "Using cached ")
 _TORCH_CUDA = re.compile(r"^cuda\b[^=]*=\s*(?:'([\d.]+)'|None)", re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ class Environment:
 
     def installed(self) -> dict[str, str]:
         """Distribution (normalized name) -> version, those that are there whole."""
-        return {name: version for name, (version, _) in self._found().items()}
+        return {name: version for name, (version, _) in self._distributions().items()}
 
     def sweep(self) -> None:
         """Forget distributions that a killed pip left half installed.
@@ -74,14 +74,14 @@ class Environment:
         """Put folders on its path. Raises: OutsideError."""
         replace(self.packages / _LINK, "".join(f"{folder}\n" for folder in folders).encode())
 
-    def _found(self) -> dict[str, tuple[str, Path]]:
-        found: dict[str, tuple[str, Path]] = {}
+    def _distributions(self) -> dict[str, tuple[str, Path]]:
+        distributions: dict[str, tuple[str, Path]] = {}
         for folder in reversed(self.folders):  # the first on the path counts
             for info in folder.glob("*.dist-info"):
                 match = _DIST_INFO.fullmatch(info.name)
                 if match and (info / "RECORD").exists():
-                    found[normalized(match["name"])] = (match["version"], info)
-        return found
+                    distributions[normalized(match["name"])] = (match["version"], info)
+        return distributions
 
 
 def describe(python: Path) -> Environment:
@@ -111,23 +111,23 @@ def make(folder: Path) -> Environment:
         folder.parent.mkdir(parents=True, exist_ok=True)
     done = call((sys.executable, "-m", "venv", "--clear", str(folder)))
     if done.code:
-        words = (done.out + done.err).decode("utf-8", "replace")
+        output = (done.out + done.err).decode("utf-8", "replace")
         # venv keeps back what its own pip said, so a full disk has to be looked for.
-        if "No space left" in words or free_bytes(folder) < _PIP_BYTES:
+        if "No space left" in output or free_bytes(folder) < _PIP_BYTES:
             raise _no_space(folder)
-        if "Directory not empty" in words:
+        if "Directory not empty" in output:
             # Killing a run does not kill the pip that it had started.
             raise BusyError(
                 f"what a killed run had started still writes into {folder}",
                 remedy="wait some seconds and run the command again",
             )
-        if "ensurepip is not available" in words:
+        if "ensurepip is not available" in output:
             raise OutsideError(
                 "this Python can't make an environment: ensurepip is missing",
                 remedy="install your system's python3-venv package",
             )
         raise OutsideError(
-            f"no environment could be made at {folder}: {done.last_words}",
+            f"no environment could be made at {folder}: {done.complaint}",
             remedy="check that the folder is writable, and run the command again",
         )
     return describe(folder / "bin/python")
@@ -152,45 +152,45 @@ def install(
     if not step.dependencies:
         flags.append("--no-deps")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
-        held = {f"{name}=={version}" for name, version in keep.items()} - set(step.wanted)
-        constraints.writelines(f"{pin}\n" for pin in sorted(held))
+        pins = {f"{name}=={version}" for name, version in keep.items()} - set(step.wanted)
+        constraints.writelines(f"{pin}\n" for pin in sorted(pins))
         constraints.flush()
         done = watch(
             (*pip, "install", *flags, "-c", constraints.name, *step.wanted),
-            lambda line: progress(line) if line.lstrip().startswith(_TOLD) else None,
-            env=environment(without=("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET")),
+            lambda line: progress(line) if line.lstrip().startswith(_SHOWN) else None,
+            env=inherited_variables(without=("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET")),
         )
     if done.code:
-        raise _failed(target, step, done.err.decode("utf-8", "replace"))
+        raise _explained(target, step, done.err.decode("utf-8", "replace"))
 
 
-def _failed(target: Environment, step: Step, words: str) -> OutsideError:
+def _explained(target: Environment, step: Step, output: str) -> OutsideError:
     wanted = " ".join(step.wanted)
-    if "No space left" in words:
+    if "No space left" in output:
         return _no_space(target.packages)
-    if "Permission denied" in words or "Read-only file system" in words:
+    if "Permission denied" in output or "Read-only file system" in output:
         return OutsideError(
             f"no permission to install into {target.packages}",
             remedy="make it writable for you, or run install without --python",
         )
-    if "No module named pip" in words:
+    if "No module named pip" in output:
         return OutsideError(
             f"neither {target.python} nor the Python that runs this has pip",
             remedy=f"install {wanted} there by hand, for example with uv pip install --python",
         )
-    if "No matching distribution" in words or "Could not find a version" in words:
+    if "No matching distribution" in output or "Could not find a version" in output:
         return OutsideError(
             f"pip's index has no {wanted} for Python {target.version}, or can't be reached",
             remedy="check the network and `pip config list`, and use a Python from 3.11 to 3.13",
         )
-    if "ResolutionImpossible" in words:
+    if "ResolutionImpossible" in output:
         return OutsideError(
             f"{wanted} does not go with what {target.python} has",
             remedy="run install without --python, which makes an environment of its own",
         )
-    errors = [line for line in words.splitlines() if line.startswith("ERROR")]
+    errors = [line for line in output.splitlines() if line.startswith("ERROR")]
     return OutsideError(
-        f"pip could not install {wanted}: {(errors or words.splitlines() or ['no word'])[-1]}",
+        f"pip could not install {wanted}: {(errors or output.splitlines() or ['no word'])[-1]}",
         remedy="check the network and `pip config list`, and run the command again",
     )
 

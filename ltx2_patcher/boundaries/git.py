@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import STATE_FOLDER, Entry, Objects
+from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Entry, Objects
 from ltx2_patcher.values.errors import BusyError, ConflictError
 
 _BUSY = (
@@ -54,9 +54,9 @@ class Git(Objects):
 
         Raises: BusyError in the middle of a rebase, merge or bisect, or where git holds the index.
         """
-        if found := [name for name in _BUSY if (self.directory / name).exists()]:
+        if busy := [name for name in _BUSY if (self.directory / name).exists()]:
             raise BusyError(
-                f"{self.tree} is in the middle of something ({found[0]})",
+                f"{self.tree} is in the middle of something ({busy[0]})",
                 remedy="finish or abort it (`git status` says how), then try again",
             )
         if not _gone(self.directory / "index.lock", wait_s=5):
@@ -70,7 +70,7 @@ class Git(Objects):
         done = self._run("rev-parse", "--show-toplevel", "HEAD^{commit}", ok={0, 128})
         if done.code:
             raise ConflictError(
-                f"git finds no commit in {self.tree}: {done.last_words}",
+                f"git finds no commit in {self.tree}: {done.complaint}",
                 remedy="name a sound clone of upstream with --tree",
             )
         top, commit = done.out.rsplit(b"\n", 2)[:2]
@@ -93,8 +93,8 @@ class Git(Objects):
             common = self.directory / os.fsdecode(pointer.read_bytes()).strip()
         if not (common / "worktrees").is_dir():
             return None  # no linked worktree, no process to ask
-        found = self._run("worktree", "list", "--porcelain").out.decode("utf-8", "surrogateescape")
-        for entry in found.split("\n\n"):
+        listed = self._run("worktree", "list", "--porcelain").out.decode("utf-8", "surrogateescape")
+        for entry in listed.split("\n\n"):
             lines = entry.splitlines()
             if f"branch {branch}" in lines:
                 place = Path(lines[0].removeprefix("worktree "))
@@ -106,15 +106,15 @@ class Git(Objects):
         """The index entries at `paths`, absent ones left out; an unmerged path has mode "0"."""
         if not (wanted := list(paths)):
             return {}  # without a path git lists them all
-        found = self._run("ls-files", "-s", "-z", "--", *wanted).out
-        result: dict[str, Entry] = {}
-        for row in found.split(b"\0"):
+        rows = self._run("ls-files", "-s", "-z", "--", *wanted).out
+        entries: dict[str, Entry] = {}
+        for row in rows.split(b"\0"):
             if row:
                 info, _, path = row.partition(b"\t")
                 mode, blob, stage = info.decode().split()
                 name = path.decode("utf-8", "surrogateescape")
-                result[name] = Entry(mode if stage == "0" else "0", blob)
-        return result
+                entries[name] = Entry(mode if stage == "0" else "0", blob)
+        return entries
 
     def dirty(self) -> list[str]:
         """The tracked files that differ from HEAD, in the index or the working tree."""
@@ -134,7 +134,7 @@ class Git(Objects):
     def stage(self, blobs: Mapping[str, str | None]) -> None:
         """Set the index entries at these paths, leaving every other entry as it is."""
         rows = b"".join(
-            b"0 %s\t%s\0" % (b"0" * 40, path.encode())
+            b"0 %s\t%s\0" % (ABSENT.encode(), path.encode())
             if blob is None
             else b"100644 %s\t%s\0" % (blob.encode(), path.encode())
             for path, blob in blobs.items()

@@ -9,29 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.boundaries.proc import call, inherited_variables
 from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
 
 DISTRIBUTIONS = ("ltx-core", "ltx-pipelines")
 
 _QUESTION = """
 import importlib.metadata as metadata, json, sys
-found = {}
+packages = {}
 for name in sys.argv[1:]:
     try:
         dist = metadata.distribution(name)
     except metadata.PackageNotFoundError:
-        found[name] = None
+        packages[name] = None
         continue
     record = [str(f) for f in dist.files or () if f.name == "RECORD"]
     direct = json.loads(dist.read_text("direct_url.json") or "{}")
     editable = direct.get("dir_info", {}).get("editable", False)
-    found[name] = {
+    packages[name] = {
         "root": str(dist.locate_file("")),
         "record": record[0] if record else None,
         "editable": direct.get("url") if editable else None,
     }
-print(json.dumps(found))
+print(json.dumps(packages))
 """
 
 
@@ -56,33 +56,33 @@ def installed(python: Path) -> Installed:
         done = call(
             (program, "-c", _QUESTION, *DISTRIBUTIONS),
             cwd=Path("/"),  # "-c" puts the working folder on the path
-            env=environment(without=("PYTHONPATH",)),
+            env=inherited_variables(without=("PYTHONPATH",)),
             timeout_s=60,
         )
         # The last line: what an environment says at its start comes before.
-        found = json.loads(done.out.splitlines()[-1])
+        packages = json.loads(done.out.splitlines()[-1])
     except (OutsideError, ValueError, IndexError) as error:
         raise UsageError(
             f"{python} is not a Python interpreter",
             remedy="name an environment's interpreter, such as .venv/bin/python",
         ) from error
-    if lacking := [name for name in DISTRIBUTIONS if not found[name]]:
+    if lacking := [name for name in DISTRIBUTIONS if not packages[name]]:
         raise UsageError(
             f"{python} has no {' and no '.join(lacking)} installed",
             remedy="install both there first, or patch a checkout with --tree",
         )
-    if editable := [item["editable"] for item in found.values() if item["editable"]]:
+    if editable := [item["editable"] for item in packages.values() if item["editable"]]:
         folder = shlex.quote(unquote(editable[0].removeprefix("file://")).split("/packages/")[0])
         raise ConflictError(
             f"{python} has upstream installed editable, from {folder}",
             remedy=f"patch that checkout: ltx2-patcher apply --tree {folder}",
         )
-    roots = {item["root"] for item in found.values()}
-    if len(roots) != 1 or not all(item["record"] for item in found.values()):
+    roots = {item["root"] for item in packages.values()}
+    if len(roots) != 1 or not all(item["record"] for item in packages.values()):
         raise OutsideError(
             f"{python}: upstream's packages are spread over {len(roots)} folders or have no RECORD",
             remedy="reinstall both with pip in one environment",
         )
     return Installed(
-        Path(roots.pop()).resolve(), {name: item["record"] for name, item in found.items()}
+        Path(roots.pop()).resolve(), {name: item["record"] for name, item in packages.items()}
     )

@@ -86,8 +86,8 @@ def parse(text: str | bytes) -> Journal:
 
 def untouched(journal: Journal, root: Path) -> bool:
     """Whether every file still is, or again is, as it was before the run."""
-    found = disk.blob_ids(root, journal.paths)
-    return all(found[step.path] == step.before for step in journal.steps)
+    present = disk.blob_ids(root, journal.paths)
+    return all(present[step.path] == step.before for step in journal.steps)
 
 
 def carry_out(journal: Journal, root: Path, *, durable: bool = False) -> None:
@@ -97,8 +97,8 @@ def carry_out(journal: Journal, root: Path, *, durable: bool = False) -> None:
 
     Raises: ConflictError, before anything is touched, where a file is at neither of its contents.
     """
-    found = disk.blob_ids(root, journal.paths)
-    foreign = [s.path for s in journal.steps if found[s.path] not in {s.before, s.after}]
+    present = disk.blob_ids(root, journal.paths)
+    foreign = [s.path for s in journal.steps if present[s.path] not in {s.before, s.after}]
     if foreign:
         raise ConflictError(
             f"an earlier run was cut off, and since then these were edited: {', '.join(foreign)}",
@@ -106,7 +106,7 @@ def carry_out(journal: Journal, root: Path, *, durable: bool = False) -> None:
             f"`git checkout -- {foreign[0]}`), and run the same command again",
         )
     for step in journal.steps:
-        if found[step.path] == step.after:
+        if present[step.path] == step.after:
             continue
         if step.content is None:
             disk.remove(root / step.path, below=root)

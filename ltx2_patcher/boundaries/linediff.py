@@ -49,7 +49,7 @@ def line_diffs(pairs: Sequence[Pair]) -> list[tuple[Edit, ...]]:
         i, j = i - (taken > 0), j - (put > 0)
         old, new = lines[at]
         edits[at].append(Edit(i, tuple(old[i : i + taken]), tuple(new[j : j + put])))
-    return [tuple(found) for found in edits]
+    return [tuple(those) for those in edits]
 
 
 def _stream(pairs: Sequence[Pair], changed: Sequence[int]) -> bytes:
@@ -71,7 +71,7 @@ def _git(folder: str, *arguments: str, stdin: bytes = b"") -> bytes:
     done = call(("git", *arguments), stdin=stdin, cwd=Path(folder), env=sealed_environment())
     if done.code:
         raise OutsideError(
-            f"git {arguments[0]} failed in {folder}: {done.last_words}",
+            f"git {arguments[0]} failed in {folder}: {done.complaint}",
             remedy="free some space in the folder for temporary files (TMPDIR)",
         )
     return done.out

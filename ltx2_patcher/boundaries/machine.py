@@ -51,14 +51,14 @@ def gpus() -> tuple[Gpu, ...]:
         ("nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"), timeout_s=30
     )
     lines = done.out.decode("utf-8", "replace").splitlines()
-    found = tuple(gpu for line in lines if (gpu := _gpu(line)))
-    if done.code or len(found) != len([line for line in lines if line.strip()]):
-        words = (done.err or done.out).decode("utf-8", "replace").strip().splitlines()
+    every = tuple(gpu for line in lines if (gpu := _gpu(line)))
+    if done.code or len(every) != len([line for line in lines if line.strip()]):
+        output = (done.err or done.out).decode("utf-8", "replace").strip().splitlines()
         raise OutsideError(
-            f"nvidia-smi fails: {words[-1] if words else f'exit code {done.code}'}",
+            f"nvidia-smi fails: {output[-1] if output else f'exit code {done.code}'}",
             remedy="reboot after a driver update, or install the driver again",
         )
-    return found
+    return every
 
 
 def gpu(index: int | None) -> Gpu | None:
@@ -66,25 +66,25 @@ def gpu(index: int | None) -> Gpu | None:
 
     Raises: UsageError where there is no such one; OutsideError where the driver fails.
     """
-    found = gpus()
+    every = gpus()
     if index is None:
-        return found[0] if found else None
-    for one in found:
+        return every[0] if every else None
+    for one in every:
         if one.index == index:
             return one
-    here = ", ".join(f"{one.index} ({one.name})" for one in found) or "none"
+    here = ", ".join(f"{one.index} ({one.name})" for one in every) or "none"
     raise UsageError(f"no GPU {index}", remedy=f"choose one of those here: {here}")
 
 
 def memory() -> Memory:
     """Host memory, from Linux's /proc/meminfo (in KiB there). Raises: OutsideError."""
-    told = Path("/proc/meminfo")
-    if not told.exists():
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
         raise OutsideError(
-            f"host memory can't be told: there is no {told}",
+            f"host memory can't be told: there is no {meminfo}",
             remedy="run on Linux; upstream's GPU pipelines need it anyway",
         )
-    values = dict(re.findall(r"^(\w+):\s+(\d+) kB", told.read_text(), re.MULTILINE))
+    values = dict(re.findall(r"^(\w+):\s+(\d+) kB", meminfo.read_text(), re.MULTILINE))
     return Memory(int(values["MemTotal"]) * 1024, int(values["MemAvailable"]) * 1024)
 
 

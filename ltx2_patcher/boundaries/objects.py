@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import Done, call, environment
+from ltx2_patcher.boundaries.proc import Done, call, inherited_variables
 from ltx2_patcher.rules.series.blobs import blob_id
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError, UsageError
 
@@ -99,8 +99,8 @@ class Objects:
         wanted = list(paths)
         if not wanted:  # which git would take for all there are
             return {}
-        found = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted).out
-        rows = (row.partition(b"\t") for row in found.split(b"\0") if row)
+        listed = self._run("ls-tree", "-r", "-z", "--full-tree", commit, "--", *wanted).out
+        rows = (row.partition(b"\t") for row in listed.split(b"\0") if row)
         return {
             path.decode("utf-8", "surrogateescape"): Entry(mode.decode(), blob.decode())
             for info, _, path in rows
@@ -122,7 +122,7 @@ class Objects:
         done = self._run("log", *form, *flags, *wanted, "--", ok=(0, 128))
         if done.code:
             raise UsageError(
-                f"{' '.join(wanted)} names no revision of upstream: {done.last_words}",
+                f"{' '.join(wanted)} names no revision of upstream: {done.complaint}",
                 remedy="name a commit, a branch or a range such as 1.0.0's commit..main",
             )
         rows = done.out.decode("utf-8", "replace").split("\0")
@@ -133,13 +133,13 @@ class Objects:
         wanted = list(dict.fromkeys(commits))
         asked = "".join(f"{commit}:{path}\n" for commit in wanted for path in paths).encode()
         rows = self._run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked).out
-        found: dict[str, dict[str, str]] = {commit: {} for commit in wanted}
+        blobs: dict[str, dict[str, str]] = {commit: {} for commit in wanted}
         keys = ((commit, path) for commit in wanted for path in paths)
         for (commit, path), row in zip(keys, rows.decode().splitlines(), strict=True):
             blob, _, kind = row.rpartition(" ")
             if kind == "blob":
-                found[commit][path] = blob
-        return found
+                blobs[commit][path] = blob
+        return blobs
 
     def lacking(self, ids: Iterable[str]) -> list[str]:
         """Which of these objects are not here, as in a shallow or partial clone, or an old one."""
@@ -188,8 +188,8 @@ class Objects:
         """Files of `old` that lie elsewhere in `new`, as git's similarity finds them."""
         flags = ("-r", "-z", "-M", "--diff-filter=R", "--name-status", "-l0")
         row = self._run("diff-tree", *flags, old, new).out.decode("utf-8", "surrogateescape")
-        words = row.split("\0")[:-1]
-        return dict(zip(words[1::3], words[2::3], strict=True))
+        fields = row.split("\0")[:-1]
+        return dict(zip(fields[1::3], fields[2::3], strict=True))
 
     def changed(self, old: str, new: str) -> list[str]:
         """The paths at which two commits differ."""
@@ -202,8 +202,8 @@ class Objects:
         A shallow clone ends at a commit whose parent is named, and not here.
         """
         # The raw form names a commit's true parent also where a shallow clone ends.
-        found = self._run("rev-list", "--first-parent", "--header", f"-{limit}", tip, "--").out
-        return [_past(row) for row in found.decode("utf-8", "replace").split("\0") if row]
+        rows = self._run("rev-list", "--first-parent", "--header", f"-{limit}", tip, "--").out
+        return [_past(row) for row in rows.decode("utf-8", "replace").split("\0") if row]
 
     def is_ancestor(self, commit: str, of: str) -> bool:
         """Whether `commit` is `of` or one before it."""
@@ -253,7 +253,7 @@ class Objects:
             stream += b"\n"
         for mark in range(1, len(commits) + 1):
             stream += b"get-mark :%d\n" % mark
-        stream += b"reset %s\nfrom %s\n\ndone\n" % (scratch.encode(), b"0" * 40)
+        stream += b"reset %s\nfrom %s\n\ndone\n" % (scratch.encode(), ABSENT.encode())
         flags = ("--quiet", "--done", "--force", "--date-format=rfc2822", "--cat-blob-fd=1")
         done = self._run("fast-import", *flags, stdin=bytes(stream))
         return done.out.decode().split()
@@ -269,7 +269,7 @@ class Objects:
         if now != expect:
             raise ConflictError(f"{ref} moved meanwhile", remedy="run the command again")
         raise ConflictError(
-            f"the branch {ref.removeprefix('refs/heads/')} can't be made: {done.last_words}",
+            f"the branch {ref.removeprefix('refs/heads/')} can't be made: {done.complaint}",
             remedy="choose another name with --onto-branch NAME",
         )
 
@@ -339,7 +339,7 @@ def alone(place: Path) -> dict[str, str]:
 
 def sealed_environment() -> dict[str, str]:
     """No configuration, identity, editor or repository of the user's reaches our plumbing."""
-    return environment(
+    return inherited_variables(
         without=("GIT_",),
         GIT_CONFIG_GLOBAL="/dev/null",
         GIT_CONFIG_SYSTEM="/dev/null",
@@ -358,7 +358,7 @@ def sealed_environment() -> dict[str, str]:
 
 
 def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | ConflictError:
-    words = done.last_words
+    complaint = done.complaint
     if (mark := b"dumping crash report to ") in done.err:
         # Nobody can use it, and it would stay in the user's repository.
         report = done.err.split(mark, 1)[1].splitlines()[0].decode("utf-8", "surrogateescape")
@@ -372,22 +372,22 @@ def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | 
             f"git can't write files in {tree}: there may be no space left",
             remedy="free some space there and run the command again",
         )
-    if "ermission denied" in words or "Read-only" in words:
+    if "ermission denied" in complaint or "Read-only" in complaint:
         return OutsideError(
-            f"no permission in {tree}: {words}", remedy="make the repository writable for you"
+            f"no permission in {tree}: {complaint}", remedy="make the repository writable for you"
         )
     if b"promisor remote" in done.err:
         return ConflictError(
-            f"{tree} is a partial clone and lacks what is needed: {words}",
+            f"{tree} is a partial clone and lacks what is needed: {complaint}",
             remedy=f"complete it with `git -C {tree} fetch --refetch --no-filter`, or clone afresh",
         )
     if b"external filter" in done.err:
         return ConflictError(
-            f"git {arguments[0]} failed in {tree}: {words}",
+            f"git {arguments[0]} failed in {tree}: {complaint}",
             remedy="correct that filter (`git config --get-regexp ^filter` shows it), then run the "
             "command again",
         )
     return ConflictError(
-        f"git {arguments[0]} failed in {tree}: {words}",
+        f"git {arguments[0]} failed in {tree}: {complaint}",
         remedy="check the repository with `git fsck` and `git status`",
     )

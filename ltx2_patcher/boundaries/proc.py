@@ -23,7 +23,7 @@ class Done:
     err: bytes = field(repr=False)
 
     @property
-    def last_words(self) -> str:
+    def complaint(self) -> str:
         """Its fatal line on stderr, else its last, for an error message."""
         lines = self.err.decode("utf-8", "replace").strip().splitlines()
         fatal = [line for line in lines if line.startswith("fatal: ")]
@@ -85,7 +85,7 @@ def watch(
 
     Raises: OutsideError where the program is missing.
     """
-    said = bytearray()
+    output = bytearray()
     try:
         child = subprocess.Popen(
             argv,
@@ -100,12 +100,12 @@ def watch(
         assert child.stdout is not None
         try:
             for line in child.stdout:
-                said += line
+                output += line
                 each_line(line.decode("utf-8", "replace").rstrip())
         except BaseException:
             child.terminate()
             raise
-    return Done(tuple(argv), child.returncode, b"", bytes(said))
+    return Done(tuple(argv), child.returncode, b"", bytes(output))
 
 
 def become(argv: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
@@ -119,10 +119,12 @@ def become(argv: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
         raise _absent(argv[0]) from error
 
 
-def environment(*, without: Sequence[str] = (), **extra: str) -> dict[str, str]:
-    """The environment of this process, less the variables that start with one of `without`."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(tuple(without))}
-    return kept | extra
+def inherited_variables(*, without: Sequence[str] = (), **extra: str) -> dict[str, str]:
+    """The variables of this process, less those that start with one of `without`."""
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(tuple(without))
+    }
+    return inherited | extra
 
 
 def _absent(program: str) -> OutsideError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries.git import Git
 from ltx2_patcher.boundaries.objects import alone, sealed_environment
-from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.boundaries.proc import call, inherited_variables
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
 
@@ -17,7 +17,7 @@ def new_repository(tree: Path) -> Git:
     done = call(("git", "init", "-q", "--template=", "-b", "upstream", str(tree)), env=env)
     if done.code:
         raise OutsideError(
-            f"git init failed: {done.last_words}", remedy=f"make {tree.parent} writable"
+            f"git init failed: {done.complaint}", remedy=f"make {tree.parent} writable"
         )
     git = Git(tree)
     for key in ("core.autocrlf", "core.eol", "commit.gpgSign"):
@@ -38,7 +38,7 @@ def reachable(url: str, *, timeout_s: float) -> None:
     )
     if done.code:
         raise OutsideError(
-            f"{url} can't be reached: {done.last_words}",
+            f"{url} can't be reached: {done.complaint}",
             remedy="check the network, or take the published wheels with SOURCE=pypi",
         )
 
@@ -59,7 +59,7 @@ def fetch_history(directory: Path, url: str) -> None:
         done = call(("git", *step), env=env, own_session=True)
         if done.code:
             raise OutsideError(
-                f"upstream's history can't be fetched from {url}: {done.last_words}",
+                f"upstream's history can't be fetched from {url}: {done.complaint}",
                 remedy=f"check the network and run again; remove {directory} where it is damaged",
             )
 
@@ -88,23 +88,25 @@ def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None
             progress(phase, float(cur_count) / float(max_count or cur_count or 1))
 
     with Repo(git.tree) as repo:
-        # A server that stalls half-way ends the fetch, not the user's patience.
-        repo.git.update_environment(GIT_HTTP_LOW_SPEED_LIMIT="1000", GIT_HTTP_LOW_SPEED_TIME="20")
+        repo.git.update_environment(**_GIVE_UP)
         remote = repo.create_remote("origin", url)
         try:
             remote.fetch(commit, progress=Relay(), depth=1, no_tags=True)
         except GitCommandError as error:
-            words = str(error.stderr).strip().splitlines() or [str(error)]
+            output = str(error.stderr).strip().splitlines() or [str(error)]
             if "not our ref" in str(error.stderr):
                 raise InvalidError(
                     f"{url} has no commit {commit}",
                     remedy="correct the pin in vendor/upstream.toml, or take SOURCE=pypi",
                 ) from error
             raise OutsideError(
-                f"fetching {url} failed: {words[-1]}",
+                f"fetching {url} failed: {output[-1]}",
                 remedy="check the network and run again, or take the wheels with SOURCE=pypi",
             ) from error
 
+
+_GIVE_UP = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "20"}
+"""A server that stalls half-way ends the fetch, not the user's patience."""
 
 _PHASES = {4: "counting", 8: "compressing", 16: "sending", 32: "receiving", 64: "resolving"}
 
@@ -112,6 +114,4 @@ _PHASES = {4: "counting", 8: "compressing", 16: "sending", 32: "receiving", 64: 
 def _network_environment() -> dict[str, str]:
     """The user's proxies, mirrors and credentials count; a repository around us does not."""
     drop = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
-    # A server that stalls half-way ends the fetch, not the user's patience.
-    stall = {"GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "20"}
-    return environment(without=drop, GIT_TERMINAL_PROMPT="0", LC_ALL="C", **stall)
+    return inherited_variables(without=drop, GIT_TERMINAL_PROMPT="0", LC_ALL="C", **_GIVE_UP)

@@ -25,7 +25,7 @@ def scratch() -> Iterator[Objects]:
         done = call(("git", "init", "-q", "--bare", "--template=", name), env=sealed_environment())
         if done.code:
             raise OutsideError(
-                f"git init failed in {name}: {done.last_words}",
+                f"git init failed in {name}: {done.complaint}",
                 remedy="free some space in the folder for temporary files (TMPDIR)",
             )
         yield Objects(Path(name))

@@ -12,7 +12,7 @@ from ltx2_patcher.rules.series.lock_file import parse_lock
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.rules.series.series_file import parse_series
 from ltx2_patcher.rules.series.soundness import check_series
-from ltx2_patcher.rules.series.supported_file import ServedRevision, parse_served
+from ltx2_patcher.rules.series.supported_file import SupportedRevision, parse_supported
 from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
 from ltx2_patcher.rules.series.upstream_file import PINS_REMEDY, parse_pins
 from ltx2_patcher.values.base import Base
@@ -138,16 +138,16 @@ class Store:
         return _read(self.patches / base / "symbols.toml")
 
     @property
-    def served_file(self) -> Path:
-        """Where it is recorded which revisions are served."""
-        return self.patches / "served.json"
+    def supported_file(self) -> Path:
+        """Where it is recorded which revisions are supported."""
+        return self.patches / "supported.json"
 
-    def served(self) -> tuple[ServedRevision, ...]:
-        """The revisions that were served when this was last recorded, newest first.
+    def supported(self) -> tuple[SupportedRevision, ...]:
+        """The revisions that were supported when this was last recorded, newest first.
 
         Raises: InvalidError where the record is missing or not one.
         """
-        return parse_served(_read(self.served_file), "patches/served.json")
+        return parse_supported(_read(self.supported_file), "patches/supported.json")
 
     def overlay(self) -> dict[str, bytes]:
         """The overlay's files: path in upstream's tree -> content.

@@ -54,9 +54,9 @@ def read_gemma(root: Path) -> GemmaFiles:
         files = [path for path in sorted(below) if path.is_file()]
         folders = {p.parent for p in files if p.match("model*.safetensors")}
         if len(folders) != 1:
-            found = "no model*.safetensors" if not folders else "several models in subfolders"
+            holds = "no model*.safetensors" if not folders else "several models in subfolders"
             raise InvalidError(
-                f"{root} holds {found}", remedy="give the root of one downloaded Gemma"
+                f"{root} holds {holds}", remedy="give the root of one downloaded Gemma"
             )
         (folder,) = folders
         if not (folder / "config.json").is_file():

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.boundaries.proc import call, inherited_variables
 from ltx2_patcher.values.base import Wheel
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
@@ -20,7 +20,7 @@ def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> di
     flags = ("--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=8", "-q")
     done = call(
         (sys.executable, "-m", "pip", "download", *flags, "-d", str(folder), *names),
-        env=environment(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
+        env=inherited_variables(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
         timeout_s=timeout_s,
     )
     if b"No module named pip" in done.err:
@@ -30,7 +30,7 @@ def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> di
         )
     if done.code:
         raise OutsideError(
-            f"pip could not bring {' and '.join(names)}: {done.last_words}",
+            f"pip could not bring {' and '.join(names)}: {done.complaint}",
             remedy="check the network and pip's index, then run again",
         )
     return {wheel: _checked(wheel, folder) for wheel in wheels}

@@ -40,15 +40,15 @@ def linked(repository: Path, place: Path) -> Worktree | None:
     copied together, which `git worktree repair` would mend in the original of a copy.
     """
     pointer = place / ".git"
-    if (told := disk.read(pointer)) is None:
+    if (text := disk.read(pointer)) is None:
         return None
-    own = repository.absolute() / "worktrees" / Path(os.fsdecode(told).strip()).name
+    own = repository.absolute() / "worktrees" / Path(os.fsdecode(text).strip()).name
     if not own.is_dir():
         return None
     links = {pointer: f"gitdir: {own}\n", own / "gitdir": f"{pointer.absolute()}\n"}
-    for path, text in links.items():
-        if disk.read(path) != os.fsencode(text):
-            disk.replace(path, os.fsencode(text))
+    for path, link in links.items():
+        if disk.read(path) != os.fsencode(link):
+            disk.replace(path, os.fsencode(link))
     return Worktree(place)
 
 
@@ -103,8 +103,8 @@ class Worktree(Git):
     def added(self, commit: str) -> dict[str, str]:
         """What the index changes against `commit`: path -> "M" (modified), "A", "D", "T"."""
         flags = ("--cached", "-z", "--name-status", "--no-renames", "--no-ext-diff")
-        words = self._run("diff-index", *flags, commit).out.split(b"\0")[:-1]
-        return {_path(p): kind.decode() for kind, p in zip(words[::2], words[1::2], strict=True)}
+        fields = self._run("diff-index", *flags, commit).out.split(b"\0")[:-1]
+        return {_path(p): kind.decode() for kind, p in zip(fields[::2], fields[1::2], strict=True)}
 
     def snapshot(self) -> str:
         """The id of a tree with every file as it lies here, ignored ones left out."""
@@ -123,10 +123,10 @@ class Worktree(Git):
         return self._run("rev-parse", *(f"{c}^{{tree}}" for c in commits)).out.decode().split()
 
     def commit_of(self, tree: str, parent: str, message: str, date: str) -> str:
-        """A commit of ours that holds `tree`; the same words and date give the same id."""
+        """A commit of ours that holds `tree`; the same message and date give the same id."""
         when = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-        made = self._run("commit-tree", tree, "-p", parent, stdin=message.encode(), variables=when)
-        return made.out.decode().strip()
+        done = self._run("commit-tree", tree, "-p", parent, stdin=message.encode(), variables=when)
+        return done.out.decode().strip()
 
 
 def _row(path: str) -> bytes:

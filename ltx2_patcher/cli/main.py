@@ -6,9 +6,9 @@ import argparse
 import io
 import os
 import sys
+from importlib import import_module
 
-from ltx2_patcher.cli import drift, maintaining, patching, rebasing, running
-from ltx2_patcher.values.errors import OutsideError, PatcherError
+from ltx2_patcher.values.errors import INTERRUPTED, NEWS, OutsideError, PatcherError
 
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
@@ -19,11 +19,33 @@ DESCRIPTION = """\
 Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
 (--gemma-4bit, --gemma-8bit), and keeps that patch set.
 """
+VERBS = {
+    "apply": "obtain a base and apply the series",
+    "unapply": "put everything back as it was before apply",
+    "status": "tell how a tree or an environment stands",
+    "install": "make an environment for the patched scripts",
+    "doctor": "look over machine, environment and weights",
+    "inspect": "tell what a weight file or Gemma root is",
+    "run": "run a patched script; without a name, list them",
+    "log": "show the series: each patch, why it is there, until when",
+    "new": "make a patch of the uncommitted edits in the patched tree",
+    "edit": "fold the uncommitted edits into a patch, or change what it says of itself",
+    "move": "give a patch another place in the series",
+    "drop": "take a patch out of the series",
+    "export": "write the commits of a patched tree back as the series, or as one mailbox",
+    "lint": "check every series: patches, lock, overlay, symbols",
+    "diff": "compare our change on two bases, patch by patch",
+    "rebase": "carry a series to another upstream revision; alone, tell where that stands",
+    "matrix": "try each series on each revision of upstream: what is supported, what breaks",
+    "outdated": "report revisions of upstream newer than the newest base, each once; "
+    f"exit code {NEWS} where there is one",
+}
+"""In the order that people meet them; each is the module of its name in verbs/."""
 
 
 def run() -> NoReturn:
     """Entry point of the console script."""
-    _open_closed()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that can't show a character gets it spelled, not a traceback.
         if isinstance(stream, io.TextIOWrapper):
@@ -33,8 +55,8 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the exit code says which class of error ended it (values/errors.py)."""
-    parser = _parser()
     own, passed_on = _split(arguments)
+    parser = _parser(own)
     args = argparse.Namespace()
     try:
         try:
@@ -48,14 +70,14 @@ def main(arguments: Sequence[str]) -> int:
         code: int = args.verb(args)
         sys.stdout.flush()
     except PatcherError as error:
-        return _told(args, error)
+        return _report(args, error)
     except KeyboardInterrupt:
         print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         if error.filename is not None:  # of a place that a step only looked at
             remedy = "make it readable and writable for you, or choose another place"
-            return _told(args, OutsideError(f"{error.filename}: {error.strerror}", remedy=remedy))
+            return _report(args, OutsideError(f"{error.filename}: {error.strerror}", remedy=remedy))
         # Others are translated where they happen: this is our own output. Nothing more can be said
         # on it, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _told(args: argparse.Namespace, error: PatcherError) -> int:
+def _report(args: argparse.Namespace, error: PatcherError) -> int:
     if getattr(args, "json", False):
         import json
 
@@ -76,23 +98,22 @@ def _told(args: argparse.Namespace, error: PatcherError) -> int:
     return error.exit_code
 
 
-def _open_closed() -> None:
+def _open_closed_streams() -> None:
     """Give each standard stream that was closed a place, so that no file of ours takes its number.
 
     Reading gives nothing, writing results fails as on a full disk, and complaints are lost.
     """
-    ways = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
-    for number, (name, way) in enumerate(ways.items()):
+    modes = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for number, (name, mode) in enumerate(modes.items()):
         if getattr(sys, name) is None:
-            os.dup2(os.open(os.devnull, way), number)
+            os.dup2(os.open(os.devnull, mode), number)
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Ours, and what follows `--`, which `run` hands to the script as it is."""
-    given = list(arguments)
-    at = given.index("--") if "--" in given else len(given)
-    return given[:at], given[at + 1 :]
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:at]), list(arguments[at + 1 :])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -118,14 +139,16 @@ def _columns() -> int:
         return 80
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(asked: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line; of the verbs, only what it names is imported."""
     parser: argparse.ArgumentParser = _Parser(
         prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False
     )
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    patching.register(verbs)
-    maintaining.register(verbs)
-    rebasing.register(verbs)
-    running.register(verbs)
-    drift.register(verbs)
+    for name, summary in VERBS.items():
+        verb = verbs.add_parser(name, help=summary)
+        if name in asked:
+            module = import_module(f"ltx2_patcher.cli.verbs.{name}")
+            module.options(verb)
+            verb.set_defaults(verb=module.run)
     return parser

@@ -72,29 +72,29 @@ pre { margin: .3rem 0 .8rem; font-size: 12px; }
 """
 
 
-def write_page(path: Path, made: Matrix) -> None:
+def write_page(path: Path, matrix: Matrix) -> None:
     """Write the page in one step. Raises: ConflictError where no plain file can stand there."""
     disk.read(path)
-    disk.replace(path.absolute(), page(made).encode())
+    disk.replace(path.absolute(), page(matrix).encode())
 
 
-def page(made: Matrix) -> str:
+def page(matrix: Matrix) -> str:
     """Revisions across, oldest first; patches down, those of one name beside each other."""
-    rows = made.rows[::-1]
-    served = sum(1 for row in rows if row.server)
+    rows = matrix.rows[::-1]
+    supported = sum(1 for row in rows if row.support)
     return "\n".join(
         (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width">',
             f"<title>LTX-2 drift matrix</title><style>{_STYLE}</style></head><body>",
             "<h1>LTX-2 drift matrix</h1>",
-            f"<p>{served} of {len(rows)} revisions of upstream are served. {_HOW_TO}</p>",
+            f"<p>{supported} of {len(rows)} revisions of upstream are supported. {_HOW_TO}</p>",
             _key(),
             '<table><thead><tr><th class="name"></th><th class="base">base</th>',
             *(_head(row) for row in rows),
             "</tr></thead>",
-            *_served(rows),
-            *_patches(made, rows),
+            *_supported(rows),
+            *_patches(matrix, rows),
             "</table></body></html>\n",
         )
     )
@@ -119,10 +119,10 @@ def _head(row: Row) -> str:
     )
 
 
-def _served(rows: tuple[Row, ...]) -> Iterator[str]:
-    yield '<tbody class="patch"><tr><th class="name">served by</th><th class="base"></th>'
+def _supported(rows: tuple[Row, ...]) -> Iterator[str]:
+    yield '<tbody class="patch"><tr><th class="name">supported by</th><th class="base"></th>'
     for row in rows:
-        laid = row.server
+        laid = row.support
         name, mark = _CLASSES[laid.how if laid else How.MISFIT]
         title = f"{laid.base}, {laid.how.value}" if laid else "no base"
         base = f'<br><span class="up">{escape(laid.base)}</span>' if laid else ""
@@ -141,18 +141,18 @@ def _faults(row: Row) -> str:
     )
 
 
-def _patches(made: Matrix, rows: tuple[Row, ...]) -> Iterator[str]:
+def _patches(matrix: Matrix, rows: tuple[Row, ...]) -> Iterator[str]:
     having: dict[str, list[str]] = {}  # patch -> bases, both in the order of the series
-    for base in made.bases:
+    for base in matrix.bases:
         for fit in rows[0].laid[base.name].fits:
             having.setdefault(fit.patch.name, []).append(base.name)
-    homes = {base.name: base.commit for base in made.bases}
+    homes = {base.name: base.commit for base in matrix.bases}
     for patch, bases in having.items():
         yield '<tbody class="patch">'
         for place, name in enumerate(bases):
             title = f'<th class="name" rowspan="{len(bases)}">{_breakable(patch)}</th>'
             yield f'<tr>{title if place == 0 else ""}<th class="base">{escape(name)}</th>'
-            first = _first_breaks(made, name, patch)
+            first = _first_breaks(matrix, name, patch)
             for row in rows:
                 home = " home" if row.revision.commit == homes[name] else ""
                 yield _cell(row, row.laid[name], patch, home, first)
@@ -165,10 +165,10 @@ def _breakable(patch: str) -> str:
     return escape(patch).replace("_", "_<wbr>")
 
 
-def _first_breaks(made: Matrix, base: str, patch: str) -> str:
+def _first_breaks(matrix: Matrix, base: str, patch: str) -> str:
     places = [
         f"{one.revision.commit[:10]} of {one.revision.date} (going {one.side})"
-        for one in made.breaks
+        for one in matrix.breaks
         if (one.base, one.patch.name) == (base, patch)
     ]
     return f"<p>First breaks on {', and on '.join(places)}.</p>" if places else ""
@@ -192,6 +192,6 @@ def _hunks(fit: Fit) -> str:
 
 
 def _hunk(breach: Breach) -> str:
-    (said,) = in_words((breach,))
+    (sentence,) = in_words((breach,))
     lines = "\n".join(f"{mark} {line}" for mark, line in diff_lines(breach))
-    return f"<p>{escape(said)}</p><pre>{escape(lines)}</pre>"
+    return f"<p>{escape(sentence)}</p><pre>{escape(lines)}</pre>"

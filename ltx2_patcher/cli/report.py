@@ -1,22 +1,14 @@
 """How results are shown: JSON for programs, plain lines for people.
 
-Imported by every door at start, so it imports nothing slow itself.
+Imported by every verb, so it imports nothing slow itself.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # typing itself is slow to import; type checkers know this name
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
     from collections.abc import Iterable
-    from pathlib import Path
-
-    from ltx2_patcher.boundaries.store import Store
-
-
-def add_json(parser: ArgumentParser) -> None:
-    """The option that every verb has."""
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def show(args: Namespace, value: object, lines: Iterable[str]) -> None:
@@ -48,19 +40,3 @@ def plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     return value
-
-
-def path(text: str) -> Path:
-    """An argument that names a file or folder."""
-    from ltx2_patcher.boundaries.disk import expanded
-
-    return expanded(text)
-
-
-def store() -> Store:
-    """The data of the repository that this package lies in."""
-    from pathlib import Path
-
-    from ltx2_patcher.boundaries.store import Store
-
-    return Store(Path(__file__).resolve().parents[2])

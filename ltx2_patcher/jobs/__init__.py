@@ -27,6 +27,7 @@ ORDER = (
     "series.rebase.workspace",
     "series.rebase.state",
     "series.rebase.resolve",
+    "series.rebase.report",
     "series.rebase.steps",
     "models.inspect",
     "models.gate",

@@ -17,7 +17,7 @@ class Outcome(Enum):
     LEFT_OUT = "left out"
 
 
-class Reason(Enum):
+class StopReason(Enum):
     """Why a rebase waits for a person."""
 
     CONFLICT = "conflict"
@@ -26,7 +26,7 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledPatch:
     """A patch that is done with."""
 
     patch: str
@@ -34,11 +34,11 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
-    """Where a rebase waits."""
+class Stop:
+    """Where a rebase waits for a person."""
 
-    reason: Reason
-    laid: str | None  # tree id of the worktree as it was handed over; None while it is being laid
+    reason: StopReason
+    tree: str | None  # id of the worktree's files as it was left to them; None until it is
     reused: tuple[str, ...] = ()  # paths settled by a remembered resolution, to be looked at
 
 
@@ -52,8 +52,8 @@ class Rebase:
     onto: str  # upstream's commit
     date: str  # yyyy-mm-dd, of that commit
     tip: str  # the commits so far, on `onto`
-    settled: tuple[Settled, ...] = ()
-    halt: Halt | None = None
+    settled: tuple[SettledPatch, ...] = ()
+    stop: Stop | None = None
 
     @property
     def left(self) -> tuple[str, ...]:

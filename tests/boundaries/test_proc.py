@@ -24,7 +24,7 @@ def test_each_line_is_handed_on_as_it_comes() -> None:
     code = "import sys; print('one', flush=True); print('two', file=sys.stderr); sys.exit(3)"
     done = watch([sys.executable, "-c", code], seen.append)
     assert seen == ["one", "two"]
-    assert (done.code, done.last_words) == (3, "two")
+    assert (done.code, done.complaint) == (3, "two")
 
 
 def test_an_interrupted_watch_leaves_no_child() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -24,3 +25,17 @@ def test_verify_after_patching_comes_once(variables: list[str]) -> None:
     if variables == ["TREE=/a b"]:
         assert '--tree "/a b"' in done.stdout
         assert "--source" not in done.stdout.split("verify")[0]
+
+
+@pytest.mark.parametrize("variables", [[], ["BASE=1.0.0"]])
+def test_make_patch_on_a_tree_takes_the_base_that_supports_it(variables: list[str]) -> None:
+    done = subprocess.run(
+        ["make", "-n", "patch", "TREE=/a b", *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={key: value for key, value in os.environ.items() if key != "BASE"},
+    )
+    assert ("--base 1.0.0" in done.stdout) == bool(variables)
+    assert '--tree "/a b"' in done.stdout

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine, remote
 from ltx2_patcher.boundaries.baselines import BASELINES, read_baselines
+from ltx2_patcher.boundaries.bitsandbytes import probe
 from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import Gpu
-from ltx2_patcher.boundaries.probe import probe
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in

@@ -11,7 +11,7 @@ from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series import locks
 from ltx2_patcher.jobs.series.obtain import midnight
-from ltx2_patcher.jobs.series.support import serve
+from ltx2_patcher.jobs.series.support import find_support
 from ltx2_patcher.jobs.series.working_tree import (
     finish,
     footing,
@@ -82,11 +82,11 @@ def apply_tree(
     """Commit the series on a branch of its own and bring the files there.
 
     Without a base it is the series of the base that the tree is at. On a revision that is none, the
-    one that serves it goes in, merged three ways; the result says so. The user's branches, commits,
-    stash and other edits stay as they are.
+    one that supports it goes in, merged three ways; the result says so. The user's branches,
+    commits, stash and other edits stay as they are.
 
     Raises: UsageError (group), ConflictError (edits where a patch must go, a revision that no
-    series serves, commits of the user's own on our branch), BusyError, OutsideError, InvalidError
+    series supports, commits of the user's own on our branch), BusyError, OutsideError, InvalidError
     (the series). Nothing is changed then.
     """
     bases = (base,) if base else store.bases()
@@ -232,7 +232,7 @@ def _apply(
         lock = _at_base(pinned, repository.entries(start, every)) if ours else None
     plan = None
     if lock is None:
-        plan = _served(store, repository, start, pinned, upto)
+        plan = _supported(store, repository, start, pinned, upto)
         lock = plan.lock
     paths = touched(repository, start, head.commit, lock) if ours else lock.paths
     current = repository.entries(head.commit, paths)
@@ -305,18 +305,18 @@ def _exact(store: Store, lock: Lock, upto: str | None, contents: Mapping[str, by
     return _Plan(lock, group, made, contents, reports(made), is_base=True)
 
 
-def _served(
+def _supported(
     store: Store, repository: git.Git, start: str, pinned: Sequence[Lock], upto: str | None
 ) -> _Plan:
-    served = serve(store, repository, start, pinned)
-    group = group_named(served.series.lock, upto)
+    support = find_support(store, repository, start, pinned)
+    group = group_named(support.series.lock, upto)
     last = GROUPS.index(group)
-    wanted = [fit for fit in served.laid.fits if GROUPS.index(fit.patch.group) <= last]
+    wanted = [fit for fit in support.laid.fits if GROUPS.index(fit.patch.group) <= last]
     return _Plan(
-        served.series.lock,
+        support.series.lock,
         group,
-        stages_of(served.series, served.laid, group),
-        served.tree,
+        stages_of(support.series, support.laid, group),
+        support.tree,
         tuple(map(_report, wanted)),
         is_base=False,
     )

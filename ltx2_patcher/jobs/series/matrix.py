@@ -11,8 +11,8 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import Objects, Revision
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.rules.series.drift import Laid, first_break, lay, nearest, reasons, serving
-from ltx2_patcher.rules.series.supported_file import ServedRevision, render_served
+from ltx2_patcher.rules.series.drift import Laid, first_break, lay, nearest, reasons, supporting
+from ltx2_patcher.rules.series.supported_file import SupportedRevision, render_supported
 from ltx2_patcher.rules.series.three_way import Breach
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import InvalidError, UsageError
@@ -32,9 +32,9 @@ class Row:
     laid: Mapping[str, Laid]  # by base
 
     @property
-    def server(self) -> Laid | None:
-        """The series that serves the revision."""
-        return serving(self.laid.values())
+    def support(self) -> Laid | None:
+        """The series that supports the revision."""
+        return supporting(self.laid.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,46 +84,46 @@ def matrix(
     return Matrix(bases, rows, _breaks(series, rows))
 
 
-def check(store: Store, made: Matrix, *, whole: bool) -> tuple[ServedRevision, ...]:
-    """The recorded revisions that are in the matrix; each is still served.
+def check(store: Store, made: Matrix, *, whole: bool) -> tuple[SupportedRevision, ...]:
+    """The recorded revisions that are in the matrix; each is still supported.
 
     With `whole` the matrix is of all of upstream, so none may be missing from it.
 
-    Raises: InvalidError for the newest that is not served, with the hunk that broke, or missing.
+    Raises: InvalidError for the newest that is not supported, with the hunk that broke, or missing.
     """
     rows = {row.revision.commit: row for row in made.rows}
-    recorded = tuple(one for one in store.served() if one.commit in rows)
-    absent = [one for one in store.served() if one.commit not in rows]
+    recorded = tuple(one for one in store.supported() if one.commit in rows)
+    absent = [one for one in store.supported() if one.commit not in rows]
     if whole and absent:
         raise InvalidError(
-            f"{absent[0].commit[:12]} of {absent[0].date} is recorded as served and is no revision "
-            "of upstream's main branch here",
+            f"{absent[0].commit[:12]} of {absent[0].date} is recorded as supported and is no "
+            "revision of upstream's main branch here",
             remedy="bring the history up to date with `ltx2-patcher outdated`, or give the "
             "revision up with `ltx2-patcher matrix --write`",
         )
-    lost = [one for one in recorded if rows[one.commit].server is None]
+    lost = [one for one in recorded if rows[one.commit].support is None]
     if lost:
         laid = rows[lost[0].commit].laid
         was = laid.get(lost[0].base) or nearest(laid.values())
         more = f" (and {len(lost) - 1} more revisions are lost)" if len(lost) > 1 else ""
         raise InvalidError(
-            f"{lost[0].commit[:12]} of {lost[0].date} was served by {lost[0].base} and no longer "
-            f"is: {reasons(was)[0]}{more}",
+            f"{lost[0].commit[:12]} of {lost[0].date} was supported by {lost[0].base} and no "
+            f"longer is: {reasons(was)[0]}{more}",
             remedy=f"correct the series (`ltx2-patcher matrix {lost[0].commit[:12]}` shows it), or "
             "give the revision up with `ltx2-patcher matrix --write`",
         )
     return recorded
 
 
-def write(store: Store, made: Matrix) -> tuple[ServedRevision, ...]:
-    """Record which revisions of the matrix are served now."""
-    served = tuple(
-        ServedRevision(row.revision.commit, row.revision.date, laid.base, laid.how.value)
+def write(store: Store, made: Matrix) -> tuple[SupportedRevision, ...]:
+    """Record which revisions of the matrix are supported now."""
+    supported = tuple(
+        SupportedRevision(row.revision.commit, row.revision.date, laid.base, laid.how.value)
         for row in made.rows
-        if (laid := row.server)
+        if (laid := row.support)
     )
-    disk.replace(store.served_file, render_served(served))
-    return served
+    disk.replace(store.supported_file, render_supported(supported))
+    return supported
 
 
 def _revisions(

@@ -1,4 +1,4 @@
-"""The series for a tree that is no base: the one that serves its revision, merged three ways."""
+"""The series for a tree that is no base: the one that supports its revision, merged three ways."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ltx2_patcher.boundaries import git, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series import history as upstream
 from ltx2_patcher.jobs.series.matrix import lay_all
-from ltx2_patcher.rules.series.drift import Laid, lock_on, nearest, reasons, serving
+from ltx2_patcher.rules.series.drift import Laid, lock_on, nearest, reasons, supporting
 from ltx2_patcher.values.errors import ConflictError, PatcherError
 from ltx2_patcher.values.series import Lock, Series
 
@@ -18,7 +18,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Support:
     """A series on a revision that is no base."""
 
     series: Series  # its lock holds the content ids of that revision
@@ -26,12 +26,12 @@ class Served:
     tree: Mapping[str, bytes]  # the files that the series goes into
 
 
-def serve(store: Store, repository: git.Git, start: str, pinned: Sequence[Lock]) -> Served:
-    """The series, among those with the locks `pinned`, that serves the commit `start`.
+def find_support(store: Store, repository: git.Git, start: str, pinned: Sequence[Lock]) -> Support:
+    """The series, among those with the locks `pinned`, that supports the commit `start`.
 
     Contents of the bases that the clone lacks come from upstream's history.
 
-    Raises: ConflictError where none serves, with what breaks the nearest, or where contents can't
+    Raises: ConflictError where none does, with what breaks the nearest, or where contents can't
     be had.
     """
     every = [store.series(lock.base, lock) for lock in pinned]
@@ -51,12 +51,12 @@ def serve(store: Store, repository: git.Git, start: str, pinned: Sequence[Lock])
         )
     texts = _contents(store, repository, pinned, found)
     (laid,) = lay_all(every, [found], texts)
-    best = serving(laid.values())
+    best = supporting(laid.values())
     if best is None:
-        raise _unserved(repository, start, pinned, nearest(laid.values()))
+        raise _unsupported(repository, start, pinned, nearest(laid.values()))
     series = next(one for one in every if one.base == best.base)
     tree = {path: texts[found[path]] for path in series.lock.before}
-    return Served(replace(series, lock=lock_on(series, best, start, tree)), best, tree)
+    return Support(replace(series, lock=lock_on(series, best, start, tree)), best, tree)
 
 
 def _contents(
@@ -82,19 +82,21 @@ def _contents(
         ) from error
 
 
-def _unserved(repository: git.Git, start: str, pinned: Sequence[Lock], laid: Laid) -> ConflictError:
+def _unsupported(
+    repository: git.Git, start: str, pinned: Sequence[Lock], laid: Laid
+) -> ConflictError:
     where = f"{repository.tree} is at {start[:12]}, which"
     lock = next(one for one in pinned if one.base == laid.base)
     remedy = (
-        f"check out a revision that is served, such as upstream's {lock.commit[:12]} "
-        "(`ltx2-patcher matrix` tells which base serves which), or leave --tree (TREE) out to "
+        f"check out a revision that is supported, such as upstream's {lock.commit[:12]} "
+        "(`ltx2-patcher matrix` tells which base supports which), or leave --tree (TREE) out to "
         "patch a fresh checkout"
     )
     why = reasons(laid)
     more = [f"and {len(why) - _SHOWN} more"] if len(why) > _SHOWN else []
     return ConflictError(
         f"{where} is not LTX-2 {laid.base} where the patches go, and "
-        + ("its series does not serve it" if len(pinned) == 1 else "no series serves it")
+        + ("its series does not support it" if len(pinned) == 1 else "no series supports it")
         + ":\n  "
         + "\n  ".join([*why[:_SHOWN], *more]),
         remedy=remedy,

@@ -1,4 +1,4 @@
-"""Which series serves a revision of upstream, and what broke the others: the drift matrix."""
+"""Which series supports a revision of upstream, and what broke the others: the drift matrix."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Laid:
     drift: int  # lines by which the revision differs from the base in the files we touch
 
     @property
-    def serves(self) -> bool:
+    def supports(self) -> bool:
         """Whether each patch goes in or is there, and the result parses and holds its symbols."""
         return not self.faults and all(fit.how is not How.MISFIT for fit in self.fits)
 
     @property
     def how(self) -> How:
-        """STRICT where every patch is, else THREE_WAY; MISFIT where it does not serve."""
-        if not self.serves:
+        """STRICT where every patch is, else THREE_WAY; MISFIT where it is not supported."""
+        if not self.supports:
             return How.MISFIT
         strict = all(fit.how is How.STRICT for fit in self.fits)
         return How.STRICT if strict else How.THREE_WAY
@@ -63,7 +63,7 @@ def lay(
     fits = replay(series.patches, base, tree, drift)
     lines = sum(len(edit.old) + len(edit.new) for edits in drift.values() for edit in edits)
     laid = Laid(series.base, fits, (), lines)
-    if not laid.serves:
+    if not laid.supports:
         return laid
     return replace(laid, faults=tuple(_faults(series, {**tree, **final(laid)}, taken)))
 
@@ -82,17 +82,17 @@ def final(laid: Laid) -> dict[str, bytes]:
     return {path: data for fit in laid.fits for path, data in fit.files.items()}
 
 
-def serving(laid: Iterable[Laid]) -> Laid | None:
-    """The series that serves a revision: strict before three-way, then the one that drifted least.
+def supporting(laid: Iterable[Laid]) -> Laid | None:
+    """The series that supports a revision: strict before three-way, then what drifted least.
 
     None where none does.
     """
-    able = [one for one in laid if one.serves]
+    able = [one for one in laid if one.supports]
     return min(able, key=lambda one: (one.how is not How.STRICT, one.drift), default=None)
 
 
 def nearest(laid: Iterable[Laid]) -> Laid:
-    """The series that comes nearest to serving: the fewest patches that do not fit."""
+    """The series that comes nearest to supporting one: the fewest patches that do not fit."""
     return min(laid, key=lambda one: (len(one.misfits), len(one.faults), one.drift))
 
 
@@ -132,7 +132,7 @@ def first_break(laid: Sequence[Laid], patch: str) -> int | None:
 
 
 def reasons(laid: Laid) -> list[str]:
-    """Why a series does not serve, one sentence a hunk or fault; none where it does."""
+    """Why a revision is not supported, one sentence a hunk or fault; none where it is."""
     broken = [
         f"{fit.patch.name} does not fit: {said}"
         for fit in laid.misfits
@@ -171,7 +171,7 @@ def _first(lines: Sequence[bytes]) -> str:
 
 
 def near(ours: Sequence[Edit], theirs: Sequence[Edit]) -> tuple[Edit, ...]:
-    """The edits of theirs that lie within a hunk's reach of one of ours, both of one text."""
+    """Keep the edits of `theirs` that touch an edit of `ours` or its context; both of one text."""
     return tuple(
         edit
         for edit in theirs

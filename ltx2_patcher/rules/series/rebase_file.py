@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.rebasing import Halt, Outcome, Reason, Rebase, Settled
+from ltx2_patcher.values.rebasing import Outcome, Rebase, SettledPatch, Stop, StopReason
 
 
 def parse_rebase(data: bytes, origin: str) -> Rebase:
     """Read one; `origin` names the file in errors. Raises: InvalidError for anything else."""
     try:
         raw = json.loads(data)
-        halt = raw["halt"]
+        stop = raw["stop"]
         return Rebase(
             name=str(raw["name"]),
             source=str(raw["source"]),
@@ -20,8 +20,8 @@ def parse_rebase(data: bytes, origin: str) -> Rebase:
             onto=str(raw["onto"]),
             date=str(raw["date"]),
             tip=str(raw["tip"]),
-            settled=tuple(Settled(str(p), Outcome(outcome)) for p, outcome in raw["settled"]),
-            halt=halt and Halt(Reason(halt["reason"]), halt["laid"], tuple(halt["reused"])),
+            settled=tuple(SettledPatch(str(p), Outcome(outcome)) for p, outcome in raw["settled"]),
+            stop=stop and Stop(StopReason(stop["reason"]), stop["tree"], tuple(stop["reused"])),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidError(
@@ -33,7 +33,7 @@ def parse_rebase(data: bytes, origin: str) -> Rebase:
 
 def render_rebase(rebase: Rebase) -> bytes:
     """The bytes that parse_rebase reads back."""
-    halt = rebase.halt
+    stop = rebase.stop
     raw = {
         "name": rebase.name,
         "source": rebase.source,
@@ -42,7 +42,7 @@ def render_rebase(rebase: Rebase) -> bytes:
         "date": rebase.date,
         "tip": rebase.tip,
         "settled": [[item.patch, item.outcome.value] for item in rebase.settled],
-        "halt": halt
-        and {"reason": halt.reason.value, "laid": halt.laid, "reused": list(halt.reused)},
+        "stop": stop
+        and {"reason": stop.reason.value, "tree": stop.tree, "reused": list(stop.reused)},
     }
     return json.dumps(raw, indent=1).encode() + b"\n"

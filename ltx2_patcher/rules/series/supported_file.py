@@ -1,4 +1,4 @@
-"""served.json: which revisions of upstream are served, and by which base."""
+"""supported.json: which revisions of upstream are supported, and by which base."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ltx2_patcher.values.errors import InvalidError
 
 
 @dataclass(frozen=True, slots=True)
-class ServedRevision:
+class SupportedRevision:
     """One line of the record."""
 
     commit: str  # upstream's
@@ -19,7 +19,7 @@ class ServedRevision:
     how: str  # "strict" or "3-way"
 
 
-def parse_served(data: bytes, origin: str) -> tuple[ServedRevision, ...]:
+def parse_supported(data: bytes, origin: str) -> tuple[SupportedRevision, ...]:
     """Read the record; `origin` names the file in errors.
 
     Raises: InvalidError where it is not one.
@@ -27,19 +27,19 @@ def parse_served(data: bytes, origin: str) -> tuple[ServedRevision, ...]:
     try:
         rows = [(str(commit), row) for commit, row in json.loads(data).items()]
         return tuple(
-            ServedRevision(commit, str(row["date"]), str(row["base"]), str(row["how"]))
+            SupportedRevision(commit, str(row["date"]), str(row["base"]), str(row["how"]))
             for commit, row in rows
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidError(
-            f"{origin} is not a record of what is served: {error!r}",
+            f"{origin} is not a record of what is supported: {error!r}",
             remedy="restore it with `git checkout -- patches`, "
             "or make it again with `ltx2-patcher matrix --write`",
         ) from error
 
 
-def render_served(revisions: Sequence[ServedRevision]) -> bytes:
-    """The bytes that parse_served reads back: one revision a line, so that changes show."""
+def render_supported(revisions: Sequence[SupportedRevision]) -> bytes:
+    """The bytes that parse_supported reads back: one revision a line, so that changes show."""
     rows = [
         f" {json.dumps(one.commit)}: "
         + json.dumps({"date": one.date, "base": one.base, "how": one.how})

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.bitsandbytes import probe
 from ltx2_patcher.boundaries.environment import Environment, describe
-from ltx2_patcher.boundaries.probe import probe
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import (
     environment_path,

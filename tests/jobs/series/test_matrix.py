@@ -45,23 +45,23 @@ def test_the_revisions_are_those_that_hold_code(made: Matrix) -> None:
 def test_each_base_serves_its_own_commit_strictly(made: Matrix) -> None:
     rows = {row.revision.commit: row for row in made.rows}
     for base in made.bases:
-        served = rows[base.commit].server
-        assert served is not None
-        assert (served.base, served.how) == (base.name, How.STRICT)
+        supported = rows[base.commit].support
+        assert supported is not None
+        assert (supported.base, supported.how) == (base.name, How.STRICT)
 
 
 @pytest.mark.history
 def test_what_is_recorded_as_served_is(store: Store, made: Matrix) -> None:
     recorded = check(store, made, whole=True)
     assert {base.commit for base in made.bases} <= {one.commit for one in recorded}
-    assert recorded == store.served()
+    assert recorded == store.supported()
 
 
 @pytest.mark.history
 def test_git_merges_what_is_served_to_the_same_contents(
     store: Store, history: Objects, made: Matrix, tmp_path: Path
 ) -> None:
-    """Every served revision, patch by patch through `git apply --3way` in an index."""
+    """Every supported revision, patch by patch through `git apply --3way` in an index."""
     env = os.environ | {"GIT_DIR": str(history.place), "GIT_INDEX_FILE": str(tmp_path / "index")}
 
     def run(*arguments: str, stdin: bytes = b"") -> bytes:
@@ -71,19 +71,19 @@ def test_git_merges_what_is_served_to_the_same_contents(
         return done.stdout
 
     for row in made.rows:
-        served = row.server
-        if served is None:
+        supported = row.support
+        if supported is None:
             continue
-        series = store.series(served.base)
+        series = store.series(supported.base)
         run("read-tree", row.revision.commit)
-        for fit in served.fits:
+        for fit in supported.fits:
             if fit.how is not How.LANDED:
                 run("apply", "--cached", "--3way", "-", stdin=fit.patch.data)
         commit = row.revision.commit
         blobs = history.blob_ids([commit], list(series.lock.before))[commit]
         texts = history.contents(blobs.values())
         tree = {path: texts[blob] for path, blob in blobs.items()}
-        last = lock_on(series, served, commit, tree).after[series.lock.groups[-1]]
+        last = lock_on(series, supported, commit, tree).after[series.lock.groups[-1]]
         entries = (entry.partition(b"\t") for entry in run("ls-files", "-sz").split(b"\0")[:-1])
         staged = {path.decode(): info.split()[1].decode() for info, _, path in entries}
         assert {p: staged[p] for p in blobs} == {p: last[p] for p in blobs}, commit
@@ -131,8 +131,8 @@ def test_what_the_real_history_lacks(small: SmallUpstream) -> None:
     made = matrix(small.store, small_history(small.store))
     assert [row.revision.subject for row in made.rows] == list(REVISIONS)[:0:-1]
     rows = {row.revision.subject: row for row in made.rows}
-    served = {name: row.server.how.value for name, row in rows.items() if row.server}
-    assert served == {"base": "strict", "merges": "3-way", "landed": "3-way"}
+    supported = {name: row.support.how.value for name, row in rows.items() if row.support}
+    assert supported == {"base": "strict", "merges": "3-way", "landed": "3-way"}
     assert states(made)["landed"] == ["strict", "landed", "strict"]
     assert states(made)["moved"] == ["does not fit", "does not fit", "strict"]
     faults = {name: row.laid["small"].faults for name, row in rows.items()}
@@ -145,16 +145,18 @@ def test_what_the_real_history_lacks(small: SmallUpstream) -> None:
 
 def test_a_lost_revision_fails_the_check_and_a_new_one_does_not(small: SmallUpstream) -> None:
     past = small_history(small.store)
-    with pytest.raises(InvalidError, match="served.json"):
+    with pytest.raises(InvalidError, match="supported.json"):
         check(small.store, matrix(small.store, past), whole=True)
     assert len(write(small.store, matrix(small.store, past))) == 3
     small.publish({MODULE: "nothing left\n"})
     past = small_history(small.store, refresh=True)
     assert len(check(small.store, matrix(small.store, past), whole=True)) == 3
     commit = small.commits["moved"]
-    recorded = small.store.served()
-    small.store.served_file.write_bytes(
-        small.store.served_file.read_bytes().replace(recorded[0].commit.encode(), commit.encode())
+    recorded = small.store.supported()
+    small.store.supported_file.write_bytes(
+        small.store.supported_file.read_bytes().replace(
+            recorded[0].commit.encode(), commit.encode()
+        )
     )
     with pytest.raises(
         InvalidError, match=rf"{commit[:12]} .* load_quantized\.patch .*encoder\.py"

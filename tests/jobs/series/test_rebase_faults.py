@@ -16,10 +16,11 @@ from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.lint import lint
 from ltx2_patcher.jobs.series.rebase import steps as rebase
-from ltx2_patcher.jobs.series.rebase import workspace as workbench
-from ltx2_patcher.jobs.series.rebase.steps import Progress, begin, proceed
+from ltx2_patcher.jobs.series.rebase.report import RebaseStatus
+from ltx2_patcher.jobs.series.rebase.steps import begin, proceed
+from ltx2_patcher.jobs.series.rebase.workspace import sweep
 from ltx2_patcher.values.errors import ConflictError, UsageError
-from ltx2_patcher.values.rebasing import Outcome, Reason
+from ltx2_patcher.values.rebasing import Outcome, StopReason
 from tests.conftest import git
 from tests.jobs.series.test_interruption import LONG, killed_at, points
 from tests.rebases import AFTER, BEFORE, make_place, private, published, settle, tool
@@ -27,15 +28,15 @@ from tests.rebases import AFTER, BEFORE, make_place, private, published, settle,
 pytestmark = pytest.mark.history
 
 
-def standing(store: Store) -> Progress | None:
+def status(store: Store) -> RebaseStatus | None:
     """Where the rebase stands; None where none is under way."""
     try:
-        return rebase.standing(store)
+        return rebase.status(store)
     except UsageError:
         return None
 
 
-def handed_over(done: Progress | None) -> dict[str, str]:
+def handed_over(done: RebaseStatus | None) -> dict[str, str]:
     """The worktree and its index, as a person gets them."""
     assert done and done.stopped
     tree = done.stopped.worktree
@@ -89,12 +90,12 @@ def test_killed_on_the_way_to_a_whole_base(start: Path, long: bool) -> None:
         if "2026-03-05" not in {base.name for base in store.bases()}:
             now = published(store)
             assert all(now[path] == data for path, data in before.items()), point
-        if standing(store):
+        if status(store):
             assert proceed(store).written, point
         elif "2026-03-05" not in {base.name for base in store.bases()}:
             assert begin(store, BEFORE).written, point
         assert published(store) == whole, point
-        workbench.sweep(store, Objects(store.vendor / "upstream.git"))
+        sweep(store, Objects(store.vendor / "upstream.git"))
         assert private(store) == left, point
         assert [item.base for item in lint(store)] == ["1.0.0", "2026-03-05"], point
 
@@ -129,16 +130,16 @@ def test_cut_off_while_it_wrote_the_base_is_written(start: Path) -> None:
 @pytest.mark.parametrize("long", LONG)
 def test_killed_before_or_while_it_hands_over(start: Path, long: bool) -> None:
     kills = Kills(start, long, "rebase", "--onto", AFTER)
-    whole = handed_over(standing(Store(kills.place)))
+    whole = handed_over(status(Store(kills.place)))
     before = published(Store(start))
     for point in kills.points:
         store = kills.at(point)
-        done = standing(store)
+        done = status(store)
         if done is None:
             begin(store, AFTER)
         elif done.stopped is None:
             proceed(store)
-        assert handed_over(standing(store)) == whole, point
+        assert handed_over(status(store)) == whole, point
         assert published(store) == before, point
 
 
@@ -156,10 +157,10 @@ def test_killed_with_a_resolution_in_the_worktree(start: Path, long: bool, verb:
     resolution = git(second.worktree, "write-tree")
     before = published(Store(start))
     kills = Kills(start, long, "rebase", verb)
-    whole = handed_over(standing(Store(kills.place))) if verb != "--abort" else None
+    whole = handed_over(status(Store(kills.place))) if verb != "--abort" else None
     for point in kills.points:
         store = kills.at(point)
-        done = standing(store)
+        done = status(store)
         trees = git(
             store.vendor / "upstream.git", "log", "--all", "--format=%T", f"^{AFTER}"
         ).splitlines()
@@ -168,19 +169,19 @@ def test_killed_with_a_resolution_in_the_worktree(start: Path, long: bool, verb:
         if verb == "--abort":
             if done:
                 rebase.abort(store)
-            assert standing(store) is None
+            assert status(store) is None
             trees = git(
                 store.vendor / "upstream.git", "log", "--all", "--format=%T", f"^{AFTER}"
             ).splitlines()
             assert resolution in trees, point
-            workbench.sweep(store, Objects(store.vendor / "upstream.git"))
+            sweep(store, Objects(store.vendor / "upstream.git"))
             assert private(store)[0] == ["upstream.git", "upstream.toml"], point
         elif done and (done.stopped is None or len(done.settled) == 1):
             done = (
                 proceed(store) if verb == "--continue" or not done.stopped else rebase.skip(store)
             )
         if verb != "--abort":
-            done = standing(store)
+            done = status(store)
             outcome = Outcome.BY_HAND if verb == "--continue" else Outcome.LEFT_OUT
             assert done and done.settled[1].outcome is outcome, point
             assert handed_over(done) == whole, point
@@ -267,7 +268,7 @@ def test_a_full_disk_loses_nothing(start: Path, tmp_path: Path, left: int, onto:
 def test_a_worktree_that_git_forgot_is_put_aside(start: Path) -> None:
     store = Store(start)
     stopped = begin(store, AFTER).stopped
-    assert stopped and stopped.reason is Reason.CONFLICT
+    assert stopped and stopped.reason is StopReason.CONFLICT
     (stopped.worktree / "notes.txt").write_text("mine\n")
     (stopped.worktree / ".git").unlink()
     count = len(store.series("1.0.0").patches)

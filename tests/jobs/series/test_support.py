@@ -1,4 +1,4 @@
-"""The series on trees that are no base: merged where it serves, refused where it does not."""
+"""The series on trees that are no base: merged where one supports it, else refused."""
 
 from __future__ import annotations
 
@@ -241,10 +241,10 @@ def test_every_served_revision_of_upstream_is_patched_and_given_back(
     shutil.copytree(store.patches, kept.patches)
     kept.vendor.mkdir()
     shutil.copy(store.vendor / "upstream.toml", kept.vendor)
-    served = [row for row in matrix(store, history).rows if row.server]
-    assert served
-    for row in served:
-        laid = row.server
+    supported = [row for row in matrix(store, history).rows if row.support]
+    assert supported
+    for row in supported:
+        laid = row.support
         assert laid is not None
         git(tree, "checkout", "-q", "--detach", row.revision.commit)
         before = files(tree)

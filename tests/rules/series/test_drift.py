@@ -1,4 +1,4 @@
-"""Which series serves, judged on values alone."""
+"""Which series supports a revision, judged on values alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltx2_patcher.rules.series.drift import Laid, in_words, near, nearest, serving
+from ltx2_patcher.rules.series.drift import Laid, in_words, near, nearest, supporting
 from ltx2_patcher.rules.series.merge import Clash
-from ltx2_patcher.rules.series.supported_file import ServedRevision, parse_served, render_served
+from ltx2_patcher.rules.series.supported_file import (
+    SupportedRevision,
+    parse_supported,
+    render_supported,
+)
 from ltx2_patcher.rules.series.three_way import Breach, Fit, How
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.series import Edit, Hunk, Patch
@@ -28,9 +32,9 @@ def test_strict_serves_before_three_way_and_then_the_least_drift() -> None:
     closer = laid("closer", How.THREE_WAY, How.LANDED, drift=2)
     broken = laid("broken", How.STRICT, How.MISFIT)
     faulty = laid("faulty", How.STRICT, faults=("it does not parse",))
-    assert serving([broken, merged, far, closer]) is far
-    assert serving([broken, merged, faulty, closer]) is closer
-    assert serving([broken, faulty]) is None
+    assert supporting([broken, merged, far, closer]) is far
+    assert supporting([broken, merged, faulty, closer]) is closer
+    assert supporting([broken, faulty]) is None
     assert nearest([laid("worse", How.MISFIT, How.MISFIT), broken]) is broken
     assert [one.how for one in (far, merged, closer, broken, faulty)] == [
         How.STRICT,
@@ -71,16 +75,16 @@ WORDS = st.text(min_size=1)
 
 
 @given(
-    st.lists(st.builds(ServedRevision, WORDS, WORDS, WORDS, WORDS), unique_by=lambda r: r.commit)
+    st.lists(st.builds(SupportedRevision, WORDS, WORDS, WORDS, WORDS), unique_by=lambda r: r.commit)
 )
-def test_a_record_reads_back(revisions: list[ServedRevision]) -> None:
+def test_a_record_reads_back(revisions: list[SupportedRevision]) -> None:
     if revisions:
-        assert parse_served(render_served(revisions), "x") == tuple(revisions)
+        assert parse_supported(render_supported(revisions), "x") == tuple(revisions)
 
 
 @given(st.one_of(st.binary(), st.sampled_from([b"[]", b"1", b'{"a": 1}', b'{"a": {}}', b"null"])))
 def test_any_bytes_are_a_record_or_refused(data: bytes) -> None:
     try:
-        parse_served(data, "patches/served.json")
+        parse_supported(data, "patches/supported.json")
     except InvalidError as error:
-        assert "patches/served.json" in str(error)
+        assert "patches/supported.json" in str(error)

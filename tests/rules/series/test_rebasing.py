@@ -14,12 +14,12 @@ from ltx2_patcher.rules.series.symbols_file import parse_symbols, with_moved_pat
 from ltx2_patcher.rules.series.upstream_file import parse_pins, require_base_name, with_base
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from ltx2_patcher.values.rebasing import Halt, Outcome, Reason, Rebase, Settled
+from ltx2_patcher.values.rebasing import Outcome, Rebase, SettledPatch, Stop, StopReason
 from tests.conftest import ROOT
 
-HALTS = st.builds(
-    Halt,
-    st.sampled_from(Reason),
+STOPS = st.builds(
+    Stop,
+    st.sampled_from(StopReason),
     st.none() | st.text(max_size=3),
     st.lists(st.text(max_size=3), max_size=2).map(tuple),
 )
@@ -28,10 +28,10 @@ REBASES = st.builds(
     *[st.text(max_size=3)] * 2,
     st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=3),
     *[st.text(max_size=3)] * 3,
-    st.lists(st.builds(Settled, st.text(max_size=3), st.sampled_from(Outcome)), max_size=3).map(
-        tuple
-    ),
-    st.none() | HALTS,
+    st.lists(
+        st.builds(SettledPatch, st.text(max_size=3), st.sampled_from(Outcome)), max_size=3
+    ).map(tuple),
+    st.none() | STOPS,
 )
 
 

@@ -61,7 +61,7 @@ if DATE >= "2026-08-11":
         "dfr_pipeline": ("DFRPipeline", TWO_STAGES, 1),
         "dubit": ("DubItPipeline", DISTILLED, 1),
     }
-# Scripts that come or go between the revisions that a base serves: without a hook of their own.
+# Scripts that come or go between the revisions that a base supports: without a hook of their own.
 UNHOOKED = {"2026-05-28": ["lipdub"], "2026-08-03": ["dubit"]}.get(BASE, [])
 pipelines = pytest.mark.parametrize("script", PIPELINES)
 scripts = pytest.mark.parametrize("script", [*PIPELINES, *UNHOOKED])

@@ -37,7 +37,7 @@ if DATE >= "2026-08-11":
 collect_ignore = [] if "2026-03-05" <= DATE < "2026-03-30" else ["test_gemma_constant.py"]
 collect_ignore += [] if DATE < "2026-03-04" else ["test_gemma_literals.py"]
 collect_ignore += [] if DATE >= "2026-08-11" else ["test_without_cuda.py"]
-# That base's series has no such patch: it would not fit two of the revisions that it serves.
+# That base's series has no such patch: it would not fit two of the revisions that it supports.
 collect_ignore += [] if DATE >= "2026-02-09" and DATE != "2026-05-28" else ["test_scaled_mm.py"]
 # Upstream folds scales, and loads LoRAs on the CPU, from then on.
 collect_ignore += [] if DATE < "2026-05-28" else ["test_ampere.py"]

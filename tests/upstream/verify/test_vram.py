@@ -111,7 +111,7 @@ def test_a_run_ends_with_the_stage_that_was_named(
         (["distilled", "--search", "frames"], 2, "--search needs a budget"),
         (["distilled", "--json", "."], 2, "is a folder"),
         (["distilled", "--json", "/nowhere/r.json"], 2, "no folder that you can write to"),
-        (["distilled", "--tree", "/nowhere"], 2, "is no patched checkout"),
+        (["distilled", "--tree", "/nowhere"], 3, "is no patched checkout"),
     ],
 )
 def test_a_bad_request_is_one_sentence(

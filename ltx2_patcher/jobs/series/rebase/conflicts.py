@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import PLAIN, Objects, Revision
-from ltx2_patcher.jobs.series.rebase.revisions import Stop
+from ltx2_patcher.jobs.series.rebase.revisions import TrackedRevision
 from ltx2_patcher.rules.series.diff_text import changed_text, hunk_text
 from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.rules.series.moved_code import Place, whereabouts
@@ -17,7 +17,7 @@ from ltx2_patcher.values.series import Patch, Series
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Conflict:
     """A hunk that does not go in."""
 
     path: str  # there; where the file is gone, the last path it had
@@ -36,51 +36,51 @@ class Landing:
     places: tuple[Place, ...]  # where the names stand that its hunks would put
 
 
-def troubles(
-    history: Objects, series: Series, fit: Fit, stops: Sequence[Stop], tip: str
-) -> tuple[Trouble, ...]:
+def conflicts(
+    history: Objects, series: Series, fit: Fit, revisions: Sequence[TrackedRevision], tip: str
+) -> tuple[Conflict, ...]:
     """What stands in the way of each hunk of `fit`, which is judged on top of `tip`."""
-    judged = _along(history, series.patches, fit.patch, stops)
+    fits = _fits_on(history, series.patches, fit.patch, revisions)
     sources: dict[str, dict[str, bytes]] = {}
-    revisions: dict[str, Revision] = {}
-    found = []
+    upstream: dict[str, Revision] = {}
+    every = []
     for breach in fit.breaches:
         first = next(
             (
-                (stop, same)
-                for stop, past in judged
+                (revision, same)
+                for revision, past in fits
                 if (same := _same(past, breach)) and past.how is How.MISFIT
             ),
             None,
         )
-        stop, seen = first or (None, breach)
-        there = stop.commit if stop else tip
-        if there not in sources:
-            sources[there] = _sources(history, there)
-        if stop and stop.by not in revisions:
-            revisions[stop.by] = _revision(history, stop.by)
+        revision, seen = first or (None, breach)
+        commit = revision.commit if revision else tip
+        if commit not in sources:
+            sources[commit] = _sources(history, commit)
+        if revision and revision.by not in upstream:
+            upstream[revision.by] = _revision(history, revision.by)
         clash = seen.clash or breach.clash
-        names = [stop.paths[breach.path] for stop in stops if breach.path in stop.paths]
-        found.append(
-            Trouble(
+        names = [one.paths[breach.path] for one in revisions if breach.path in one.paths]
+        every.append(
+            Conflict(
                 path=names[-1],
                 gone=breach.clash is None,
                 ours=hunk_text(breach.hunk),
-                by=revisions[stop.by] if stop else None,
+                by=upstream[revision.by] if revision else None,
                 upstream=changed_text(clash.base, clash.theirs) if clash else (),
-                elsewhere=_elsewhere(breach, stop, sources[there]),
+                elsewhere=_elsewhere(breach, revision, sources[commit]),
             )
         )
-    return tuple(found)
+    return tuple(every)
 
 
 def landing(
-    history: Objects, series: Series, patch: Patch, stops: Sequence[Stop], tip: str
+    history: Objects, series: Series, patch: Patch, revisions: Sequence[TrackedRevision], tip: str
 ) -> Landing:
     """Since when, and where, upstream has what `patch` does."""
-    judged = _along(history, series.patches, patch, stops)
-    first = next((stop for stop, past in judged if past.how is How.LANDED), None)
-    paths = stops[-1].paths
+    fits = _fits_on(history, series.patches, patch, revisions)
+    first = next((revision for revision, past in fits if past.how is How.LANDED), None)
+    paths = revisions[-1].paths
     texts = history.blobs(tip, [paths[diff.path] for diff in patch.diffs])
     places: dict[Place, None] = {}  # several hunks may have gone to one
     for diff in patch.diffs:
@@ -92,9 +92,9 @@ def landing(
     return Landing(_revision(history, first.by) if first else None, tuple(places))
 
 
-def _along(
-    history: Objects, patches: Sequence[Patch], last: Patch, stops: Sequence[Stop]
-) -> list[tuple[Stop, Fit]]:
+def _fits_on(
+    history: Objects, patches: Sequence[Patch], last: Patch, revisions: Sequence[TrackedRevision]
+) -> list[tuple[TrackedRevision, Fit]]:
     """How `last` fits at each revision after the first, on what goes in of those before it."""
     paths = [diff.path for diff in last.diffs]
     narrowed = []
@@ -102,20 +102,20 @@ def _along(
         diffs = tuple(diff for diff in patch.diffs if diff.path in paths)
         if diffs:
             narrowed.append(replace(patch, diffs=diffs))
-    names = sorted({stop.paths[path] for stop in stops for path in paths if path in stop.paths})
-    blobs = history.blob_ids([stop.commit for stop in stops], names)
+    names = sorted({one.paths[path] for one in revisions for path in paths if path in one.paths})
+    blobs = history.blob_ids([one.commit for one in revisions], names)
     texts = history.contents(blob for there in blobs.values() for blob in there.values())
 
-    def contents(stop: Stop) -> dict[str, bytes]:
-        here = {path: stop.paths[path] for path in paths if path in stop.paths}
-        return {path: texts[blobs[stop.commit][name]] for path, name in here.items()}
+    def contents(revision: TrackedRevision) -> dict[str, bytes]:
+        here = {path: revision.paths[path] for path in paths if path in revision.paths}
+        return {path: texts[blobs[revision.commit][name]] for path, name in here.items()}
 
-    base, trees = contents(stops[0]), [contents(stop) for stop in stops[1:]]
+    base, trees = contents(revisions[0]), [contents(one) for one in revisions[1:]]
     drift = iter(line_diffs([(base[path], text) for tree in trees for path, text in tree.items()]))
     fits = []
-    for stop, tree in zip(stops[1:], trees, strict=True):
+    for revision, tree in zip(revisions[1:], trees, strict=True):
         edits = {path: next(drift) for path in tree}
-        fits.append((stop, replay(narrowed, base, tree, edits)[-1]))
+        fits.append((revision, replay(narrowed, base, tree, edits)[-1]))
     return fits
 
 
@@ -124,9 +124,11 @@ def _same(fit: Fit, breach: Breach) -> Breach | None:
     return next((other for other in fit.breaches if (other.path, other.hunk) == mine), None)
 
 
-def _elsewhere(breach: Breach, stop: Stop | None, sources: Mapping[str, bytes]) -> Place | None:
+def _elsewhere(
+    breach: Breach, revision: TrackedRevision | None, sources: Mapping[str, bytes]
+) -> Place | None:
     """Another place of the code around a hunk, where its own file has lost most of it."""
-    path = stop.paths.get(breach.path) if stop else None
+    path = revision.paths.get(breach.path) if revision else None
     left = set(split_lines(sources[path])) if path else set()
     lines = [line for line in breach.hunk.old if line.strip()]
     if path and sum(line in left for line in lines) * 2 >= len(lines):

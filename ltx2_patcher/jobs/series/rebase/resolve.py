@@ -1,4 +1,4 @@
-"""A patch handed to a person in a worktree, and taken back once it is settled."""
+"""A patch left to a person in a worktree, with its conflicts, and read back once it is settled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import PLAIN
 from ltx2_patcher.boundaries.worktree import Sides, Worktree
-from ltx2_patcher.jobs.series.rebase.state import Course, parses
+from ltx2_patcher.jobs.series.rebase.state import RebaseState, parses
 from ltx2_patcher.rules.series.blobs import blob_id
 from ltx2_patcher.rules.series.conflict_markers import has_markers, marked
 from ltx2_patcher.rules.series.lines import split_lines
@@ -15,28 +15,28 @@ from ltx2_patcher.rules.series.three_way import Fit
 from ltx2_patcher.values.errors import ConflictError
 
 
-def lay(course: Course, tree: Worktree, fit: Fit) -> tuple[str, ...]:
+def leave_conflicts(state: RebaseState, tree: Worktree, fit: Fit) -> tuple[str, ...]:
     """Stage what goes in and leave the rest unmerged, as git does when it stops.
 
     Returns the paths that a remembered resolution settled; they stay unmerged. A file that is gone
     there is unmerged without a file.
     """
-    before, after = course.before[course.at], course.made[course.at].files
-    last, tip = course.stops[-1], course.rebase.tip
+    before, after = state.before[state.at], state.stages[state.at].files
+    paths, tip = state.paths, state.rebase.tip
     clashing = {breach.path for breach in fit.breaches}
-    there = [diff for diff in fit.patch.diffs if diff.path in last.paths]
-    entries = tree.entries(tip, [last.paths[diff.path] for diff in there])
+    there = [diff for diff in fit.patch.diffs if diff.path in paths]
+    entries = tree.entries(tip, [paths[diff.path] for diff in there])
     theirs = tree.blobs(tip, entries)
-    drifts = line_diffs([(before[diff.path], theirs[last.paths[diff.path]]) for diff in there])
+    drifts = line_diffs([(before[diff.path], theirs[paths[diff.path]]) for diff in there])
     files, texts = {}, {}
     clashes = {
-        _last_name(course, diff.path): Sides(diff.before, None, diff.after)
+        _last_name(state, diff.path): Sides(diff.before, None, diff.after)
         for diff in fit.patch.diffs
-        if diff.path not in last.paths  # gone: what was before, what the patch makes, no file
+        if diff.path not in paths  # gone: what was before, what the patch makes, no file
     }
     for diff, drift in zip(there, drifts, strict=True):
-        path, lines = last.paths[diff.path], split_lines(before[diff.path])
-        labels = {"head": f"upstream {last.commit[:10]}", "patch": fit.patch.name}
+        path, lines = paths[diff.path], split_lines(before[diff.path])
+        labels = {"head": f"upstream {state.rebase.onto[:10]}", "patch": fit.patch.name}
         text = marked(lines, diff.edits, drift, **labels)
         if diff.path in clashing:
             assert blob_id(after[diff.path]) == diff.after
@@ -52,12 +52,12 @@ def lay(course: Course, tree: Worktree, fit: Fit) -> tuple[str, ...]:
     return tuple(path for path, text in texts.items() if disk.read(tree.tree / path) != text)
 
 
-def _last_name(course: Course, path: str) -> str:
-    """Where a file lay last on the way."""
-    return next(stop.paths[path] for stop in reversed(course.stops) if path in stop.paths)
+def _last_name(state: RebaseState, path: str) -> str:
+    """Where a file lay last before it was gone."""
+    return next(one.paths[path] for one in reversed(state.revisions) if path in one.paths)
 
 
-def take(course: Course, tree: Worktree) -> dict[str, bytes]:
+def read_resolution(state: RebaseState, tree: Worktree) -> dict[str, bytes]:
     """The files that the settled patch changes: what the worktree's index holds of them.
 
     Raises: ConflictError where HEAD was moved, something is not settled or not added, a conflict
@@ -66,11 +66,11 @@ def take(course: Course, tree: Worktree) -> dict[str, bytes]:
     """
     tree.refuse_if_busy()
     place, again = tree.tree, "then run `ltx2-patcher rebase --continue`"
-    if tree.head().commit != course.rebase.tip:
+    if tree.head().commit != state.rebase.tip:
         raise ConflictError(
             f"HEAD of {place} was moved: what is staged there becomes the patch, with its words",
             remedy=f"take your commit back with `git -C {place} reset --soft "
-            f"{course.rebase.tip[:12]}`, which keeps its changes, {again}",
+            f"{state.rebase.tip[:12]}`, which keeps its changes, {again}",
         )
     if unmerged := tree.unmerged():
         raise ConflictError(
@@ -83,7 +83,7 @@ def take(course: Course, tree: Worktree) -> dict[str, bytes]:
             f"edited but not added: {', '.join(edits)}",
             remedy=f"`git add` them in {place} or undo them with `git checkout -- FILE`, {again}",
         )
-    changed = tree.added(course.rebase.tip)
+    changed = tree.added(state.rebase.tip)
     staged = tree.staged(changed)
     for path, kind in changed.items():
         if not is_source(path) or kind != "M" or staged[path].mode != PLAIN:
@@ -95,7 +95,7 @@ def take(course: Course, tree: Worktree) -> dict[str, bytes]:
             )
     if not changed:
         raise ConflictError(
-            f"nothing is left of {course.patch.name}: upstream has it, or it is not needed there",
+            f"nothing is left of {state.patch.name}: upstream has it, or it is not needed there",
             remedy="leave it out with `ltx2-patcher rebase --skip`, or edit and add what it "
             "still must change",
         )

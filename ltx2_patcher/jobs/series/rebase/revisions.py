@@ -1,4 +1,4 @@
-"""The way from one upstream revision to another: those between, and where files lie in each."""
+"""The revisions of upstream between two, and where files lie in each."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from ltx2_patcher.boundaries.objects import Objects
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """A revision on the way."""
+class TrackedRevision:
+    """A revision of upstream, with files followed to it from the first."""
 
     commit: str
-    by: str  # the commit that made the step to it; on the way back, the one that is undone
+    by: str  # the commit that made it of the one before; going back, the one that is undone
     paths: Mapping[str, str]  # path at the start -> path here; none where the file is gone
 
 
-def route(history: Objects, start: str, end: str, paths: Sequence[str]) -> tuple[Stop, ...]:
+def track(
+    history: Objects, start: str, end: str, paths: Sequence[str]
+) -> tuple[TrackedRevision, ...]:
     """The first-parent revisions from `start` to `end`, either way, both included.
 
     Where neither is an ancestor of the other, only those two. Files are followed through renames,
@@ -28,15 +30,15 @@ def route(history: Objects, start: str, end: str, paths: Sequence[str]) -> tuple
     back = len(commits) > 1 and history.is_ancestor(end, start)
     blobs = history.blob_ids(commits, paths)
     at = {path: path for path in paths if path in blobs[start]}
-    stops = [Stop(start, start, dict(at))]
+    tracked = [TrackedRevision(start, start, dict(at))]
     for old, new in pairwise(commits):
         there = blobs[new].keys() | history.blob_ids([new], list(at.values()))[new].keys()
         moved = history.renames(old, new) if set(at.values()) - there else {}
         steps = {path: here if here in there else moved.get(here) for path, here in at.items()}
         at = {path: here for path, here in steps.items() if here is not None}
         at |= {path: path for path in paths if path not in at and path in there}
-        stops.append(Stop(new, old if back else new, dict(at)))
-    return tuple(stops)
+        tracked.append(TrackedRevision(new, old if back else new, dict(at)))
+    return tuple(tracked)
 
 
 def _commits(history: Objects, start: str, end: str) -> list[str]:

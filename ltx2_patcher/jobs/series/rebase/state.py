@@ -1,4 +1,4 @@
-"""A rebase with all that it works on: the series, its contents on both sides, and the way."""
+"""A rebase with all that it works on."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ltx2_patcher.boundaries.linediff import line_diffs
-from ltx2_patcher.jobs.series.rebase.revisions import Stop, route
-from ltx2_patcher.jobs.series.rebase.workspace import Workbench
+from ltx2_patcher.jobs.series.rebase.revisions import TrackedRevision, track
+from ltx2_patcher.jobs.series.rebase.workspace import Workspace
 from ltx2_patcher.rules.series.plan import Stage, stages
 from ltx2_patcher.rules.series.symbols import missing
 from ltx2_patcher.rules.series.three_way import Fit, replay
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError
-from ltx2_patcher.values.rebasing import Halt, Outcome, Rebase, Settled
+from ltx2_patcher.values.rebasing import Outcome, Rebase, SettledPatch, Stop
 from ltx2_patcher.values.series import Patch, Series
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RebaseState:
     """A rebase with all that it works on."""
 
-    bench: Workbench
+    workspace: Workspace
     rebase: Rebase
     source: Base
     series: Series
     before: tuple[Mapping[str, bytes], ...]  # the touched files before each patch, at the source
-    made: tuple[Stage, ...]  # each patch and what it makes there
-    stops: tuple[Stop, ...]
+    stages: tuple[Stage, ...]  # each patch and what it makes there
+    revisions: tuple[TrackedRevision, ...]  # from the source's to the one that it goes onto
 
     @property
     def at(self) -> int:
@@ -40,31 +40,36 @@ class Course:
         return self.series.patches[self.at]
 
     @property
-    def waits(self) -> bool:
-        """Whether it waits for a person, who was given a worktree that is still there."""
-        halt = self.rebase.halt
-        return bool(halt and halt.laid and self.bench.worktree())
+    def paths(self) -> Mapping[str, str]:
+        """Where each touched file lies on the new base: path at the source -> path there."""
+        return self.revisions[-1].paths
 
-    def settled_as(self, outcomes: Sequence[Outcome], tip: str) -> Course:
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a person, whose worktree is still there."""
+        stop = self.rebase.stop
+        return bool(stop and stop.tree and self.workspace.worktree())
+
+    def settled_as(self, outcomes: Sequence[Outcome], tip: str) -> RebaseState:
         """The same, recorded, with the next patches settled and the commits up to `tip`."""
         patches = self.series.patches[self.at :]
-        done = tuple(Settled(p.name, o) for p, o in zip(patches, outcomes, strict=False))
-        settled = (*self.rebase.settled, *done)
-        rebase = replace(self.rebase, tip=tip, settled=settled, halt=None)
-        return replace(self, rebase=self.bench.save(rebase))
+        more = tuple(SettledPatch(p.name, o) for p, o in zip(patches, outcomes, strict=False))
+        settled = (*self.rebase.settled, *more)
+        rebase = replace(self.rebase, tip=tip, settled=settled, stop=None)
+        return replace(self, rebase=self.workspace.save(rebase))
 
-    def halted(self, halt: Halt) -> Course:
+    def stopped_at(self, stop: Stop) -> RebaseState:
         """The same, recorded, waiting for a person."""
-        return replace(self, rebase=self.bench.save(replace(self.rebase, halt=halt)))
+        return replace(self, rebase=self.workspace.save(replace(self.rebase, stop=stop)))
 
 
-def read_course(bench: Workbench, rebase: Rebase) -> Course:
-    """The rebase with its series read and its way found.
+def read_state(workspace: Workspace, rebase: Rebase) -> RebaseState:
+    """The rebase with its series read and the revisions between found.
 
     Raises: ConflictError where the series it carries is not what it was at the start, or its
     overlay can't be laid there; InvalidError where it is not sound.
     """
-    store, history = bench.store, bench.history
+    store, history = workspace.store, workspace.history
     source = store.base(rebase.source)
     series = store.series(source.name)
     digests = {name: locked.sha256 for name, locked in series.lock.patches.items()}
@@ -84,22 +89,22 @@ def read_course(bench: Workbench, rebase: Rebase) -> Course:
             f"upstream's history does not hold {source.commit[:12]}, the commit of {source.name}",
             remedy="correct the pin in vendor/upstream.toml",
         )
-    now = history.blobs(source.commit, series.lock.before)
-    made = stages(series, series.lock.groups[-1], now)[1:]
+    contents = history.blobs(source.commit, series.lock.before)
+    made = stages(series, series.lock.groups[-1], contents)[1:]
     before = []
     for stage in made:
-        before.append(now)
-        now = {**now, **stage.files}
-    stops = route(history, source.commit, rebase.onto, list(series.lock.before))
-    return Course(bench, rebase, source, series, tuple(before), made, stops)
+        before.append(contents)
+        contents = {**contents, **stage.files}
+    revisions = track(history, source.commit, rebase.onto, list(series.lock.before))
+    return RebaseState(workspace, rebase, source, series, tuple(before), made, revisions)
 
 
-def next_fits(course: Course, count: int | None = None) -> tuple[Fit, ...]:
+def next_fits(state: RebaseState, count: int | None = None) -> tuple[Fit, ...]:
     """How the next patches go on the commits so far."""
-    history, paths = course.bench.history, course.stops[-1].paths
-    patches = course.series.patches[course.at :][:count]
-    base = course.before[course.at]
-    blobs = history.blob_ids([course.rebase.tip], list(paths.values()))[course.rebase.tip]
+    history, paths = state.workspace.history, state.paths
+    patches = state.series.patches[state.at :][:count]
+    base = state.before[state.at]
+    blobs = history.blob_ids([state.rebase.tip], list(paths.values()))[state.rebase.tip]
     texts = history.contents(blobs.values())
     tree = {path: texts[blobs[name]] for path, name in paths.items() if name in blobs}
     drift = line_diffs([(base[path], text) for path, text in tree.items()])

@@ -19,7 +19,7 @@ _ROOT = f"refs/{STATE_FOLDER}"
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierResolution:
     """How a person settled a patch in a rebase that was aborted, from the very same files."""
 
     commit: str
@@ -27,7 +27,7 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
-class Workbench:
+class Workspace:
     """All that a rebase to the base `name` has outside patches/ and vendor/upstream.toml."""
 
     store: Store
@@ -62,7 +62,7 @@ class Workbench:
         """The worktree, if there is one."""
         return linked(self.history.place, self.place)
 
-    def cleared(self, rebase: Rebase) -> Worktree:
+    def reset_worktree(self, rebase: Rebase) -> Worktree:
         """The worktree at `rebase.tip`, made where it is missing; untracked files stay."""
         tree = self.worktree()
         if tree is None:
@@ -79,7 +79,7 @@ class Workbench:
     def rescue(self, rebase: Rebase) -> tuple[str, ...]:
         """Hold what lies in the worktree and nowhere else, in a ref that stays; its name.
 
-        None where the worktree is as it was handed over, or as one of the rebase's commits. A
+        Empty where the worktree is as it was left to a person, or as one of the rebase's commits. A
         folder that git does not know as the worktree any more is put beside its place; its path.
         """
         tree = self.worktree()
@@ -87,13 +87,13 @@ class Workbench:
             return self._set_aside()
         if not tree.is_filled:
             return ()
-        found = tree.snapshot()
+        snapshot = tree.snapshot()
         commits = [rebase.onto, *self.history.commits_between(rebase.onto, rebase.tip)]
-        if found in tree.trees_of(commits) or (rebase.halt and rebase.halt.laid == found):
+        if snapshot in tree.trees_of(commits) or (rebase.stop and rebase.stop.tree == snapshot):
             return ()
         message = f"What lay in the worktree of the rebase to {rebase.name}\n"
         date = f"{rebase.date}T00:00:00+0000"
-        return (self.keep(tree.commit_of(found, rebase.tip, message, date)),)
+        return (self.keep(tree.commit_of(snapshot, rebase.tip, message, date)),)
 
     def _set_aside(self) -> tuple[str, ...]:
         with disk.translated(self.place):
@@ -107,8 +107,8 @@ class Workbench:
         _point(self.history, ref, commit)
         return ref
 
-    def earlier(self, patch: Patch, tip: str) -> Earlier | None:
-        """A settlement of `patch` that `keep` holds, whose files were then as they are in `tip`.
+    def earlier_resolution(self, patch: Patch, tip: str) -> EarlierResolution | None:
+        """A resolution of `patch` that `keep` holds, whose files were then as they are in `tip`.
 
         rerere remembers by the conflict in a file, and so not where a hunk was put into another.
         """
@@ -119,7 +119,7 @@ class Workbench:
                 paths = self.history.changed(commit.parent, commit.id)
                 before = self.history.blob_ids([commit.parent, tip], paths)
                 if before[commit.parent] == before[tip]:
-                    return Earlier(commit.id, tuple(paths))
+                    return EarlierResolution(commit.id, tuple(paths))
         return None
 
     def end(self) -> None:

@@ -1,46 +1,26 @@
-"""What people type to watch upstream: tables, JSON, one page, exit codes."""
+"""matrix, as a person types it: a table, JSON, one page, a record."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from ltx2_patcher.cli.drift import NEWS
 from tests.browser import PROGRAM, Tab, browser
-from tests.conftest import ROOT
-from tests.small_upstream import MODULE, REVISIONS, SmallUpstream
+from tests.small_upstream import MODULE, REVISIONS, SmallUpstream, patcher
 
 
-def patcher(small: SmallUpstream, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command line beside the small series."""
-    root = small.store.patches.parent
-    if not (root / "ltx2_patcher").exists():
-        shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher")
-    return subprocess.run(
-        [sys.executable, "-m", "ltx2_patcher", *map(str, arguments)],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_table_tells_what_serves_and_what_breaks(small: SmallUpstream) -> None:
+def test_the_table_tells_what_is_supported_and_what_breaks(small: SmallUpstream) -> None:
     done = patcher(small, "matrix")
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert re.search(r"small, 3-way +=~=$", rows[small.commits["merges"][:10]])
     assert rows[small.commits["breaks"][:10]].endswith("x==")
     assert rows[small.commits["taken"][:10]].endswith("=== !")
-    assert "3 of 8 revisions are served: small 3 (1 strict, 2 3-way)" in done.stdout
+    assert "3 of 8 revisions are supported: small 3 (1 strict, 2 3-way)" in done.stdout
     assert 'should stand there and is "weights = read(root, strict=True)"' in done.stdout
 
 
@@ -54,7 +34,7 @@ def test_the_json_has_each_patch_on_each_revision(small: SmallUpstream) -> None:
         ("breaks", None, None),
     ):
         row = rows[name]
-        assert (row["commit"], row["served_by"], row["how"]) == (small.commits[name], by, how)
+        assert (row["commit"], row["supported_by"], row["how"]) == (small.commits[name], by, how)
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
     assert rows["merges"]["patches"]["small"] == {
         "load_quantized.patch": "strict",
@@ -167,11 +147,11 @@ def test_a_browser_shows_the_hunk_that_breaks(
 def test_check_fails_by_name_and_write_records(small: SmallUpstream) -> None:
     assert patcher(small, "matrix", "--check").returncode == 5
     done = patcher(small, "matrix", "--write")
-    assert (done.returncode, "3 served revisions" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "3 supported revisions" in done.stdout) == (0, True), done.stderr
     done = patcher(small, "matrix", "--check")
-    assert (done.returncode, "3 recorded revisions are still served" in done.stdout) == (0, True)
-    assert f"never recorded as served: {small.commits['moved'][:12]}" in done.stdout
-    record = small.store.served_file
+    assert (done.returncode, "3 recorded revisions are still supported" in done.stdout) == (0, True)
+    assert f"never recorded as supported: {small.commits['moved'][:12]}" in done.stdout
+    record = small.store.supported_file
     record.write_text(record.read_text().replace(small.commits["landed"], small.commits["breaks"]))
     done = patcher(small, "matrix", "--check")
     assert done.returncode == 5
@@ -196,65 +176,3 @@ def test_what_does_not_go_together_is_a_sentence(
 ) -> None:
     done = patcher(small, "matrix", *arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
-
-
-def test_outdated_has_an_exit_code_for_news(small: SmallUpstream) -> None:
-    done = patcher(small, "outdated")
-    assert done.returncode == NEWS, done.stderr
-    assert "rebase --onto" in done.stdout and "strict=True" in done.stdout
-    done = patcher(small, "outdated")
-    assert (done.returncode, "reported before" in done.stdout) == (0, True)
-    commit = small.publish({MODULE: "gone = 1\n"})
-    done = patcher(small, "outdated", "--json")
-    assert done.returncode == NEWS
-    (news,) = json.loads(done.stdout)["fresh"]
-    assert (news["commit"], news["served_by"]) == (commit, None)
-    assert {file["path"] for file in news["files"]} == {MODULE}
-    assert json.loads(patcher(small, "outdated", "--json").stdout)["fresh"] == []
-
-
-def test_outdated_without_upstream_says_so(small: SmallUpstream, tmp_path: Path) -> None:
-    small.place.rename(tmp_path / "away")
-    done = patcher(small, "outdated")
-    assert (done.returncode, "Traceback" in done.stderr) == (4, False)
-    assert not (small.store.vendor / "outdated.json").exists()
-
-
-def test_two_reports_at_once_report_once(small: SmallUpstream) -> None:
-    patcher(small, "matrix")  # brings the tool there
-    command = [sys.executable, "-m", "ltx2_patcher", "outdated"]
-    root = small.store.patches.parent
-    runs = [subprocess.Popen(command, cwd=root, stdout=-1, stderr=-1) for _ in range(2)]
-    for run in runs:
-        run.communicate()
-    assert sorted(run.returncode for run in runs) == [0, NEWS]
-
-
-def test_apply_and_make_patch_say_which_base_serves(small: SmallUpstream, tmp_path: Path) -> None:
-    tree = small.clone(tmp_path / "clone", "merges")
-    done = patcher(small, "apply", "--tree", tree)
-    commit = small.commits["merges"]
-    assert f"is at {commit[:12]}, which is no base" in done.stdout
-    assert re.search(r"strip_the_text\.patch .* 3-way$", done.stdout, re.MULTILINE)
-    assert (
-        f"base small merged into {commit[:12]}" in patcher(small, "status", "--tree", tree).stdout
-    )
-    told = json.loads(patcher(small, "apply", "--tree", tree, "--json").stdout)
-    assert (told["action"], told["base"], told["revision"]) == ("nothing to do", "small", commit)
-    assert patcher(small, "unapply", "--tree", tree).returncode == 0
-    told = json.loads(patcher(small, "apply", "--tree", tree, "--json").stdout)
-    assert [patch["how"] for patch in told["patches"]] == ["strict", "3-way", "strict"]
-
-
-@pytest.mark.parametrize("variables", [[], ["BASE=1.0.0"]])
-def test_make_patch_on_a_tree_takes_the_base_that_serves_it(variables: list[str]) -> None:
-    done = subprocess.run(
-        ["make", "-n", "patch", "TREE=/a b", *variables],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={key: value for key, value in os.environ.items() if key != "BASE"},
-    )
-    assert ("--base 1.0.0" in done.stdout) == bool(variables)
-    assert '--tree "/a b"' in done.stdout

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ltx2_patcher.boundaries.environment import Environment
-from ltx2_patcher.boundaries.proc import call, environment
+from ltx2_patcher.boundaries.proc import call, inherited_variables
 from ltx2_patcher.values.errors import OutsideError
 
 _TIMEOUT_S = 180.0  # a cold import of torch from a slow disk takes a minute
@@ -15,12 +15,12 @@ _WIDTH = 256  # multiples of 64: below that a CPU kernel of bitsandbytes crashes
 
 _SCRIPT = f"""
 import json
-told = {{}}
+results = {{}}
 try:
     import torch
-    told["cuda"] = torch.cuda.is_available()
-    device = torch.device("cuda" if told["cuda"] else "cpu")
-    told["device"] = torch.cuda.get_device_name(0) if told["cuda"] else "cpu"
+    results["cuda"] = torch.cuda.is_available()
+    device = torch.device("cuda" if results["cuda"] else "cpu")
+    results["device"] = torch.cuda.get_device_name(0) if results["cuda"] else "cpu"
     import bitsandbytes
     torch.manual_seed(0)
     plain = torch.nn.Linear({_WIDTH}, {_WIDTH}, bias=False, dtype=torch.bfloat16)
@@ -38,12 +38,12 @@ try:
                 layer = make()
                 layer.load_state_dict(plain.state_dict())
                 got = layer.to(device)(given).float()
-                told[name] = float((got - wanted).norm() / wanted.norm())
+                results[name] = float((got - wanted).norm() / wanted.norm())
             except Exception as error:  # whatever its kernels throw is the answer
-                told[name] = f"{{type(error).__name__}}: {{error}}"
+                results[name] = f"{{type(error).__name__}}: {{error}}"
 except Exception as error:  # a broken import throws more than ImportError
-    told["error"] = f"{{type(error).__name__}}: {{error}}"
-print(json.dumps(told))
+    results["error"] = f"{{type(error).__name__}}: {{error}}"
+print(json.dumps(results))
 """
 
 
@@ -64,19 +64,19 @@ def probe(target: Environment, variables: Mapping[str, str]) -> Probed:
     """
     done = call(
         (str(target.python), "-c", _SCRIPT),
-        env=environment(**variables),
+        env=inherited_variables(**variables),
         timeout_s=_TIMEOUT_S,
     )
     try:
-        told = json.loads(done.out.splitlines()[-1])
+        results = json.loads(done.out.splitlines()[-1])
     except (ValueError, IndexError) as error:
         raise OutsideError(
-            f"torch and bitsandbytes do not start: {done.last_words}",
+            f"torch and bitsandbytes do not start: {done.complaint}",
             remedy="make the environment anew: remove its folder and run `make install`",
         ) from error
-    ways = {name: told[name] for name in ("4bit", "8bit") if name in told}
-    failures = {name: value for name, value in ways.items() if isinstance(value, str)}
-    if "error" in told:
-        failures["torch"] = told["error"]
-    errors = {name: value for name, value in ways.items() if isinstance(value, float)}
-    return Probed(told.get("device", "cpu"), told.get("cuda", False), errors, failures)
+    measured = {name: results[name] for name in ("4bit", "8bit") if name in results}
+    failures = {name: value for name, value in measured.items() if isinstance(value, str)}
+    if "error" in results:
+        failures["torch"] = results["error"]
+    errors = {name: value for name, value in measured.items() if isinstance(value, float)}
+    return Probed(results.get("device", "cpu"), results.get("cuda", False), errors, failures)

@@ -1,29 +1,60 @@
-"""What people type: words, exit codes, JSON; never a traceback."""
+"""What every verb shares: help, JSON, exit codes, streams; never a traceback."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import BASE, ROOT, Environment, Run, git
+from ltx2_patcher.cli.main import VERBS
+from ltx2_patcher.values.errors import INTERRUPTED
+from tests.conftest import BASE, ROOT, Environment, Run
 
 
-def test_apply_status_unapply_by_hand(patcher: Run, tree: Path) -> None:
-    done = patcher("apply", "--tree", tree)
-    assert done.returncode == 0, done.stderr
-    assert "every file is as the lock says" in done.stdout and "next: " in done.stdout
-    for name in (ROOT / f"patches/{BASE}/series").read_text().split():
-        assert name in done.stdout
-    assert "nothing to do" in patcher("apply", "--tree", tree).stdout
-    assert "patched, up to" in patcher("status", "--tree", tree).stdout
-    assert patcher("unapply", "--tree", tree).returncode == 0
-    assert f"{tree}: upstream" in patcher("status", "--tree", tree).stdout
+def loaded_by(*arguments: str) -> set[str]:
+    """The modules of verbs that a command line imports."""
+    code = (
+        "import sys\n"
+        "from ltx2_patcher.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print(*(name for name in sys.modules if name.startswith('ltx2_patcher.cli.verbs.')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "usage: ltx2-patcher" in done.stdout + done.stderr
+    return {name.rpartition(".")[2] for name in done.stdout.splitlines()[-1].split()}
+
+
+def test_a_verb_is_a_module_that_only_it_imports() -> None:
+    modules = {path.stem for path in (ROOT / "ltx2_patcher/cli/verbs").glob("[!_]*.py")}
+    assert set(VERBS) == modules
+    assert loaded_by("--help") == set() == loaded_by("aply")
+    for verb in VERBS:
+        assert loaded_by(verb, "--help") == {verb}
+
+
+def test_an_interruption_has_its_exit_code(tmp_path: Path) -> None:
+    pipe = tmp_path / "message"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "ltx2_patcher", "new", "a", "--message", str(pipe)]
+    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with pipe.open("wb"):  # opens once the child reads there
+        child.send_signal(signal.SIGINT)
+        _, complaint = child.communicate()
+    assert (child.returncode, "Traceback" in complaint) == (INTERRUPTED, False)
+    assert "interrupted" in complaint
 
 
 def test_every_verb_speaks_json(
@@ -78,89 +109,6 @@ def test_bad_input_is_one_sentence_and_a_remedy(
     assert "Traceback" not in done.stderr
     if code != 2:
         assert "to do: " in done.stderr
-
-
-def test_a_lock_held_by_another_run_is_waited_for_then_refused(patcher: Run, tree: Path) -> None:
-    import fcntl
-
-    state = tree / ".git/ltx2-patcher"
-    state.mkdir()
-    with (state / "lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        done = patcher("apply", "--tree", tree)
-    assert done.returncode == 6 and "another ltx2-patcher" in done.stderr
-
-
-def test_two_processes_at_once_do_it_once(tree: Path) -> None:
-    command = [sys.executable, "-m", "ltx2_patcher", "apply", "--tree", str(tree)]
-    runs = [subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) for _ in range(3)]
-    said = [run.communicate()[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0]
-    assert sum("every file is as the lock says" in text for text in said) == 1
-    assert git(tree, "status", "--porcelain") == ""
-
-
-FULL_DISK = """
-set -e
-mount -t tmpfs -o size=40m none "$PLACE"
-cp -r "$TREE" "$PLACE/tree"
-head -c "$(($(df --output=avail -B1 "$PLACE" | tail -1) - $LEFT))" /dev/zero > "$PLACE/filler"
-set +e
-"$PYTHON" -m ltx2_patcher apply --tree "$PLACE/tree"
-echo "code $?"
-ls "$PLACE/tree/.git" | grep crash
-rm "$PLACE/filler"
-"$PYTHON" -m ltx2_patcher apply --tree "$PLACE/tree" && cd "$PLACE/tree" &&
-git status --porcelain && cd "$OLDPWD" &&
-"$PYTHON" -m ltx2_patcher unapply --tree "$PLACE/tree" && cd "$PLACE/tree" &&
-git status --porcelain --untracked-files=all && git symbolic-ref HEAD
-"""
-
-
-@pytest.mark.parametrize("left", [0, 40_000, 120_000, 250_000, 500_000])
-def test_a_full_disk_loses_nothing(tree: Path, tmp_path: Path, left: int) -> None:
-    """On a real file system of 40 MB with `left` bytes free."""
-    place = tmp_path / "place"
-    place.mkdir()
-    environ = {"PLACE": place, "TREE": tree, "LEFT": left, "PYTHON": sys.executable}
-    done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", FULL_DISK],
-        cwd=ROOT,
-        env=os.environ | {key: str(value) for key, value in environ.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "unshare" in done.stderr or "mount:" in done.stderr:
-        pytest.skip(f"no private mounts here: {done.stderr.strip()}")
-    first, _, rest = done.stdout.partition("code ")
-    assert "Traceback" not in done.stderr
-    assert rest.startswith("4\n"), done.stdout + done.stderr
-    assert "no space left" in done.stderr
-    assert first == ""
-    assert "crash" not in rest
-    assert rest.splitlines()[-1] == "refs/heads/work", done.stdout + done.stderr
-    assert " M " not in rest and "?? " not in rest
-
-
-def test_a_tree_without_permission_is_one_sentence(patcher: Run, tree: Path) -> None:
-    if os.geteuid() == 0:
-        # Root writes anywhere but into an immutable place; /proc is one that every Linux has.
-        done = patcher("apply", "--tree", "/proc")
-        assert done.returncode == 3 and "Traceback" not in done.stderr
-        return
-    (tree / ".git").chmod(0o555)
-    done = patcher("apply", "--tree", tree)
-    (tree / ".git").chmod(0o755)
-    assert done.returncode == 4 and "permission" in done.stderr
-
-
-def test_status_tells_what_differs(patcher: Run, tree: Path) -> None:
-    patcher("apply", "--tree", tree)
-    path = "packages/ltx-pipelines/src/ltx_pipelines/distilled.py"
-    (tree / path).write_text("# mine\n")
-    done = json.loads(patcher("status", "--tree", tree, "--json").stdout)
-    assert done["judgement"] == {"standing": "edited", "group": None, "differing": [path]}
 
 
 def test_a_copy_of_the_tool_without_its_patches_says_so(tmp_path: Path) -> None:
@@ -261,15 +209,3 @@ def test_a_place_that_can_not_be_looked_at_is_a_sentence(
         if done.returncode:
             assert "to do: " in done.stderr, (verb, done.stderr)
     (root / locked).chmod(0o755)
-
-
-def test_the_mailbox_goes_to_stdout_and_spares_what_is_no_file(
-    patcher: Run, tmp_path: Path
-) -> None:
-    done = patcher("export", "--mbox", "-")
-    assert done.stdout.startswith("From 0000") and done.returncode == 0
-    link = tmp_path / "link"
-    link.symlink_to("/dev/null")
-    done = patcher("export", "--mbox", link)
-    assert (done.returncode, "not a plain file" in done.stderr) == (3, True)
-    assert link.is_symlink()

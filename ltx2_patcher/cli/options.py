@@ -1,0 +1,102 @@
+"""Options that several verbs have, and what they stand for.
+
+Imported by every verb, so it imports nothing slow itself.
+"""
+
+from __future__ import annotations
+
+from ltx2_patcher.values.errors import UsageError
+
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from pathlib import Path
+
+    from ltx2_patcher.boundaries.store import Store
+    from ltx2_patcher.values.base import Base
+
+DEFAULT_BASE = "1.0.0"
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The option that every verb has."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_dry_run(parser: ArgumentParser) -> None:
+    """The options of every verb that changes something."""
+    parser.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
+    add_json(parser)
+
+
+def add_place(parser: ArgumentParser) -> None:
+    """Which tree or environment, of which base."""
+    parser.add_argument(
+        "--base",
+        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that supports it)",
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--tree", type=path, metavar="DIR", help="a clone of your own (default: one in vendor/)"
+    )
+    place.add_argument(
+        "--site-packages",
+        type=path,
+        metavar="PYTHON",
+        help="the ltx_core and ltx_pipelines installed for this interpreter",
+    )
+
+
+def add_base(parser: ArgumentParser) -> None:
+    """The base, where no tree tells it."""
+    parser.add_argument(
+        "--base", default=DEFAULT_BASE, help="which upstream (default: %(default)s)"
+    )
+
+
+def add_python(parser: ArgumentParser, what: str) -> None:
+    """An environment, by its interpreter."""
+    parser.add_argument("--python", type=path, metavar="PYTHON", help=what)
+
+
+def add_gpu(parser: ArgumentParser) -> None:
+    """One card of several."""
+    parser.add_argument("--gpu", type=int, metavar="N", help="which card, by nvidia-smi's index")
+
+
+def path(text: str) -> Path:
+    """An argument that names a file or folder."""
+    from ltx2_patcher.boundaries.disk import expanded
+
+    return expanded(text)
+
+
+def store() -> Store:
+    """The data of the repository that this package lies in."""
+    from pathlib import Path
+
+    from ltx2_patcher.boundaries.store import Store
+
+    return Store(Path(__file__).resolve().parents[2])
+
+
+def asked_base(args: Namespace) -> Base | None:
+    """The base that was named; where none was, the tree or the environment tells it."""
+    return store().base(args.base) if args.base else None
+
+
+def tree_of(args: Namespace) -> Path:
+    """The tree that was named, or the base's checkout. Raises: UsageError where there is none."""
+    from ltx2_patcher.jobs.series.obtain import checkout_path
+
+    if args.tree:
+        tree: Path = args.tree
+        return tree
+    data = store()
+    base = data.base(args.base or DEFAULT_BASE)
+    checkout = checkout_path(data, base)
+    if not checkout.exists():
+        raise UsageError(
+            f"there is no checkout of {base.name} yet", remedy="run `make patch` first"
+        )
+    return checkout

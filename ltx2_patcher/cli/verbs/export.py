@@ -1,0 +1,87 @@
+"""Write the commits of a patched tree back as the series, or as one mailbox."""
+
+from __future__ import annotations
+
+import sys
+
+from ltx2_patcher.cli.options import DEFAULT_BASE, add_dry_run, path, store, tree_of
+from ltx2_patcher.cli.report import show
+from ltx2_patcher.values.errors import UsageError
+
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from ltx2_patcher.jobs.series.export import Exported
+
+
+def options(parser: ArgumentParser) -> None:
+    parser.add_argument("--base", help=f"default: {DEFAULT_BASE}; with --check every one")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--tree", type=path, metavar="DIR", help="default: the checkout in vendor/")
+    place.add_argument(
+        "--check",
+        action="store_true",
+        help="only check that exporting gives patches/ back byte for byte; no tree is looked at",
+    )
+    place.add_argument(
+        "--mbox",
+        type=path,
+        metavar="FILE",
+        help="write the whole series, overlay first, as one file for plain `git am`, or to "
+        "stdout (-); the tree is not looked at",
+    )
+    add_dry_run(parser)
+
+
+def run(args: Namespace) -> int:
+    from ltx2_patcher.jobs.series.export import export, mailbox, write_mailbox
+
+    data = store()
+    if args.check:
+        return _check_export(args)
+    base = data.base(args.base or DEFAULT_BASE)
+    if args.mbox and str(args.mbox) == "-":
+        sys.stdout.buffer.write(mailbox(data, base))
+        return 0
+    if args.mbox:
+        if args.dry_run:
+            mailbox(data, base)
+        else:
+            write_mailbox(data, base, args.mbox)
+        written = {"base": base.name, "commit": base.commit, "mbox": args.mbox}
+        show(args, written, [f"the series for `git am` on {base.commit[:12]}: {args.mbox}"])
+        return 0
+    exported = export(data, base, tree_of(args), dry_run=args.dry_run)
+    show(args, exported, _lines(exported))
+    return 0
+
+
+def _lines(exported: Exported) -> Iterator[str]:
+    if exported.finished:
+        yield f"a change was cut off here and is finished now: {exported.finished}"
+    yield f"{len(exported.patches)} patches of {exported.base}"
+    yield from (f"  written  {file}" for file in exported.changed)
+    yield from (f"  removed  {file}" for file in exported.removed)
+
+
+def _check_export(args: Namespace) -> int:
+    from ltx2_patcher.jobs.series.export import check_export
+
+    data = store()
+    asked = (data.base(args.base),) if args.base else data.bases()
+    checked = [check_export(data, base) for base in asked]
+    if not any(item.source for item in checked):
+        raise UsageError(
+            f"no files of upstream are here to check {', '.join(b.name for b in asked)} with",
+            remedy=f"obtain them with `make patch BASE={asked[0].name}`",
+        )
+    nowhere = "not checked, no files of upstream are here to do it with"
+    lines = [
+        f"{item.base}: {item.patches} patches, "
+        + (f"the same byte for byte (on vendor/{item.source})" if item.source else nowhere)
+        for item in checked
+    ]
+    show(args, checked, lines)
+    return 0

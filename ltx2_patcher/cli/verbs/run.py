@@ -1,0 +1,58 @@
+"""Run a patched script; without a name, list them."""
+
+from __future__ import annotations
+
+import os
+
+from ltx2_patcher.cli.options import add_base, add_gpu, add_json, add_python, store
+from ltx2_patcher.cli.report import show
+
+TYPE_CHECKING = False  # as in report.py
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def options(parser: ArgumentParser) -> None:
+    parser.usage = (
+        "%(prog)s [-h] [--base BASE] [--python PYTHON] [--gpu N] [--json] "
+        "[--dry-run] [NAME [-- ARGS...]]"
+    )
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="which script, for example distilled"
+    )
+    add_base(parser)
+    add_python(parser, "run in this environment (default: the one that install made)")
+    add_gpu(parser)
+    parser.add_argument("--dry-run", action="store_true", help="check, and say what would be run")
+    add_json(parser)
+    parser.set_defaults(passed_on=())
+
+
+def run(args: Namespace) -> int:
+    from ltx2_patcher.boundaries.proc import become
+    from ltx2_patcher.jobs.launch.pipelines import pipelines_in
+    from ltx2_patcher.jobs.launch.script import find_script
+    from ltx2_patcher.jobs.models.gate import admit
+    from ltx2_patcher.jobs.series.obtain import checkout_path
+    from ltx2_patcher.rules.models.request import parse_argv
+
+    data = store()
+    base = data.base(args.base)
+    if args.name is not None:
+        script = find_script(data, base, args.name, python=args.python, gpu=args.gpu)
+        if {"--help", "-h"} & set(args.passed_on):
+            launch = script.started_with(args.passed_on, os.environ)
+        else:
+            request = parse_argv(script.target.pipeline, args.passed_on)
+            launch = script.launch(admit(request, script.target).request, os.environ)
+        if not args.dry_run:
+            become(launch.argv, launch.variables)
+        from shlex import join
+
+        show(args, {"argv": launch.argv}, [join(launch.argv)])
+        return 0
+    found = pipelines_in(checkout_path(data, base))
+    width = max(len(pipeline.name) for pipeline in found)
+    listed = [{"name": p.name, "summary": p.summary, "divisor": p.divisor} for p in found]
+    show(args, listed, (f"{p.name:{width}}  {p.summary}" for p in found))
+    return 0
