@@ -23,7 +23,7 @@ from verify.vram.inside import component_of
 from verify.vram.runner import Task, measure
 from verify.vram.stages import STAGE_OF, TRANSFORMER
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 OLD = DATE < "2026-03-05"  # the text encoder holds the embeddings processor
 EVERY_STAGE = {
     "text encoding",
