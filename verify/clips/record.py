@@ -119,9 +119,8 @@ def _record_case(
     module = f"ltx_pipelines.{case.script}"
     done = pipelines.run(RECORDER, [str(folder), module, *argv], timeout_s=timeout_s)
     if done.code:
-        said = done.err.strip().splitlines() or ["nothing"]
         raise InvalidError(
-            f"{case.name}: {case.script} ended with {done.code}: {said[-1]}",
+            f"{case.name}: {case.script} ended with {done.code}: {done.last_line}",
             remedy="see that the script runs with these weights and arguments by itself "
             "(ltx2-patcher run), then record again",
         )

@@ -34,6 +34,13 @@ class Finished:
     out: str
     err: str
 
+    @property
+    def last_line(self) -> str:
+        """What it wrote last to stderr; of a sentence with a remedy, the sentence."""
+        lines = [line for line in self.err.splitlines() if line.strip()]
+        lines = [line for line in lines if not line.startswith("  to do: ")]
+        return lines[-1] if lines else "nothing"
+
 
 class Pipelines:
     """A process that runs modules of the upstream in `tree`; a context manager.

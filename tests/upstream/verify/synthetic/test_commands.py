@@ -36,8 +36,8 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("dear", encoding="utf-8")
     refused = command(tmp_path, "--variant", "2.0", tree=tmp_path)
     assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "exists and is not empty; name a new or an empty folder" in refused.stderr
+    assert refused.stderr.count("\n") == 2
+    assert "exists and is not empty\n  to do: name a new or an empty folder" in refused.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
@@ -68,7 +68,8 @@ def test_what_the_upstream_does_not_load_is_refused(
     arguments = [text for pair in options.items() for text in pair]
     refused = command(tmp_path / "out", *arguments, tree=upstream_tree)
     assert refused.returncode == 2
-    assert f"does not load {option} {newest}; ask for {' or '.join(offered)}" in refused.stderr
+    assert f"does not load {option} {newest}\n" in refused.stderr
+    assert f"  to do: ask for {' or '.join(offered)}" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 
