@@ -23,11 +23,12 @@ from verify.clips.options import add_weights, weights_of
 from verify.clips.prove import Proof, prove
 from verify.clips.report import write_report
 from verify.clips.vram import read_vram
+from verify.measure import Reported, keep_baseline, measure_all, requests_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
 from verify.synthetic.staging import require_vacant
-from verify.upstream.process import Pipelines, core_of
-from verify.vram.proof import Reported, keep_baseline, measure_all, requests_of
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
 OUT_OF_BOUNDS = 1
 _PROVED: dict[Kind, str] = {

@@ -32,6 +32,7 @@ from typing import Any, Self
 from verify import command
 from verify.synthetic.architecture import Gemma
 from verify.synthetic.staging import require_vacant
+from verify.upstream.tree import core_of, source_folders
 from verify.vram.host_memory import sample_of
 from verify.vram.requests import require_place
 
@@ -225,9 +226,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run every check and write the report: 0, or 1 where a check fails."""
-    sys.path[:0] = [
-        str(args.tree / "packages" / name / "src") for name in ("ltx-core", "ltx-pipelines")
-    ]
+    sys.path[:0] = map(str, source_folders(args.tree))
     require_vacant(args.work)
     require_place(args.json)
     return 0 if _prove_all(args) else 1
@@ -238,7 +237,6 @@ def _prove_all(args: argparse.Namespace) -> bool:
     import torch
 
     from verify.synthetic.abilities import gemmas
-    from verify.upstream.process import core_of
     from verify.upstream.provenance import provenance
 
     about = provenance(args.base, RUN, cap_gib=args.cap_gib)

@@ -26,10 +26,11 @@ from verify import command
 from verify.campaigns.vram_cases import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
 from verify.clips.tree import has_series
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
-from verify.synthetic.files import FileSet, Part
-from verify.upstream.cases import DISTILLED_CHECKPOINT, knows_flag
-from verify.upstream.process import PACKAGES, Pipelines
+from verify.synthetic.files import FileSet, Part, named_models
+from verify.upstream.command_line import GEMMA, LORA, ClipShape, Keyframe, command_line
+from verify.upstream.process import Pipelines
 from verify.upstream.provenance import base_of
+from verify.upstream.tree import knows_flag, source_folders
 from verify.vram import baseline_file
 from verify.vram.baseline_file import slug
 from verify.vram.card import Card, parse_card
@@ -120,9 +121,9 @@ class Campaign:
         return all(case.name != run["name"] for run in runs)
 
     def _ready(self, case: Case, files: FileSet) -> Prepared:
-        words = self._words(case, files)
+        argv = self._command_line(case, files)
         # A case may ask for more than the card has: that is what is to be found out.
-        return prepared(self.tree, case.script, words, self.card.name, case.until, may_exceed=True)
+        return prepared(self.tree, case.script, argv, self.card.name, case.until, may_exceed=True)
 
     def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)
@@ -210,24 +211,27 @@ class Campaign:
         )
         return files
 
-    def _words(self, case: Case, files: FileSet) -> list[str]:
-        width, height, frames = case.shape
+    def _command_line(self, case: Case, files: FileSet) -> list[str]:
         gemma = FileSet(self.work / "gemma").gemma_root
-        root = self.quantized if case.root == "prequantized" else gemma
-        distilled = case.script == "distilled"
-        of_distilled = distilled and knows_flag(self.tree, DISTILLED_CHECKPOINT)
-        checkpoint = DISTILLED_CHECKPOINT if of_distilled else "--checkpoint-path"
-        words: list[object] = [checkpoint, files.checkpoint, "--gemma-root", root]
-        words += ["--spatial-upsampler-path", files.spatial_upsampler]
-        if not distilled:
-            # A run that ends with the prompts reads no LoRA: any file stands in for it.
-            lora = files.spatial_upsampler if case.until else files.distilled_lora
-            words += ["--distilled-lora", lora]
-        words += ["--output-path", self.work / "clip.mp4", "--prompt", PROMPT, "--seed", 7]
-        words += ["--width", width, "--height", height, "--num-frames", frames, "--frame-rate", 25]
-        for at, picture in enumerate(self.pictures[: case.images]):
-            words += ["--image", picture, at * (frames - 1), "1.0"]
-        return [*map(str, words), *case.words]
+        models = named_models(files)
+        models[GEMMA] = self.quantized if case.root == "prequantized" else gemma
+        # A run that ends with the prompts reads no LoRA: any file stands in for it.
+        models.setdefault(LORA, files.spatial_upsampler)
+        shape = ClipShape(*case.shape)
+        return command_line(
+            self.tree,
+            case.script,
+            models,
+            shape,
+            prompt=PROMPT,
+            seed=7,
+            out=self.work / "clip.mp4",
+            keyframes=[
+                Keyframe(picture, at * (shape.frames - 1))
+                for at, picture in enumerate(self.pictures[: case.images])
+            ],
+            flags=case.flags,
+        )
 
 
 PROMPT = "A red fox crosses a snowy clearing at dawn, stops, and looks up at a passing crow."
@@ -260,7 +264,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Measure and write: 0 where everything held, 1 where not."""
     tree = args.tree.absolute()
-    sys.path[:0] = [str(tree / "packages" / name / "src") for name in PACKAGES]
+    sys.path[:0] = map(str, source_folders(tree))
     only = frozenset(args.only or ())
     _require_known(only)
     options = Options(only, args.keep, args.longest, args.time)

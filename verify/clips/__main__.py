@@ -12,7 +12,7 @@ from verify import command
 from verify.clips.cases import CASES, FULL, GEMMAS, TINY, ReferenceCase
 from verify.clips.models import examine
 from verify.clips.options import add_weights, weights_of
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 OUT_OF_BOUNDS = 1
 """The exit code where everything ran and the verdict is no: none of the error classes' codes."""
@@ -25,7 +25,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    from verify.clips.prove import allow_expansion
     from verify.clips.record import Order, record
     from verify.clips.tree import has_series
     from verify.upstream.process import Pipelines
@@ -35,7 +34,6 @@ def _record(args: argparse.Namespace) -> int:
         raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
     shape = TINY if examine(models) == "tiny" else FULL
     order = Order(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
-    allow_expansion()
     tree = args.tree.absolute()
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
         made = record(order, pipelines, args.out.absolute(), print)

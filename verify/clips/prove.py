@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import machine
-from ltx2_patcher.jobs.launch.run import ALLOCATOR
 from ltx2_patcher.jobs.models.inspect import inspect_gemma
 from verify.clips.cases import CASES, FULL, TINY
 from verify.clips.compare import compare
@@ -17,7 +15,7 @@ from verify.clips.manifest import Recording
 from verify.clips.models import Kind, Models, examine
 from verify.clips.record import Order, Progress, record
 from verify.clips.tree import copy_unpatched
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
 _BESIDE_GEMMA_BYTES = 3 << 29
@@ -51,7 +49,6 @@ def prove(
     kind = examine(models)
     shape = TINY if kind == "tiny" else FULL
     short_bytes = _short_of_bf16(models)
-    allow_expansion()
     recordings = []
     if short_bytes <= 0:
         with tempfile.TemporaryDirectory() as name:
@@ -78,12 +75,6 @@ def prove(
             else None
         ),
     )
-
-
-def allow_expansion() -> None:
-    """Processes started from now on let torch's segments grow, as `ltx2-patcher run` sets it."""
-    if not any(name in os.environ for name in ALLOCATOR):
-        os.environ[ALLOCATOR[0]] = "expandable_segments:True"
 
 
 def _short_of_bf16(models: Models) -> int:

@@ -14,8 +14,8 @@ from ltx2_patcher.rules.models.pipelines import parse_pipelines, pick
 from ltx2_patcher.rules.models.request import parse_request
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from ltx2_patcher.values.weights import Checkpoint
-from verify.upstream.process import OURS, core_of
 from verify.upstream.provenance import base_of, provenance_of
+from verify.upstream.tree import ROOT, core_of
 from verify.vram.asked import Asked, parse_asked, with_frames
 from verify.vram.baselines import of_base, read_baselines
 from verify.vram.card import CONTEXT_BYTES, GIB, Card, parse_card, whole_card
@@ -23,7 +23,7 @@ from verify.vram.forecast import refuse_what_can_not_fit
 from verify.vram.gpu import chosen_gpu
 from verify.vram.runner import Task
 
-_DEFAULT_TREE = OURS / "vendor" / "LTX-2-1.0.0"
+_DEFAULT_TREE = ROOT / "vendor" / "LTX-2-1.0.0"
 _FULL_SIZE_ELEMENTS = 10**10
 """The models that were measured have 19 billion; what is smaller is a test's."""
 

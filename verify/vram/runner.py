@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ltx2_patcher.values.errors import OutsideError
-from verify.upstream.process import OURS, PACKAGES
+from verify.upstream.tree import script_environment
 from verify.vram.card import Card
 from verify.vram.events import Failure, Held, Turn, parse_events
 from verify.vram.host_memory import Sample, sample_of
@@ -24,7 +24,6 @@ from verify.vram.watch import Device
 
 WATCH_EVERY_S = 0.01
 _KEPT_LINES = 12
-_ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +118,7 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
         parent=os.getpid(),
         until=task.until,
     )
-    sources = [str(task.tree / "packages" / name / "src") for name in PACKAGES]
-    path = os.pathsep.join([*sources, str(OURS), os.environ.get("PYTHONPATH", "")])
-    env = {_ALLOCATOR: "expandable_segments:True", **os.environ, "PYTHONPATH": path}
-    if task.gpu is not None:
-        env |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(task.gpu)}
+    env = script_environment(task.tree, task.gpu)
     argv = [sys.executable, "-m", "verify.vram.child", order_text(order)]
     try:
         return subprocess.Popen(argv, env=env, stdout=err, stderr=err, stdin=subprocess.DEVNULL)

@@ -11,7 +11,7 @@ from tests.trees import ROOT
 from verify.synthetic.abilities import gemmas, layouts, variants
 from verify.synthetic.architecture import Gemma, Variant
 from verify.synthetic.files import Layout
-from verify.upstream.process import core_of
+from verify.upstream.tree import core_of
 
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 

@@ -18,7 +18,8 @@ from tests.upstream.verify.synthetic.digests import digests
 from verify.synthetic.abilities import gemmas, layouts, variants
 from verify.synthetic.architecture import METADATA, Gemma
 from verify.synthetic.files import FileSet, Layout, file_set
-from verify.upstream.process import Pipelines, core_of
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 VARIANTS = [variant.value for variant in variants(CORE)]

@@ -36,7 +36,8 @@ from verify.synthetic.plan import Plan, plan_file_set
 from verify.synthetic.storage import stored
 from verify.synthetic.tensorfile import Kind
 from verify.synthetic.weights import Drawn
-from verify.upstream.process import Pipelines, core_of
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
 """Before, upstream's VAE asks for statistics that no published file holds."""
