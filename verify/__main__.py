@@ -11,23 +11,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from ltx2_patcher.values.errors import InvalidError, PatcherError
+from ltx2_patcher.values.errors import InvalidError
+from verify import command
 from verify.clips.models import Kind, Models, examine, of_files
 from verify.clips.options import add_weights, weights_of
 from verify.clips.prove import Proof, prove
 from verify.clips.report import write_report
 from verify.clips.vram import read_vram
-from verify.command import split_extra
+from verify.measure import Reported, keep_baseline, measure_all, requests_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
 from verify.synthetic.staging import require_vacant
-from verify.upstream.process import Pipelines, core_of
-from verify.vram.proof import Reported, keep_baseline, measure_all, requests_of
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
 OUT_OF_BOUNDS = 1
 _PROVED: dict[Kind, str] = {
@@ -37,31 +38,25 @@ _PROVED: dict[Kind, str] = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0 where all holds, 1 where clips or memory are out of bounds, else an error class's code."""
-    given, extra = split_extra(list(sys.argv[1:] if argv is None else argv))
-    args = _parser().parse_args(given)
-    try:
-        with contextlib.ExitStack() as stack:
-            tree = args.tree.absolute()
-            models = weights_of(args) or stack.enter_context(_tiny(tree))
-            if args.out is None:
-                out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            else:
-                out = args.out.absolute()
-                require_vacant(out)
-            # Before clips are recorded, which takes minutes: what can be told without a model.
-            wanted = requests_of(tree, models, examine(models), out, extra)
-            proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)
-            measured = measure_all(wanted, out)
-            if args.html is not None:
-                vram = [read_vram(one.path) for one in measured]
-                write_report(args.html, proof.recordings[0], proof.recordings[1:], vram)
-            if proof.weights == "real" and (kept := keep_baseline(measured)):
-                print(f"what it took of this card is kept in {kept}: send it to us")
-    except PatcherError as error:
-        print(f"verify: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
+def run(args: argparse.Namespace) -> int:
+    """0 where all holds, 1 where clips or memory are out of bounds."""
+    tree, extra = args.tree.absolute(), args.passed_on
+    with contextlib.ExitStack() as stack:
+        models = weights_of(args) or stack.enter_context(_tiny(tree))
+        if args.out is None:
+            out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            out = args.out.absolute()
+            require_vacant(out)
+        # Before clips are recorded, which takes minutes: what can be told without a model.
+        wanted = requests_of(tree, models, examine(models), out, extra)
+        proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)
+        measured = measure_all(wanted, out)
+        if args.html is not None:
+            vram = [read_vram(one.path) for one in measured]
+            write_report(args.html, proof.recordings[0], proof.recordings[1:], vram)
+        if proof.weights == "real" and (baseline := keep_baseline(measured)):
+            print(f"what it took of this card is kept in {baseline}: send it to us")
     return _tell(proof, measured, args.html)
 
 
@@ -94,21 +89,22 @@ def _tiny(tree: Path) -> Iterator[Models]:
         with Pipelines(tree) as pipelines:
             done = pipelines.run("verify.synthetic.__main__", arguments)
         if done.code:
-            said = done.err.strip().splitlines() or ["nothing"]
             raise InvalidError(
-                f"verify.synthetic ended with {done.code}: {said[-1]}",
+                f"verify.synthetic ended with {done.code}: {done.last_line}",
                 remedy="patch a fresh checkout (`make patch`) and its environment (`make install`)"
                 ", then again",
             )
         yield of_files(files)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify",
         description="Prove a patched tree on this machine.",
         epilog="What stands behind -- goes to every script: -- --quantization fp8-cast",
     )
+    parser.set_defaults(passed_on=())
     parser.add_argument("--tree", type=Path, required=True, help="a patched checkout of upstream")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep the recordings here")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one page of them")
@@ -116,5 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -19,6 +19,8 @@ from verify.upstream.process import Pipelines
 BASE = os.environ["LTX2_BASE"]
 DATE = Store(ROOT).base(BASE).date
 """The day of the upstream under test: what a test expects differs from some revision on."""
+MAKER = "verify.synthetic.__main__"
+"""What makes a file set, in the process of upstream's scripts."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -76,7 +78,7 @@ def fileset(upstream: Pipelines, tmp_path_factory: pytest.TempPathFactory) -> Fi
         out = tmp_path_factory.mktemp("filesets") / variant
         options = ["--variant", variant, "--layout", layout.value]
         options += ["--gemma", gemma] if gemma else []
-        done = upstream.run("verify.synthetic.__main__", [str(out), *options])
+        done = upstream.run(MAKER, [str(out), *options])
         assert done.code == 0, done.err
         return FileSet(out, layout)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verify.vram.host_memory import mark, measure, peak_between
+from tests.process_memory import mark, measure, peak_between
 
 WAYS = ("streaming", "load-then-quantize", "from-pretrained")
 """Each with "-4bit" or "-8bit". A root that is quantized already loads as "prequantized", and

@@ -6,17 +6,18 @@ At the shapes of LTX-2.3's Linears, on the same random weights and deltas, it ru
 upstream as this card would, as a card of compute capability 8.6 would (the capability is faked),
 and rounding to nearest as upstream's pull request 297 proposed. For each it writes the error
 against a float64 fuse, the time and the memory above what was held before. The two kernel ways must
-give the same bits; Triton also compiles the kernel for 8.6 here, whatever the card. Exit code 1 if
-a claim of the patch does not hold. Needs torch with CUDA, triton and the patched ltx_core.
+give the same bits; Triton also compiles the kernel for 8.6 here, whatever the card. It ends with 1
+if a claim of the patch does not hold. Needs torch with CUDA, triton and the patched ltx_core.
 """
 
 import argparse
 import json
 import statistics
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -25,8 +26,12 @@ from ltx_core.loader.kernels import fused_add_round_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from ltx2_patcher.boundaries import disk
+from ltx2_patcher.values.errors import OutsideError
+from verify import command
 from verify.campaigns.fp8_fuse import BLOCK_SIZE, PATH, launch, upcast_and_round
 from verify.upstream.provenance import provenance
+from verify.vram.requests import require_place
 
 FP8 = torch.float8_e4m3fn
 SHAPES = ((4096, 4096), (16384, 4096), (4096, 16384), (2048, 2048), (8192, 2048), (32, 4096))
@@ -141,7 +146,7 @@ def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 def measure(
     shape: tuple[int, int], share: float, device: torch.device, reads_fp8: bool
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the figures of each way at `shape`, and whether the kernel's two ways agree."""
     weight, delta = weight_and_delta(shape, share, device)
     ways: dict[str, tuple[Fuse, tuple[int, int] | None]] = {
@@ -151,7 +156,7 @@ def measure(
     if reads_fp8:
         ways["as this card"] = (fuse_as_upstream, None)
 
-    found: dict[str, object] = {
+    figures: dict[str, Any] = {
         "shape": list(shape),
         "delta_share": share,
         "weight_bytes": weight.numel(),
@@ -160,11 +165,11 @@ def measure(
     for name, (fuse, capability) in ways.items():
         with as_card_of(capability):
             fused[name] = fuse(delta.clone(), weight)
-            found[name] = accuracy(fused[name], weight, delta) | cost(fuse, weight, delta)
+            figures[name] = accuracy(fused[name], weight, delta) | cost(fuse, weight, delta)
     if reads_fp8:
-        found["same_bits"] = same_bits(fused["as this card"], fused["as a card of 8.6"])
-        found["same_bits_before_fp8"] = kernels_agree(weight, delta)
-    return found
+        figures["same_bits"] = same_bits(fused["as this card"], fused["as a card of 8.6"])
+        figures["same_bits_before_fp8"] = kernels_agree(weight, delta)
+    return figures
 
 
 def kernels_agree(weight: torch.Tensor, delta: torch.Tensor) -> bool:
@@ -189,34 +194,49 @@ def every_code_agrees(device: torch.device) -> bool:
     return kernels_agree(weight, delta.to(torch.bfloat16))
 
 
-def failures(report: dict[str, object], shapes: list[dict[str, object]]) -> list[str]:
+def failures(report: dict[str, Any], shapes: Sequence[dict[str, Any]]) -> list[str]:
     """Return which claims of the patch the figures contradict."""
     wrong = []
     if report["compile_for_8.6_float16"] is not None:
         wrong.append("the kernel does not compile for 8.6 with float16 weights")
     if report.get("every_code_agrees") is False:
         wrong.append("some fp8 value fuses differently on a card of 8.6")
-    for found in shapes:
-        if not found.get("same_bits", True) or not found.get("same_bits_before_fp8", True):
-            wrong.append(f"{found['shape']}: a card of 8.6 fuses to other bits")
-        older = found["as a card of 8.6"]
-        this = found.get("as this card")
-        if isinstance(older, dict) and isinstance(this, dict):
-            weight_bytes = found["weight_bytes"]
-            assert isinstance(weight_bytes, int)
+    for one in shapes:
+        if not one.get("same_bits", True) or not one.get("same_bits_before_fp8", True):
+            wrong.append(f"{one['shape']}: a card of 8.6 fuses to other bits")
+        if "as this card" in one:
+            above = one["as a card of 8.6"]["peak_bytes"] - one["as this card"]["peak_bytes"]
             # A float16 copy, rounded up to the allocator's block of 2 MiB.
-            if older["peak_bytes"] - this["peak_bytes"] > 2 * weight_bytes + 2**21:
-                wrong.append(f"{found['shape']}: more than one float16 copy of the weight is held")
+            if above > 2 * one["weight_bytes"] + 2**21:
+                wrong.append(f"{one['shape']}: more than one float16 copy of the weight is held")
     return wrong
 
 
-def main(base: str, out: Path) -> int:
-    """Measure, write the report, and return 1 where a claim does not hold."""
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verify.campaigns.fuse",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("base", help="which base the patched ltx_core is")
+    parser.add_argument("out", type=Path, help="where the figures go, as JSON")
+    return parser
+
+
+@torch.inference_mode()
+def run(args: argparse.Namespace) -> int:
+    """Measure and write the report: 0, or 1 where a claim does not hold."""
+    require_place(args.out)
+    if not torch.cuda.is_available():
+        raise OutsideError(
+            "torch sees no GPU, and the ways to fuse are compared on one",
+            remedy="use a machine with one, and an environment whose torch has CUDA",
+        )
     device = torch.device("cuda")
-    capability = torch.cuda.get_device_capability(device)
-    reads_fp8 = capability >= FIRST_WITH_FP8
-    report: dict[str, object] = {
-        **provenance(base, [PATH]),
+    reads_fp8 = torch.cuda.get_device_capability(device) >= FIRST_WITH_FP8
+    report: dict[str, Any] = {
+        **provenance(args.base, [PATH]),
         "compile_for_8.6_float16": compile_for(AMPERE, "*fp16"),
         "compile_for_8.6_fp8": compile_for(AMPERE, "*fp8e4nv"),
     }
@@ -227,15 +247,13 @@ def main(base: str, out: Path) -> int:
     ]
     report["shapes"] = shapes
     report["failures"] = failures(report, shapes)
-    out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(report, indent=1))
+    text = json.dumps(report, indent=1)
+    disk.replace(args.out, f"{text}\n".encode())
+    print(text)
     return 1 if report["failures"] else 0
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("base", help="which base the patched ltx_core is")
-    parser.add_argument("out", type=Path, help="where the figures go, as JSON")
-    args = parser.parse_args()
-    with torch.inference_mode():
-        sys.exit(main(args.base, args.out))
+    raise SystemExit(main())

@@ -24,13 +24,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ltx2_patcher.values.errors import PatcherError
+from verify import command
 from verify.synthetic.architecture import Gemma
 from verify.synthetic.staging import require_vacant
+from verify.upstream.tree import core_of, source_folders
 from verify.vram.host_memory import sample_of
 from verify.vram.requests import require_place
 
@@ -202,10 +204,12 @@ def same(ours: Any, theirs: Any) -> bool:
     return True
 
 
-def main() -> int:
-    """Run every check, write the report, and return 1 where one fails."""
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m verify.campaigns.gemma",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--base", required=True, help="which base the checkout is of")
     parser.add_argument("--tree", type=Path, required=True, help="the patched upstream checkout")
@@ -217,19 +221,15 @@ def main() -> int:
     parser.add_argument(
         "--cap-gib", type=float, help="what this process may take of the GPU: 22.8 is an RTX 3090"
     )
-    args = parser.parse_args()
-    sys.path[:0] = [
-        str(args.tree / "packages" / name / "src") for name in ("ltx-core", "ltx-pipelines")
-    ]
+    return parser
 
-    try:
-        require_vacant(args.work)
-        require_place(args.json)
-        passed = _prove_all(args)
-    except PatcherError as error:
-        print(f"verify.campaigns.gemma: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    return 0 if passed else 1
+
+def run(args: argparse.Namespace) -> int:
+    """Run every check and write the report: 0, or 1 where a check fails."""
+    sys.path[:0] = map(str, source_folders(args.tree))
+    require_vacant(args.work)
+    require_place(args.json)
+    return 0 if _prove_all(args) else 1
 
 
 def _prove_all(args: argparse.Namespace) -> bool:
@@ -237,7 +237,6 @@ def _prove_all(args: argparse.Namespace) -> bool:
     import torch
 
     from verify.synthetic.abilities import gemmas
-    from verify.upstream.process import core_of
     from verify.upstream.provenance import provenance
 
     about = provenance(args.base, RUN, cap_gib=args.cap_gib)
@@ -298,6 +297,8 @@ def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:
         },
     }
 
+
+main = partial(command.main, parser, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, parse_card
-from ltx2_patcher.values.errors import InvalidError, PatcherError
+from ltx2_patcher.values.errors import InvalidError
+from verify import command
 from verify.vram.report import gib
 
 ROOT = Path(__file__).parents[2]
@@ -150,21 +151,21 @@ def read_all(folder: Path = BASELINES) -> list[Baseline]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("vram-*.json"))]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0 where README.md has the tables of the baselines, or has them now."""
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify.campaigns.tables",
         description="Write the README's tables of what was measured.",
     )
     parser.add_argument("--check", action="store_true", help="only say whether README.md has them")
-    check = parser.parse_args(argv).check
-    try:
-        old = README.read_text("utf-8")
-        new = written(old, read_all())
-    except PatcherError as error:
-        print(f"verify.campaigns.tables: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    if check:
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where README.md has the tables of the baselines, or has them now."""
+    old = README.read_text("utf-8")
+    new = written(old, read_all())
+    if args.check:
         if new != old:
             print(
                 "README.md is not what the baselines say: run `python -m verify.campaigns.tables`"
@@ -193,5 +194,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -3,7 +3,7 @@
     python -m verify.campaigns.vram --tree PATCHED --work FOLDER --out FOLDER
 
 Makes full-size random weights on the GPU, one file set at a time (60 GiB of disk do), runs every
-case of verify/vram/campaign.py and writes a baseline for each model,
+case of vram_cases.py and writes a baseline for each model,
 vram-<base>-<model>-<gpu>.json, and a timeline of each run that was no text encoding alone. Where
 that folder has a baseline of the same code on the same GPU already, it runs what that one lacks, so
 that a campaign that was cut off goes on; with --only, what that names, in place of older runs. Ends
@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.jobs.models.gate import require_room
 from ltx2_patcher.rules.models.card import Card, parse_card
-from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.errors import InvalidError, UsageError
+from verify import command
 from verify.campaigns.vram_cases import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
 from verify.clips.tree import has_series
 from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
-from verify.synthetic.files import FileSet, Part
-from verify.upstream.cases import DISTILLED_CHECKPOINT, knows_flag
-from verify.upstream.process import PACKAGES, Pipelines
+from verify.synthetic.files import FileSet, Part, named_models
+from verify.upstream.command_line import GEMMA, LORA, ClipShape, Keyframe, command_line
+from verify.upstream.process import Pipelines
 from verify.upstream.provenance import base_of
+from verify.upstream.tree import knows_flag, source_folders
 from verify.vram import baseline_file
 from verify.vram.baseline_file import slug
 from verify.vram.ending import failure_of, try_of
@@ -121,9 +123,9 @@ class Campaign:
         return all(case.name != run["name"] for run in runs)
 
     def _ready(self, case: Case, files: FileSet) -> Prepared:
-        words = self._words(case, files)
+        argv = self._command_line(case, files)
         # A case may ask for more than the card has: that is what is to be found out.
-        return prepared(self.tree, case.script, words, self.card.name, case.until, may_exceed=True)
+        return prepared(self.tree, case.script, argv, self.card.name, case.until, may_exceed=True)
 
     def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)
@@ -177,9 +179,8 @@ class Campaign:
             argv = ["--gemma-root", str(gemma), "--output", str(self.quantized), "--4bit"]
             done = pipelines.run("ltx_pipelines.quantize_gemma", argv, timeout_s=300)
         if done.code:
-            said = done.err.strip().splitlines() or ["nothing"]
             raise InvalidError(
-                f"quantize_gemma ended with {done.code}: {said[-1]}",
+                f"quantize_gemma ended with {done.code}: {done.last_line}",
                 remedy=f"see that {self.work} has 9 GiB left; if so, remove {gemma.parent}",
             )
 
@@ -213,33 +214,38 @@ class Campaign:
         )
         return files
 
-    def _words(self, case: Case, files: FileSet) -> list[str]:
-        width, height, frames = case.shape
+    def _command_line(self, case: Case, files: FileSet) -> list[str]:
         gemma = FileSet(self.work / "gemma").gemma_root
-        root = self.quantized if case.root == "prequantized" else gemma
-        distilled = case.script == "distilled"
-        of_distilled = distilled and knows_flag(self.tree, DISTILLED_CHECKPOINT)
-        checkpoint = DISTILLED_CHECKPOINT if of_distilled else "--checkpoint-path"
-        words: list[object] = [checkpoint, files.checkpoint, "--gemma-root", root]
-        words += ["--spatial-upsampler-path", files.spatial_upsampler]
-        if not distilled:
-            # A run that ends with the prompts reads no LoRA: an empty one stands in for it.
-            lora = self.no_lora if case.until else files.distilled_lora
-            words += ["--distilled-lora", lora]
-        words += ["--output-path", self.work / "clip.mp4", "--prompt", PROMPT, "--seed", 7]
-        words += ["--width", width, "--height", height, "--num-frames", frames, "--frame-rate", 25]
-        for at, picture in enumerate(self.pictures[: case.images]):
-            words += ["--image", picture, at * (frames - 1), "1.0"]
-        return [*map(str, words), *case.words]
+        models = named_models(files)
+        models[GEMMA] = self.quantized if case.root == "prequantized" else gemma
+        # A run that ends with the prompts reads no LoRA: an empty one stands in for it.
+        models.setdefault(LORA, self.no_lora)
+        shape = ClipShape(*case.shape)
+        return command_line(
+            self.tree,
+            case.script,
+            models,
+            shape,
+            prompt=PROMPT,
+            seed=7,
+            out=self.work / "clip.mp4",
+            keyframes=[
+                Keyframe(picture, at * (shape.frames - 1))
+                for at, picture in enumerate(self.pictures[: case.images])
+            ],
+            flags=case.flags,
+        )
 
 
 PROMPT = "A red fox crosses a snowy clearing at dawn, stops, and looks up at a passing crow."
 
 
-def main() -> int:
-    """Measure, write, and return 0 where everything held."""
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m verify.campaigns.vram",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--tree", type=Path, required=True, help="the patched checkout")
     parser.add_argument("--work", type=Path, required=True, help="a folder for the weights")
@@ -255,22 +261,18 @@ def main() -> int:
     parser.add_argument(
         "--keep", action="store_true", help="leave the weights, for another checkout to take"
     )
-    arguments = parser.parse_args()
-    tree = arguments.tree.absolute()
-    sys.path[:0] = [str(tree / "packages" / name / "src") for name in PACKAGES]
-    try:
-        card = parse_card("24GB")
-        only = frozenset(arguments.only or ())
-        _require_known(only)
-        options = Options(only, arguments.keep, arguments.longest, arguments.time)
-        campaign = Campaign(tree, arguments.work, arguments.out, card, options)
-        passed = campaign.run([Variant(model) for model in arguments.models])
-    except PatcherError as error:
-        print(f"verify.campaigns.vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    return 0 if passed else 1
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and write: 0 where everything held, 1 where not."""
+    tree = args.tree.absolute()
+    sys.path[:0] = map(str, source_folders(tree))
+    only = frozenset(args.only or ())
+    _require_known(only)
+    options = Options(only, args.keep, args.longest, args.time)
+    campaign = Campaign(tree, args.work, args.out, parse_card("24GB"), options)
+    return 0 if campaign.run([Variant(model) for model in args.models]) else 1
 
 
 def _require_known(names: frozenset[str]) -> None:
@@ -316,6 +318,8 @@ def _draw(path: Path, at: int) -> None:
     pixels = np.stack([rows // 4, columns // 6, (rows + columns * (at + 1)) // 12], axis=-1)
     Image.fromarray((pixels % 256).astype(np.uint8)).save(path)
 
+
+main = partial(command.main, parser, run)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""The runs that a baseline is made of: which script, which words, which Gemma, how far.
+"""The runs that a baseline is made of: which script, which flags, which Gemma, how far.
 
 Every shape runs with the flags that a 24 GB card needs. What a prompt takes is measured once for
 each way to load Gemma, what upstream's own offloading takes beside it.
@@ -38,7 +38,7 @@ class Case:
 
     name: str
     script: str
-    words: tuple[str, ...]
+    flags: tuple[str, ...]
     shape: tuple[int, int, int] = USUAL
     root: Root = "bf16"
     until: str | None = None
@@ -91,12 +91,12 @@ def _prompts(name: str, script: str, *, offloads: bool) -> tuple[Case, ...]:
         Case(
             f"{name}, {way}",
             script,
-            words,
+            flags,
             root="prequantized" if way == "prequantized" else "bf16",
             until="embeddings",
             outcome=Outcome.RUNS_OUT if way == "no flag" else Outcome.FITS,
         )
-        for way, words in ways.items()
+        for way, flags in ways.items()
     )
 
 

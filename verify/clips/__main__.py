@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from ltx2_patcher.values.errors import PatcherError, UsageError
+from ltx2_patcher.values.errors import UsageError
+from verify import command
 from verify.clips.cases import CASES, FULL, GEMMAS, TINY, ReferenceCase
 from verify.clips.models import examine
 from verify.clips.options import add_weights, weights_of
-from verify.command import split_extra
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 OUT_OF_BOUNDS = 1
 """The exit code where everything ran and the verdict is no: none of the error classes' codes."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0 where it went well, 1 where clips are out of bounds, else an error class's code."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    given, extra = split_extra(given)
-    args = _parser().parse_args(given)
-    try:
-        code: int = args.does(args, extra)
-    except PatcherError as error:
-        print(f"verify.clips: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("verify.clips: stopped; nothing was left half made", file=sys.stderr)
-        return 128 + signal.SIGINT
+def run(args: argparse.Namespace) -> int:
+    """0 where it went well, 1 where clips are out of bounds."""
+    code: int = args.verb(args)
     return code
 
 
-def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+def _record(args: argparse.Namespace) -> int:
     from verify.clips.record import Order, record
     from verify.clips.tree import has_series
     from verify.upstream.process import Pipelines
@@ -44,7 +33,7 @@ def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
     if models is None:
         raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
     shape = TINY if examine(models) == "tiny" else FULL
-    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), extra)
+    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
     tree = args.tree.absolute()
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
         made = record(order, pipelines, args.out.absolute(), print)
@@ -55,12 +44,11 @@ def _record(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+def _check(args: argparse.Namespace) -> int:
     from verify.clips.compare import compare
     from verify.clips.judge import judge, read_bounds, spelled
     from verify.clips.manifest import open_recording
 
-    _refuse(extra)
     comparison = compare(open_recording(args.reference), open_recording(args.other))
     verdict = judge(comparison, read_bounds())
     for check in verdict.checks:
@@ -75,12 +63,11 @@ def _check(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
     return 0 if verdict.passed else OUT_OF_BOUNDS
 
 
-def _report(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
+def _report(args: argparse.Namespace) -> int:
     from verify.clips.manifest import open_recording
     from verify.clips.report import write_report
     from verify.clips.vram import read_vram
 
-    _refuse(extra)
     reference, *others = [open_recording(folder) for folder in args.recordings]
     if not others:
         raise UsageError(
@@ -93,19 +80,12 @@ def _report(args: argparse.Namespace, extra: tuple[str, ...]) -> int:
     return 0
 
 
-def _refuse(extra: tuple[str, ...]) -> None:
-    if extra:
-        raise UsageError(
-            f"{' '.join(extra)} stands behind --, which only record hands on",
-            remedy="leave it out",
-        )
-
-
 def _cases(names: Sequence[str]) -> tuple[ReferenceCase, ...]:
     return tuple(case for case in CASES if case.name in (names or [case.name]))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify.clips",
         description="Record reference clips, compare recordings, and show them.",
@@ -127,12 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         help="only this clip; can be given again (default: every one that the weights are for)",
     )
     add_weights(record)
-    record.set_defaults(does=_record)
+    record.set_defaults(verb=_record, passed_on=())
 
     check = verbs.add_parser("check", help="hold a recording against a reference")
     check.add_argument("reference", type=Path, help="the more precise one")
     check.add_argument("other", type=Path)
-    check.set_defaults(does=_check)
+    check.set_defaults(verb=_check)
 
     report = verbs.add_parser("report", help="one page with clips, differences and verdicts")
     report.add_argument("recordings", type=Path, nargs="+", metavar="RECORDING")
@@ -145,11 +125,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help="reports of verify.vram, each with its timeline (.png) beside it",
     )
-    report.set_defaults(does=_report)
+    report.set_defaults(verb=_report)
     return parser
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    # As Ctrl-C: what was begun is removed, and no script is left running.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(main())
+    raise SystemExit(main())

@@ -7,30 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from verify.upstream import cases as tiny
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import ClipShape, Gemma
 
 GEMMAS = (Gemma.PLAIN, Gemma.FLAG_4BIT, Gemma.FLAG_8BIT)
 """What a recording's Gemma may be: upstream's own, or quantized by a flag."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The size and length of every clip of a recording."""
-
-    width: int
-    height: int
-    frames: int
-    fps: int
-    steps: int | None  # of a guided stage; None is upstream's own default
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.width}x{self.height}, {self.frames} frames at {self.fps} fps"
-
-
-TINY = Shape(tiny.WIDTH, tiny.HEIGHT, tiny.FRAMES, tiny.FPS, steps=2)
-FULL = Shape(768, 512, 25, 25, steps=None)
+TINY = ClipShape(128, 64, 9, steps=2)
+FULL = ClipShape(768, 512, 25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +25,7 @@ class Conditioning:
     at: float  # where: 0 is the first frame, 1 the last
     strength: float
 
-    def frame(self, shape: Shape) -> int:
+    def frame(self, shape: ClipShape) -> int:
         """The index of the frame in a clip of that shape."""
         return round(self.at * (shape.frames - 1))
 
@@ -55,11 +39,6 @@ class ReferenceCase:
     prompt: str
     seed: int
     images: tuple[Conditioning, ...] = ()
-
-    @property
-    def distilled(self) -> bool:
-        """Whether it takes the distilled checkpoint, not the one beside a distilled LoRA."""
-        return self.script == "distilled"
 
 
 # Motion, fur and snow; water and light; a face; a place; a change of light between two images.
@@ -107,7 +86,7 @@ CASES = (
 )
 
 
-def digest(cases: Sequence[ReferenceCase], shape: Shape) -> str:
+def digest(cases: Sequence[ReferenceCase], shape: ClipShape) -> str:
     """What two recordings must share to be comparable, as 16 hex digits."""
-    said = json.dumps([[asdict(case) for case in cases], asdict(shape)], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    text = json.dumps([[asdict(case) for case in cases], asdict(shape)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

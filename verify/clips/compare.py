@@ -18,7 +18,7 @@ from verify.clips.cases import GEMMAS
 from verify.clips.decoding import read_frames
 from verify.clips.manifest import Manifest, Recording
 from verify.clips.metrics import cosine, psnr_db, ssim, whole_cosine
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 
 @dataclass(frozen=True, slots=True)

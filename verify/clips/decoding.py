@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ltx2_patcher.values.errors import InvalidError
+from verify.upstream.command_line import ClipShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,11 @@ def read_frames(path: Path) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
-def faults(clip: Clip, *, frames: int, width: int, height: int, fps: float) -> list[str]:
-    """What is wrong with a clip that was to have this shape; nothing where all is well."""
-    return misshapen(clip, frames=frames, width=width, height=height, fps=fps) + blank(clip)
-
-
-def misshapen(clip: Clip, *, frames: int, width: int, height: int, fps: float) -> list[str]:
-    """What differs from the codecs, size and length that were asked for."""
-    seconds = frames / fps
+def faults(clip: Clip, shape: ClipShape, *, may_be_blank: bool = False) -> list[str]:
+    """What differs from the codecs, size and length of a clip of `shape`, and what shows that
+    nothing was rendered; nothing where all is well.
+    """
+    seconds = shape.frames / shape.fps
     # The sound is a whole number of latents (40 ms) and of AAC frames (1024 samples, at 24 kHz or
     # more).
     sound_slack_s = 0.04 + 1024 / 24_000
@@ -87,21 +85,14 @@ def misshapen(clip: Clip, *, frames: int, width: int, height: int, fps: float) -
             (clip.video_codec, clip.audio_codec) == ("h264", "aac")
         ),
         f"{clip.frames} frames of {clip.width}x{clip.height}": (
-            (clip.frames, clip.width, clip.height) == (frames, width, height)
+            (clip.frames, clip.width, clip.height) == (shape.frames, shape.width, shape.height)
         ),
         f"{clip.video_s:.3f} s of pictures": abs(clip.video_s - seconds) < 1e-3,
         f"{clip.audio_s:.3f} s of sound": abs(clip.audio_s - seconds) < sound_slack_s,
+        "one picture without contrast": may_be_blank or clip.picture_spread > 1,
+        "silence": may_be_blank or clip.audio_peak > 1e-3,
     }
-    return [said for said, well in judged.items() if not well]
-
-
-def blank(clip: Clip) -> list[str]:
-    """What shows that nothing was rendered."""
-    judged = {
-        "one picture without contrast": clip.picture_spread > 1,
-        "silence": clip.audio_peak > 1e-3,
-    }
-    return [said for said, well in judged.items() if not well]
+    return [fault for fault, well in judged.items() if not well]
 
 
 def _unreadable(path: Path, why: str) -> InvalidError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from verify.clips.compare import Comparison, Measured
 from verify.clips.models import KINDS, Kind
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 BEST_DB = 60.0
 """A PSNR from which two frames can't be told apart: less than one level of 255 between them."""

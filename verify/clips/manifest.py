@@ -18,9 +18,9 @@ from typing import Any
 
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from verify.clips.cases import GEMMAS, Shape
+from verify.clips.cases import GEMMAS
 from verify.clips.models import KINDS, Kind
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import ClipShape, Gemma
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -65,7 +65,7 @@ class Manifest:
     """What a recording is of."""
 
     case_set: str  # `cases.digest`
-    shape: Shape
+    shape: ClipShape
     weights: Kind
     weight_files: Mapping[str, WeightFile]  # by upstream's flag
     upstream: Upstream
@@ -121,7 +121,7 @@ def parse(text: str, origin: str) -> Manifest:
         manifest = Manifest(
             **raw
             | {
-                "shape": Shape(**raw["shape"]),
+                "shape": ClipShape(**raw["shape"]),
                 "weight_files": {k: WeightFile(**v) for k, v in raw["weight_files"].items()},
                 "upstream": Upstream(**raw["upstream"]),
                 "gemma": Gemma(raw["gemma"]),

@@ -15,7 +15,7 @@ from verify.clips.manifest import Recording
 from verify.clips.models import Kind, Models, examine
 from verify.clips.record import Order, Progress, record
 from verify.clips.tree import copy_unpatched
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
 _BESIDE_GEMMA_BYTES = 3 << 29

@@ -14,15 +14,15 @@ from PIL import Image
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.clips import manifest
-from verify.clips.cases import ReferenceCase, Shape, digest
-from verify.clips.decoding import blank, misshapen, read_clip, read_frames
+from verify.clips.cases import ReferenceCase, digest
+from verify.clips.decoding import faults, read_clip, read_frames
 from verify.clips.fingerprint import fingerprint
 from verify.clips.images import write_image
 from verify.clips.manifest import Manifest, Recorded, Recording, WeightFile
 from verify.clips.models import Kind, Models, examine
 from verify.clips.tree import has_series, identify
 from verify.synthetic.staging import require_vacant, staged
-from verify.upstream.cases import FLAGS, Gemma
+from verify.upstream.command_line import ClipShape, Gemma, Keyframe, command_line
 from verify.upstream.process import Pipelines
 from verify.upstream.provenance import versions
 
@@ -36,7 +36,7 @@ class Order:
 
     models: Models
     gemma: Gemma
-    shape: Shape
+    shape: ClipShape
     cases: tuple[ReferenceCase, ...]
     extra: tuple[str, ...] = ()  # for every script: "--quantization", "fp8-cast"
 
@@ -52,9 +52,9 @@ def record(
     clip), ConflictError (weights that don't go together), OutsideError (disk, a script too late).
     """
     require_vacant(out)
-    if order.gemma in FLAGS and not has_series(pipelines.tree):
+    if (flags := order.gemma.flags) and not has_series(pipelines.tree):
         raise UsageError(
-            f"{pipelines.tree} is not patched, so its scripts do not take {FLAGS[order.gemma][0]}",
+            f"{pipelines.tree} is not patched, so its scripts do not take {flags[0]}",
             remedy="name a patched tree (`make patch`), or record it with --gemma none",
         )
     kind = examine(order.models)
@@ -119,18 +119,13 @@ def _record_case(
     module = f"ltx_pipelines.{case.script}"
     done = pipelines.run(RECORDER, [str(folder), module, *argv], timeout_s=timeout_s)
     if done.code:
-        said = done.err.strip().splitlines() or ["nothing"]
         raise InvalidError(
-            f"{case.name}: {case.script} ended with {done.code}: {said[-1]}",
+            f"{case.name}: {case.script} ended with {done.code}: {done.last_line}",
             remedy="see that the script runs with these weights and arguments by itself "
             "(ltx2-patcher run), then record again",
         )
-    read = read_clip(clip)
-    wrong = misshapen(
-        read, frames=shape.frames, width=shape.width, height=shape.height, fps=shape.fps
-    )
-    wrong += [] if kind == "random" else blank(read)  # true-sized random weights may show nothing
-    if wrong:
+    # Random weights of true size may show nothing.
+    if wrong := faults(read_clip(clip), shape, may_be_blank=kind == "random"):
         raise InvalidError(
             f"{case.name}: {case.script} wrote a clip with {', '.join(wrong)}",
             remedy="patch a fresh checkout (`make patch`) and its environment (`make install`)",
@@ -156,20 +151,21 @@ def _record_case(
 
 
 def _arguments(order: Order, case: ReferenceCase, tree: Path, images: Path, out: Path) -> list[str]:
-    shape = order.shape
-    argv = [
-        *order.models.arguments(case, tree),
-        *("--output-path", str(out), "--prompt", case.prompt, "--seed", str(case.seed)),
-        *("--width", str(shape.width), "--height", str(shape.height)),
-        *("--num-frames", str(shape.frames), "--frame-rate", str(shape.fps)),
-    ]
-    if shape.steps is not None and not case.distilled:
-        argv += ["--num-inference-steps", str(shape.steps)]
-    for conditioning in case.images:
-        path = images / f"{conditioning.image}.png"
-        at = conditioning.frame(shape)
-        argv += ["--image", str(path), str(at), str(conditioning.strength)]
-    return [*argv, *FLAGS.get(order.gemma, []), *order.extra]
+    argv = command_line(
+        tree,
+        case.script,
+        order.models.paths,
+        order.shape,
+        prompt=case.prompt,
+        seed=case.seed,
+        out=out,
+        keyframes=[
+            Keyframe(images / f"{one.image}.png", one.frame(order.shape), one.strength)
+            for one in case.images
+        ],
+        flags=order.gemma.flags,
+    )
+    return [*argv, *order.extra]
 
 
 def _weight_files(models: Models, cases: Sequence[ReferenceCase]) -> Mapping[str, WeightFile]:

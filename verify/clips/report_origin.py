@@ -8,7 +8,7 @@ from html import escape
 from verify.clips import stills
 from verify.clips.manifest import Manifest, Recording
 from verify.clips.vram import COLUMNS, Vram
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 
 def state_of(passed: bool) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from ltx2_patcher.jobs.series.locks import closest, locks
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.series import Judgement, Lock, Standing
 from verify.clips.manifest import Upstream
-from verify.upstream.process import OURS, PACKAGES, core_of
+from verify.upstream.tree import PACKAGES, ROOT, core_of
 
 
 def has_series(tree: Path) -> bool:
@@ -66,7 +66,7 @@ def copy_unpatched(tree: Path, out: Path) -> None:
 
 
 def _stands(tree: Path) -> tuple[Lock, Judgement]:
-    store = Store(OURS)
+    store = Store(ROOT)
     # Beside each base's lock, the tree's own where its revision is none; a folder that is no
     # repository has none.
     state = git_directory(tree) / STATE_FOLDER if (tree / ".git").exists() else tree / STATE_FOLDER

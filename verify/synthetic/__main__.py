@@ -2,64 +2,33 @@
 
 import argparse
 import importlib.util
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from ltx2_patcher.values.errors import OutsideError, PatcherError
+from ltx2_patcher.values.errors import OutsideError
+from verify import command
 from verify.synthetic import abilities
 from verify.synthetic.architecture import FULL, SIZES, Blocks, Gemma, Variant
 from verify.synthetic.files import FileSet, Layout, Part
 from verify.synthetic.staging import require_vacant
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Make a file set and return 0, or say in one sentence why not and return the class's code."""
-    arguments = _parser().parse_args(argv)
-    try:
-        with _terminable():
-            _build(arguments)
-    except PatcherError as error:
-        print(f"verify.synthetic: {error}; {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("verify.synthetic: interrupted; nothing of it was left", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Within it, SIGTERM ends this program as an exception does, after what it has to clean up."""
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _build(arguments: argparse.Namespace) -> None:
-    out = arguments.out.absolute()
+def run(args: argparse.Namespace) -> int:
+    """Make the file set: 0."""
+    out = args.out.absolute()
     require_vacant(out)
     for package in ("torch", "ltx_pipelines"):
         _find(package)
-    variant, layout = Variant(arguments.variant), Layout(arguments.layout)
-    gemma = Gemma(arguments.gemma) if arguments.gemma else variant.gemma
+    variant, layout = Variant(args.variant), Layout(args.layout)
+    gemma = Gemma(args.gemma) if args.gemma else variant.gemma
     abilities.require(_find("ltx_core"), variant, gemma, layout)
     # torch and upstream take seconds to import: not before the arguments are known to be good.
     import torch
 
     from verify.synthetic import build, gemma_root, progress
 
-    size = SIZES[arguments.size]
+    size = SIZES[args.size]
     # Small sets are the same on every machine; a GPU draws other values.
     on_gpu = size == FULL and torch.cuda.is_available()
     build.build_file_set(
@@ -67,17 +36,16 @@ def _build(arguments: argparse.Namespace) -> None:
         variant,
         size,
         size.gemma[gemma],
-        gemma_root.GemmaStorage(
-            gemma_root.GEMMA_DTYPES[arguments.gemma_dtype], arguments.gemma_shards
-        ),
-        seed=arguments.seed,
-        blocks=Blocks(arguments.blocks),
-        only=arguments.only,
+        gemma_root.GemmaStorage(gemma_root.GEMMA_DTYPES[args.gemma_dtype], args.gemma_shards),
+        seed=args.seed,
+        blocks=Blocks(args.blocks),
+        only=args.only,
         device="cuda" if on_gpu else "cpu",
         progress=progress.on_stderr(),
     )
     for file in sorted(p for p in out.rglob("*") if p.is_file()):
         print(f"{file.stat().st_size:>12,}  {file}")
+    return 0
 
 
 def _find(package: str) -> Path:
@@ -92,7 +60,8 @@ def _find(package: str) -> Path:
     return Path(found.origin).parent
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify.synthetic",
         description="Make a random file set of a true LTX-2 architecture.",
@@ -154,5 +123,7 @@ def _positive(text: str) -> int:
     return number
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from verify.upstream import command_line as flags
+
 
 class Layout(Enum):
     """How the models of a file set are spread over files."""
@@ -80,6 +82,29 @@ class FileSet:
     def _component(self, name: str) -> Path:
         split = self.layout is Layout.SPLIT
         return self.root / f"{name}.safetensors" if split else self.checkpoint
+
+
+def named_models(files: FileSet) -> dict[str, Path]:
+    """Those of its files that are there, by the flags of upstream's scripts that name them.
+
+    One checkpoint serves every script.
+    """
+    if files.layout is Layout.MONOLITH:
+        named = {
+            flags.DISTILLED_CHECKPOINT: files.checkpoint,
+            flags.CHECKPOINT: files.checkpoint,
+            flags.GEMMA: files.gemma_root,
+        }
+    else:
+        named = {
+            flags.TRANSFORMER: files.transformer,
+            flags.TEXT_ENCODER: files.text_encoder,
+            flags.VIDEO_VAE: files.video_vae,
+            flags.AUDIO_VAE: files.audio_vae,
+            flags.DURATION_HEAD: files.duration_head,
+        }
+    named |= {flags.UPSAMPLER: files.spatial_upsampler, flags.LORA: files.distilled_lora}
+    return {flag: path for flag, path in named.items() if path.exists()}
 
 
 def file_set(root: Path) -> FileSet:

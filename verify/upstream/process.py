@@ -4,7 +4,6 @@ Each request runs the real `main()` of a module with a command line of its own.
 """
 
 import json
-import os
 import selectors
 import subprocess
 import sys
@@ -15,16 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ltx2_patcher.jobs.launch.script import script_variables
 from ltx2_patcher.values.errors import InvalidError, OutsideError
-
-OURS = Path(__file__).parents[2]  # the folder that holds the package `verify`
-PACKAGES = ("ltx-core", "ltx-pipelines")
-
-
-def core_of(tree: Path) -> Path:
-    """Where upstream's package `ltx_core` lies in `tree`."""
-    return tree / "packages" / "ltx-core" / "src" / "ltx_core"
+from verify.upstream.tree import script_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +25,13 @@ class Finished:
     code: int
     out: str
     err: str
+
+    @property
+    def last_line(self) -> str:
+        """What it wrote last to stderr; of a sentence with a remedy, the sentence."""
+        lines = [line for line in self.err.splitlines() if line.strip()]
+        lines = [line for line in lines if not line.startswith("  to do: ")]
+        return lines[-1] if lines else "nothing"
 
 
 class Pipelines:
@@ -49,21 +47,20 @@ class Pipelines:
     ) -> None:
         self.tree = tree
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        sources = [tree / "packages" / name / "src" for name in PACKAGES]
         self._process = subprocess.Popen(
             [str(python), "-m", "verify.upstream.child", *(["--helped"] if helped else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._err,
-            env=script_variables(os.environ, (*sources, OURS), None),
+            env=script_environment(tree),
         )
 
     def __enter__(self) -> Self:
-        found = self._reply(timeout_s=120)["ltx_core"]
-        if found is None or not Path(found).is_relative_to(self.tree):
+        core = self._reply(timeout_s=120)["ltx_core"]
+        if core is None or not Path(core).is_relative_to(self.tree):
             self._close()
             raise InvalidError(
-                f"the scripts would use {found}, not {self.tree}",
+                f"the scripts would use {core}, not {self.tree}",
                 remedy="name a tree that holds packages/ltx-core/src/ltx_core",
             )
         return self
@@ -108,9 +105,9 @@ class Pipelines:
     def _dead(self) -> OutsideError:
         code = self._process.wait()
         self._err.seek(0)
-        said = self._err.read().decode("utf-8", "replace").strip().splitlines()[-1:]
+        last_line = self._err.read().decode("utf-8", "replace").strip().splitlines()[-1:]
         return OutsideError(
-            f"the process for the scripts of {self.tree} ended with {code}: {' '.join(said)}",
+            f"the process for the scripts of {self.tree} ended with {code}: {' '.join(last_line)}",
             remedy="see that its Python has torch and upstream's requirements",
         )
 

@@ -9,15 +9,14 @@ Without a GPU it measures seconds and host memory alone, and says so.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.rules.models.card import GIB
-from ltx2_patcher.values.errors import PatcherError, UsageError
-from verify.command import split_extra
+from ltx2_patcher.values.errors import UsageError
+from verify import command
 from verify.vram import requests
 from verify.vram.ending import try_of
 from verify.vram.events import Turn
@@ -33,38 +32,23 @@ FIRST_FRAMES = 121
 """Where a search begins: 5 s at 25 frames a second."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0 where the run ended well within its limits, 1 where not, else an error class's code."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    own, passed_on = split_extra(given)
-    arguments = _parser().parse_args(own)
-    # A killed measurement unwinds, and with it goes the child.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        if arguments.plot:
-            require_plots()
-        if arguments.search:
-            passed_on = (*passed_on, "--num-frames", str(FIRST_FRAMES))
-        ready = prepared(
-            arguments.tree,
-            arguments.pipeline,
-            passed_on,
-            arguments.budget,
-            arguments.until,
-            may_exceed=bool(arguments.search),
-        )
-        for path in (arguments.json, arguments.plot):
-            requests.require_place(path)
-            if path and arguments.search:
-                raise UsageError("a search writes no report", remedy="leave --json and --plot out")
-        if arguments.search:
-            return _search(ready)
-        return _measure(ready, arguments.json, arguments.plot)
-    except PatcherError as error:
-        print(f"verify.vram: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+def run(args: argparse.Namespace) -> int:
+    """0 where the run ended well within its limits, 1 where not."""
+    if args.plot:
+        require_plots()
+    argv = args.passed_on
+    if args.search:
+        argv = (*argv, "--num-frames", str(FIRST_FRAMES))
+    ready = prepared(
+        args.tree, args.pipeline, argv, args.budget, args.until, may_exceed=bool(args.search)
+    )
+    for path in (args.json, args.plot):
+        requests.require_place(path)
+        if path and args.search:
+            raise UsageError("a search writes no report", remedy="leave --json and --plot out")
+    if args.search:
+        return _search(ready)
+    return _measure(ready, args.json, args.plot)
 
 
 def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> int:
@@ -110,12 +94,14 @@ def _tell(turn: Turn) -> None:
         print(f"  {what}, {turn.doing}", file=sys.stderr, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify.vram",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(passed_on=())
     parser.add_argument("pipeline", help="distilled, ti2vid_two_stages, ...")
     parser.add_argument(
         "--tree", type=Path, help="a patched checkout (default: vendor/LTX-2-1.0.0)"
@@ -130,5 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

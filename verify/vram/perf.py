@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.values.errors import InvalidError, OutsideError, PatcherError, UsageError
-from verify.command import split_extra
+from ltx2_patcher.values.errors import InvalidError, OutsideError, UsageError
+from verify import command
 from verify.vram.ending import failed
 from verify.vram.requests import Prepared, prepared
 from verify.vram.runner import Run, measure
@@ -78,30 +78,22 @@ def changes(before: Seconds, now: Seconds) -> tuple[Change, ...]:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0 where nothing is slower, 1 where something is, else an error class's code."""
-    own, passed_on = split_extra(list(sys.argv[1:] if argv is None else argv))
-    arguments = _parser().parse_args(own)
-    try:
-        if arguments.runs < _FEWEST_RUNS:
-            raise UsageError(
-                "one run tells nothing of noise", remedy=f"give --runs {_FEWEST_RUNS} or more"
-            )
-        ready = prepared(arguments.tree, arguments.pipeline, passed_on, arguments.budget, None)
-        if ready.task.gpu is None:
-            raise OutsideError(
-                "there is no GPU here, and seconds hold only on one",
-                remedy="use `make bench`, which compares within one run",
-            )
-        if arguments.record:
-            record(ready, arguments.runs)
-            return 0
-        return _compare(ready, arguments.runs)
-    except PatcherError as error:
-        print(f"verify.vram.perf: {error}\n  to do: {error.remedy}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+def run(args: argparse.Namespace) -> int:
+    """0 where nothing is slower, 1 where something is."""
+    if args.runs < _FEWEST_RUNS:
+        raise UsageError(
+            "one run tells nothing of noise", remedy=f"give --runs {_FEWEST_RUNS} or more"
+        )
+    ready = prepared(args.tree, args.pipeline, args.passed_on, args.budget, None)
+    if ready.task.gpu is None:
+        raise OutsideError(
+            "there is no GPU here, and seconds hold only on one",
+            remedy="use `make bench`, which compares within one run",
+        )
+    if args.record:
+        record(ready, args.runs)
+        return 0
+    return _compare(ready, args.runs)
 
 
 def seconds_of(runs: Sequence[Run]) -> dict[str, list[float]]:
@@ -121,11 +113,11 @@ def _measured(ready: Prepared, count: int) -> dict[str, list[float]]:
     """The seconds of `count` runs, after one that fills the page cache and the kernels' caches."""
     runs = []
     for at in range(count + 1):
-        run = measure(ready.task)
-        if run.failure or run.code:
-            raise failed(run)
-        print(f"  run {at or 'to warm up'}: {run.wall_s:.1f} s", file=sys.stderr, flush=True)
-        runs.append(run)
+        timed = measure(ready.task)
+        if timed.failure or timed.code:
+            raise failed(timed)
+        print(f"  run {at or 'to warm up'}: {timed.wall_s:.1f} s", file=sys.stderr, flush=True)
+        runs.append(timed)
     return seconds_of(runs[1:])
 
 
@@ -190,12 +182,14 @@ def _entries() -> list[dict[str, Any]]:
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify.vram.perf",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(passed_on=())
     parser.add_argument("pipeline")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--record", action="store_true", help="write verify/baselines/perf.json")
@@ -208,5 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

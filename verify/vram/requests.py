@@ -17,12 +17,12 @@ from ltx2_patcher.rules.models.card import GIB, Card, parse_card
 from ltx2_patcher.rules.models.request import parse_argv, render_argv
 from ltx2_patcher.rules.models.workload import Workload, workload_of
 from ltx2_patcher.values.errors import UsageError
-from verify.upstream.process import OURS
 from verify.upstream.provenance import base_of, provenance_of
+from verify.upstream.tree import ROOT
 from verify.vram.gpu import chosen_gpu
 from verify.vram.runner import Task
 
-_DEFAULT_TREE = OURS / "vendor" / "LTX-2-1.0.0"
+_DEFAULT_TREE = ROOT / "vendor" / "LTX-2-1.0.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def prepared(
     Raises: as the gate, and UsageError for a budget or a length that can't be told.
     """
     tree = (tree or _DEFAULT_TREE).absolute()
-    store = Store(OURS)
+    store = Store(ROOT)
     card = parse_card(budget) if budget else None
     gpu = chosen_gpu()
     script = script_in(

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from ltx2_patcher.boundaries.machine import Gpu
-from ltx2_patcher.jobs.launch.script import script_variables
 from ltx2_patcher.rules.models.card import Card
 from ltx2_patcher.values.errors import OutsideError
-from verify.upstream.process import OURS, PACKAGES
+from verify.upstream.tree import script_environment
 from verify.vram.events import Failure, Held, Turn, parse_events
 from verify.vram.host_memory import Sample, sample_of
 from verify.vram.order import Order, order_text
@@ -120,8 +119,7 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
         parent=os.getpid(),
         until=task.until,
     )
-    sources = [task.tree / "packages" / name / "src" for name in PACKAGES]
-    env = script_variables(os.environ, (*sources, OURS), task.gpu)
+    env = script_environment(task.tree, task.gpu)
     argv = [sys.executable, "-m", "verify.vram.child", order_text(order)]
     try:
         return subprocess.Popen(argv, env=env, stdout=err, stderr=err, stdin=subprocess.DEVNULL)

@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+from tests.upstream.cases import SCRIPTS, Case, Mode
 from verify.synthetic.abilities import variants
 from verify.synthetic.architecture import Gemma as Family
-from verify.upstream.cases import SCRIPTS, Case, Gemma, Mode
-from verify.upstream.process import core_of
+from verify.upstream.command_line import Gemma
+from verify.upstream.tree import core_of
 
 _VARIANTS = variants(core_of(Path(os.environ["LTX2_UPSTREAM_TREE"])))
 VARIANTS = tuple(variant.value for variant in _VARIANTS)

@@ -11,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.edited_files import edited_files
 from tests.upstream.pipelines.recorded_runs import DEVIATION, GUIDED, MEAN, Run, record
+from verify.clips.cases import TINY
 from verify.synthetic.files import Layout
-from verify.upstream.cases import HEIGHT, WIDTH, Case, Gemma, Mode, command_line
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
 Clips = Callable[[Case], Path]
@@ -122,8 +124,8 @@ def upstream_clip(
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As large as the clip, and with noise in it that a compression takes away."""
     path = tmp_path_factory.mktemp("pictures") / "noisy.png"
-    rows, columns = np.indices((HEIGHT, WIDTH))
-    noise = np.random.default_rng(0).integers(0, 40, (HEIGHT, WIDTH, 3))
+    rows, columns = np.indices((TINY.height, TINY.width))
+    noise = np.random.default_rng(0).integers(0, 40, (TINY.height, TINY.width, 3))
     pixels = np.stack([rows * 3, columns, rows + columns], axis=-1) + noise
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
     return path

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.stage_record.events import Event, Noised, Passed, Stepped, of_kind, read_events
 from verify.synthetic.files import FileSet
-from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Finished, Pipelines
 
 SEED, STRENGTH, BLOCK = 7, 0.75, 1

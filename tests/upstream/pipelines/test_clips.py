@@ -10,21 +10,13 @@ from typing import Any
 import pytest
 import torch
 
+from tests.upstream.cases import SCRIPTS, Case, Mode, command_line
 from tests.upstream.pipelines.cases import ALL, PAIRWISE, VARIANTS, WITH_GEMMA_3, plain
 from tests.upstream.pipelines.conftest import Clips
+from verify.clips.cases import TINY
 from verify.clips.decoding import faults, read_clip
 from verify.synthetic.files import FileSet
-from verify.upstream.cases import (
-    FPS,
-    FRAMES,
-    HEIGHT,
-    SCRIPTS,
-    WIDTH,
-    Case,
-    Gemma,
-    Mode,
-    command_line,
-)
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
 OLDEST, NEWEST = VARIANTS[0], VARIANTS[-1]
@@ -63,7 +55,7 @@ def test_the_table_holds_every_pair() -> None:
 def test_a_patched_script_writes_a_whole_clip(case: Case, patched_clip: Clips) -> None:
     """Codecs, frames, size and length are those asked for; picture and sound are not blank."""
     clip = read_clip(patched_clip(case))
-    assert faults(clip, frames=FRAMES, width=WIDTH, height=HEIGHT, fps=FPS) == []
+    assert faults(clip, TINY) == []
 
 
 @pytest.mark.parametrize("case", cases(FLAGS_OFF, (c for c in ALL if c.gemma is Gemma.PLAIN)))
@@ -158,5 +150,5 @@ def test_enhance_prompt_works_with_a_quantized_gemma(
     argv = command_line(case, files, files.gemma_root, None, out, tree=patched.tree)
     done = patched.run(case.module, [*argv, "--enhance-prompt"], timeout_s=300)
     assert done.code == 0, done.err
-    assert read_clip(out).frames == FRAMES
+    assert read_clip(out).frames == TINY.frames
     assert out.read_bytes() != patched_clip(case).read_bytes()

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import FileSets
 from tests.upstream.pipelines.cases import plain
 from tests.upstream.pipelines.conftest import Clips
+from verify.clips.cases import TINY
 from verify.clips.decoding import faults, read_clip
 from verify.synthetic.files import Layout
-from verify.upstream.cases import FPS, FRAMES, HEIGHT, WIDTH, Case, Gemma, Mode, command_line
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
 pytestmark = pytest.mark.revisions(since="2026-08-11")
@@ -31,7 +33,7 @@ def test_a_packed_gemma_4_gives_the_clip_of_its_root(
     case = Case("distilled", Mode.T2V, gemma, "2.5")
     files, out = fileset("2.5", Layout.SPLIT), tmp_path / "clip.mp4"
     run(patched, command_line(case, files, files.text_encoder, None, out, tree=patched.tree), case)
-    assert faults(read_clip(out), frames=FRAMES, width=WIDTH, height=HEIGHT, fps=FPS) == []
+    assert faults(read_clip(out), TINY) == []
     assert out.read_bytes() == patched_clip(case).read_bytes()
     assert out.read_bytes() != patched_clip(plain(case)).read_bytes()
 
@@ -77,5 +79,5 @@ def test_a_second_gemma_enhances_the_prompt_quantized(
     argv = command_line(case, files, files.text_encoder, None, out, tree=patched.tree)
     enhancer = str(fileset("2.3").gemma_root)
     run(patched, [*argv, "--enhance-prompt", "--prompt-enhancer-gemma-root", enhancer], case)
-    assert read_clip(out).frames == FRAMES
+    assert read_clip(out).frames == TINY.frames
     assert out.read_bytes() != patched_clip(case).read_bytes()

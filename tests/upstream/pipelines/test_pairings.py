@@ -10,9 +10,10 @@ import pytest
 
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
 from tests.trees import ROOT
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import BASE, FileSets
 from tests.weight_files import TINY_GEMMA_4, plain, write_gemma
-from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.command_line import Gemma
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
 

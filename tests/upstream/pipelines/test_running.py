@@ -27,13 +27,14 @@ from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
 from tests.small_gpu import RTX_3090, write_nvidia_smi
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import BASE, DATE, FileSets
 from tests.upstream.pipelines.cases import VARIANTS
 from tests.upstream.pipelines.conftest import GemmaRoots
 from verify.synthetic.abilities import layouts
 from verify.synthetic.files import FileSet, Layout
-from verify.upstream.cases import Case, Gemma, Mode, command_line
-from verify.upstream.process import core_of
+from verify.upstream.command_line import Gemma
+from verify.upstream.tree import core_of
 
 NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B", "2.5": "LTX-2.5 22B"}
 LAYOUTS = layouts(core_of(Path(os.environ["LTX2_UPSTREAM_TREE"])))

@@ -28,7 +28,7 @@ from tests.upstream.pipelines.recorded_runs import (
     tokens,
 )
 from tests.upstream.stage_record.events import Built, Encoded, Loaded, Upsampled, Warned, of_kind
-from verify.upstream.cases import HEIGHT, WIDTH
+from verify.clips.cases import TINY
 from verify.upstream.process import Pipelines
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
@@ -52,7 +52,7 @@ def _recompressed(path: Path, crf: int) -> NDArray[np.uint8]:
             stream = container.add_stream(
                 "libx264", rate=1, options={"crf": str(crf), "preset": "veryfast"}
             )
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = TINY.width, TINY.height, "yuv420p"
             pixels = np.asarray(Image.open(path))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(stream.encode())
@@ -80,7 +80,7 @@ def test_the_image_is_encoded_at_the_stages_size_after_recompression(
     def apart(pixels: NDArray[np.uint8]) -> float:
         return float((seen.float() - shown(pixels)).abs().max())
 
-    assert seen.shape == (1, 3, 1, HEIGHT // shrunk, WIDTH // shrunk)
+    assert seen.shape == (1, 3, 1, TINY.height // shrunk, TINY.width // shrunk)
     recompressed = _recompressed(two_stages.image, CRF)
     assert apart(recompressed) <= BF16
     if not ON_CUDA:  # which resizes in another order

@@ -5,19 +5,17 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from ltx2_patcher.values.errors import PatcherError, UsageError
+from ltx2_patcher.values.errors import UsageError
 from tests.upstream.stage_record.events import write_events
 from tests.upstream.stage_record.hooks import recorded
+from verify import command
 from verify.synthetic.staging import require_vacant, staged
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `main()` of a module of upstream's and leave the record of it at OUT.
-
-    However the script ends, what it did until then is recorded, and it ends so here.
-    """
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.upstream.stage_record",
         description="Record what one of upstream's scripts does, stage by stage.",
@@ -25,12 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
     parser.add_argument("module", metavar="MODULE", help="for example ltx_pipelines.distilled")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
-    args = parser.parse_args(argv)
-    try:
-        _record(args.out.absolute(), args.module, args.arguments)
-    except PatcherError as error:
-        print(f"tests.upstream.stage_record: {error}; {error.remedy}", file=sys.stderr)
-        return error.exit_code
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `main()` of a module of upstream's and leave the record of it at OUT: 0.
+
+    However the script ends, what it did until then is recorded, and it ends so here.
+    """
+    _record(args.out.absolute(), args.module, args.arguments)
     return 0
 
 
@@ -67,5 +68,7 @@ def _find(name: str) -> None:
         )
 
 
+main = partial(command.main, parser, run)
+
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

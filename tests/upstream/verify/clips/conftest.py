@@ -8,7 +8,7 @@ import pytest
 from tests.upstream.conftest import FileSets
 from verify.clips.models import Models, of_files
 from verify.synthetic.abilities import variants
-from verify.upstream.process import core_of
+from verify.upstream.tree import core_of
 
 VARIANT = variants(core_of(Path(os.environ["LTX2_UPSTREAM_TREE"])))[-1].value
 

@@ -15,11 +15,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from verify.clips import manifest
-from verify.clips.cases import Shape
 from verify.clips.manifest import Manifest, Recorded, Recording, Upstream, WeightFile
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import ClipShape, Gemma
 
-SHAPE = Shape(128, 64, 5, 25, steps=2)
+SHAPE = ClipShape(128, 64, 5, 25, steps=2)
 RATE = 16_000
 PLAIN = Manifest(
     case_set="0123456789abcdef",
@@ -95,7 +94,7 @@ def write_clip(path: Path, frames: NDArray[np.uint8], fps: int) -> None:
         container.mux(audio.encode(None))
 
 
-def _frames(seed: int, shape: Shape, noise: Mapping[int, float]) -> NDArray[np.uint8]:
+def _frames(seed: int, shape: ClipShape, noise: Mapping[int, float]) -> NDArray[np.uint8]:
     y, x = np.meshgrid(
         np.linspace(0, 6, shape.height), np.linspace(0, 9, shape.width), indexing="ij"
     )

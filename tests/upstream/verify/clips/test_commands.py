@@ -9,7 +9,8 @@ import pytest
 
 from tests.upstream.verify.clips.recordings import QUANTIZED, write_recording
 from verify.clips.__main__ import main
-from verify.clips.models import CHECKPOINT, Models
+from verify.clips.models import Models
+from verify.upstream.command_line import CHECKPOINT
 
 
 def run(*arguments: object) -> int:

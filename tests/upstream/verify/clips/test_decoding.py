@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ltx2_patcher.values.errors import InvalidError
+from verify.clips.cases import TINY
 from verify.clips.decoding import Clip, faults, read_clip
 
 
@@ -43,7 +44,7 @@ WHOLE = Clip("h264", "aac", 9, 128, 64, 0.36, 0.341, 40.0, 0.2)
 
 def test_a_whole_clip_has_no_fault() -> None:
     """As the scripts write them."""
-    assert faults(WHOLE, frames=9, width=128, height=64, fps=25) == []
+    assert faults(WHOLE, TINY) == []
 
 
 @pytest.mark.parametrize(
@@ -63,4 +64,4 @@ def test_a_whole_clip_has_no_fault() -> None:
 def test_each_fault_is_found(change: dict[str, object]) -> None:
     """And named once."""
     broken = replace(WHOLE, **change)  # type: ignore[arg-type]
-    assert len(faults(broken, frames=9, width=128, height=64, fps=25)) == 1
+    assert len(faults(broken, TINY)) == 1

@@ -16,7 +16,7 @@ from tests.upstream.verify.clips.recordings import (
 from verify.clips.compare import compare, require_comparable
 from verify.clips.judge import BOUNDS, judge, read_bounds, spelled
 from verify.clips.manifest import HIDDEN, LATENTS, WeightFile, open_recording
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 BOUND = read_bounds()
 

@@ -10,10 +10,10 @@ import pytest
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from tests.upstream.conftest import FileSets
 from verify.clips.cases import CASES
-from verify.clips.models import CHECKPOINT, GEMMA, LORA, UPSAMPLER, Models, examine, of_files
+from verify.clips.models import Models, examine, of_files
 from verify.synthetic.abilities import layouts, variants
-from verify.upstream.cases import DISTILLED_CHECKPOINT
-from verify.upstream.process import core_of
+from verify.upstream.command_line import CHECKPOINT, DISTILLED_CHECKPOINT, GEMMA, LORA, UPSAMPLER
+from verify.upstream.tree import core_of
 
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 DISTILLED, _, TWO_STAGE, _, _ = CASES

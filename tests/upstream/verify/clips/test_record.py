@@ -17,11 +17,11 @@ from verify.clips.cases import CASES, TINY, ReferenceCase
 from verify.clips.compare import compare
 from verify.clips.judge import judge, read_bounds
 from verify.clips.manifest import HIDDEN, LATENTS, Recording, open_recording
-from verify.clips.models import LORA, Models
+from verify.clips.models import Models
 from verify.clips.record import Order, record
 from verify.clips.recorder import kept_layers
 from verify.clips.tree import copy_unpatched, identify
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import LORA, Gemma
 from verify.upstream.process import Pipelines
 
 DISTILLED, _, TWO_STAGE, _, KEYFRAMES = CASES

@@ -16,7 +16,7 @@ from tests.upstream.verify.clips.browser import find_browser, said_of_itself, vi
 from tests.upstream.verify.clips.recordings import PLAIN, QUANTIZED, SHAPE, write_recording
 from verify.clips.report import write_report
 from verify.clips.vram import read_vram
-from verify.upstream.cases import Gemma
+from verify.upstream.command_line import Gemma
 
 EVIL = "<script>alert('x')</script> & \"quoted\" </style>"
 NOISE = dict.fromkeys(range(SHAPE.frames), 3.0)

@@ -22,8 +22,10 @@ from safetensors.torch import load_file
 
 import verify.synthetic
 from ltx2_patcher.values.errors import OutsideError
-from tests.upstream.conftest import FileSets
+from tests.trees import ROOT
+from tests.upstream.conftest import MAKER, FileSets
 from tests.upstream.patches.fp8 import DOWNCAST_MAP, in_fp8, ledger
+from tests.upstream.verify.synthetic.digests import digests
 from verify.synthetic import progress, published
 from verify.synthetic.abilities import variants
 from verify.synthetic.architecture import FULL, TINY, Blocks, Gemma, Variant
@@ -34,9 +36,8 @@ from verify.synthetic.plan import Plan, plan_file_set
 from verify.synthetic.storage import stored
 from verify.synthetic.tensorfile import Kind
 from verify.synthetic.weights import Drawn
-from verify.upstream.process import Pipelines, core_of
-
-from .test_synthetic import MAIN, ROOT, digests
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
 pytestmark = pytest.mark.revisions(since="2026-03-05")
 """Before, upstream's VAE asks for statistics that no published file holds."""
@@ -168,7 +169,7 @@ def test_fp8_blocks_load_as_those_in_bf16_do(
     """Without scales to the bit; with them, as near as two roundings let them."""
     out = FileSet(tmp_path / "set")
     options = ["--variant", "2.3", "--blocks", blocks.value, "--only", "checkpoint"]
-    done = patched.run(MAIN, [str(out.root), *options])
+    done = patched.run(MAKER, [str(out.root), *options])
     assert done.code == 0, done.err
     assert list(out.root.iterdir()) == [out.checkpoint]
     want, got = (transformer(files.checkpoint) for files in (fileset("2.3"), out))
@@ -191,7 +192,7 @@ def test_a_part_is_that_of_the_whole_set(
 ) -> None:
     """To the byte, with nothing beside it."""
     out = tmp_path / "set"
-    done = patched.run(MAIN, [str(out), "--variant", "2.0", "--only", "gemma,upsampler"])
+    done = patched.run(MAKER, [str(out), "--variant", "2.0", "--only", "gemma,upsampler"])
     assert done.code == 0, done.err
     whole = digests(fileset("2.0").root)
     wanted = {name for name in whole if name.startswith(("gemma/", "spatial_upsampler"))}
@@ -212,7 +213,7 @@ def test_a_set_takes_what_its_plan_says(fileset: FileSets) -> None:
 
 def test_a_part_that_there_is_not_is_refused(tmp_path: Path, patched: Pipelines) -> None:
     """With those that there are."""
-    done = patched.run(MAIN, [str(tmp_path / "set"), "--variant", "2.0", "--only", "lora,vae"])
+    done = patched.run(MAKER, [str(tmp_path / "set"), "--variant", "2.0", "--only", "lora,vae"])
     assert done.code == 2
     assert "'vae' is not a valid Part; name some of checkpoint, gemma, lora, upsampler" in done.err
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ltx2_patcher.values.errors import InvalidError
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import FileSets
 from tests.upstream.stage_record.__main__ import main
 from tests.upstream.stage_record.events import (
@@ -19,7 +20,7 @@ from tests.upstream.stage_record.events import (
     read_events,
     write_events,
 )
-from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
 FP8 = torch.tensor([1.0, -0.5]).to(torch.float8_e4m3fn)

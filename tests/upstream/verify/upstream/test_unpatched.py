@@ -6,22 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.upstream.cases import SCRIPTS, Case, Mode, command_line
 from tests.upstream.conftest import FileSets
+from verify.clips.cases import TINY
 from verify.clips.decoding import faults, read_clip
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import Layout
-from verify.upstream.cases import (
-    FPS,
-    FRAMES,
-    HEIGHT,
-    SCRIPTS,
-    WIDTH,
-    Case,
-    Gemma,
-    Mode,
-    command_line,
-)
-from verify.upstream.process import Pipelines, core_of
+from verify.upstream.command_line import Gemma
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 VARIANTS = [variant.value for variant in variants(CORE)]
@@ -47,7 +40,7 @@ def test_each_layout_gives_the_same_whole_clip(
         done = upstream.run(case.module, argv)
         assert done.code == 0, done.err
         clip = read_clip(out)
-        assert faults(clip, frames=FRAMES, width=WIDTH, height=HEIGHT, fps=FPS) == []
+        assert faults(clip, TINY) == []
         clips.append(out.read_bytes())
     assert len(set(clips)) == 1
 

@@ -1,39 +1,26 @@
 """The file sets: complete by upstream's builders, named as the true ones, the same each time."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tests.upstream.conftest import FileSets
+from tests.trees import ROOT
+from tests.upstream.conftest import MAKER, FileSets
+from tests.upstream.verify.synthetic.digests import digests
 from verify.synthetic.abilities import gemmas, layouts, variants
-from verify.synthetic.architecture import (
-    METADATA,
-    TINY,
-    Gemma,
-    Variant,
-    checkpoint_metadata,
-    gemma_config,
-    replaced,
-)
-from verify.synthetic.completeness import Placed, faults
+from verify.synthetic.architecture import METADATA, Gemma
 from verify.synthetic.files import FileSet, Layout, file_set
-from verify.synthetic.tensorfile import Kind
-from verify.synthetic.weights import PIECE, Drawn
-from verify.upstream.process import Pipelines, core_of
+from verify.upstream.process import Pipelines
+from verify.upstream.tree import core_of
 
-ROOT = Path(__file__).parents[3]
-MAIN = "verify.synthetic.__main__"
 CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 VARIANTS = [variant.value for variant in variants(CORE)]
 NEWEST = VARIANTS[-1]
@@ -45,30 +32,6 @@ def names(file: Path) -> set[str]:
     """The tensors of a safetensors file."""
     with safe_open(file, framework="pt") as opened:
         return set(opened.keys())
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Each file below `folder`, by its path, with its sha256."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
-
-
-def command(*arguments: str | Path, tree: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, without upstream where no tree is named."""
-    packages = (
-        [tree / "packages" / name / "src" for name in ("ltx-core", "ltx-pipelines")] if tree else []
-    )
-    bare = [] if tree else ["-S"]  # without what the environment has
-    return subprocess.run(
-        [sys.executable, *bare, "-m", "verify.synthetic", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*packages, ROOT]))},
-    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -198,8 +161,8 @@ def test_same_arguments_same_bytes(
 ) -> None:
     """On a patched tree too; and another seed gives other weights in the same shapes."""
     again, other = tmp_path / "again", tmp_path / "other"
-    assert patched.run(MAIN, [str(again), "--variant", "2.0"]).code == 0
-    assert upstream.run(MAIN, [str(other), "--variant", "2.0", "--seed", "1"]).code == 0
+    assert patched.run(MAKER, [str(again), "--variant", "2.0"]).code == 0
+    assert upstream.run(MAKER, [str(other), "--variant", "2.0", "--seed", "1"]).code == 0
     first = digests(fileset("2.0").root)
     assert digests(again) == first
     seeded = digests(other)
@@ -216,7 +179,7 @@ def test_a_gemma_root_is_stored_as_asked(
     """In its dtype, and as one file where one is asked for."""
     out = tmp_path / "set"
     options = ["--variant", NEWEST, "--gemma-dtype", name, "--gemma-shards", "1"]
-    done = upstream.run(MAIN, [str(out), *options])
+    done = upstream.run(MAKER, [str(out), *options])
     assert done.code == 0, done.err
     assert [p.name for p in out.rglob("model*")] == ["model.safetensors"]
     root = FileSet(out).gemma_root
@@ -229,7 +192,7 @@ def test_a_gemma_root_is_stored_as_asked(
 def test_no_shard_is_empty(upstream: Pipelines, tmp_path: Path) -> None:
     """However many are asked for: the embedding alone is a sixth of the tiny Gemma."""
     out = tmp_path / "set"
-    done = upstream.run(MAIN, [str(out), "--variant", "2.0", "--gemma-shards", "40"])
+    done = upstream.run(MAKER, [str(out), "--variant", "2.0", "--gemma-shards", "40"])
     assert done.code == 0, done.err
     shards = sorted(FileSet(out).gemma_root.glob("model-*"))
     assert 1 < len(shards) < 40
@@ -286,165 +249,3 @@ for root in sys.argv[1:]:
             ]
         ),
     ]
-
-
-def test_a_tensor_that_one_component_leaves_and_another_takes_is_fine() -> None:
-    """As the connectors' tensors, which upstream's transformer picks too."""
-    transformer = Placed("transformer", frozenset(), frozenset({"f:a"}), frozenset({"f:b"}))
-    processor = Placed("processor", frozenset(), frozenset({"f:b"}), frozenset())
-    assert faults([transformer, processor], ["f:a", "f:b"]) == []
-    assert faults([transformer], ["f:a", "f:b"]) == ["transformer: no place for f:b"]
-
-
-@pytest.mark.parametrize("variant", Variant)
-def test_a_size_that_replaces_nothing_is_the_true_model(variant: Variant) -> None:
-    """And the tiny one has no field that the true one lacks."""
-    true = json.loads((METADATA / f"{variant.value}.json").read_text("utf-8"))["checkpoint"]
-    tiny = checkpoint_metadata(variant, TINY, variant.gemma)["config"]
-
-    def fields(config: Any) -> Any:
-        return {k: fields(v) for k, v in config.items()} if isinstance(config, dict) else None
-
-    assert fields(tiny) == fields(true["config"])
-    assert tiny["transformer"]["rope_type"] == true["config"]["transformer"]["rope_type"]
-    assert replaced(true["config"], {}) == true["config"]
-
-
-def test_each_replacement_counts_in_some_variant() -> None:
-    """A misspelled field would be replaced nowhere, without a word."""
-    true = [
-        json.loads((METADATA / f"{v.value}.json").read_text("utf-8"))["checkpoint"]["config"]
-        for v in Variant
-    ]
-
-    def unknown(replacements: Mapping[str, Any], configs: list[Any]) -> list[str]:
-        found = []
-        for key, new in replacements.items():
-            having = [config[key] for config in configs if key in config]
-            if not having:
-                found.append(key)
-            elif isinstance(new, Mapping):
-                found += unknown(new, having)
-        return found
-
-    assert unknown(TINY.checkpoint, true) == []
-    for family, size in TINY.gemma.items():
-        config = json.loads((METADATA / f"{TRUE_GEMMAS[family]}.json").read_text("utf-8"))
-        assert unknown(size.replacements, [config]) == []
-
-
-@pytest.mark.parametrize("family", Gemma)
-def test_tiny_gemma_fits_bitsandbytes(family: Gemma) -> None:
-    """Its CPU kernels crash on Linears that do not take a multiple of 64 features."""
-    text = gemma_config(TINY.gemma[family])["text_config"]
-    taken = [text["hidden_size"], text["intermediate_size"]]
-    taken += [
-        text[key] * text["num_attention_heads"]
-        for key in ("head_dim", "global_head_dim")
-        if key in text
-    ]
-    assert not any(features % 64 for features in taken), taken
-
-
-def weight(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    """The values of a tensor in float32."""
-    return torch.cat([*Drawn(name, Kind(shape, torch.float32)).pieces(seed, "cpu")])
-
-
-def test_weights_travel_between_machines() -> None:
-    """Golden values: no function is used that rounds differently from one to another."""
-    drawn = weight("a.weight", (64, 64), seed=0)
-    assert hashlib.sha256(drawn.numpy().tobytes()).hexdigest() == (
-        "e45ec6755c6da499e057e87c8a8035c6cb3243319e7de1c73564017de09f10c0"
-    )
-    assert abs(float(drawn.std()) * 8 - 1) < 0.05
-    assert not torch.equal(drawn, weight("a.weight", (64, 64), seed=1))
-    assert not torch.equal(drawn, weight("b.weight", (64, 64), seed=0))
-
-
-def test_a_large_tensor_comes_in_pieces() -> None:
-    """None larger than PIECE, and none that repeats another."""
-    pieces = [*Drawn("a.weight", Kind((2, PIECE // 2 + 8), torch.bfloat16)).pieces(0, "cpu")]
-    assert [piece.numel() for piece in pieces] == [PIECE, 16]
-    assert not torch.equal(pieces[0][:16], pieces[1])
-    assert abs(float(pieces[0].float().std()) * (PIECE // 2 + 8) ** 0.5 - 1) < 0.01
-
-
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
-    """Before torch is imported, or even found."""
-    (tmp_path / "mine").write_text("dear", encoding="utf-8")
-    refused = command(tmp_path, "--variant", "2.0", tree=tmp_path)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "exists and is not empty; name a new or an empty folder" in refused.stderr
-    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
-
-
-def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
-    """With those that there are."""
-    refused = command(tmp_path / "out", "--variant", "2.6")
-    assert refused.returncode == 2
-    assert "invalid choice: '2.6'" in refused.stderr
-    assert "2.3" in refused.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-# The newest loads everything.
-@pytest.mark.revisions(before="2026-03-30")
-@pytest.mark.parametrize(
-    ("option", "newest", "offered"),
-    [
-        ("--variant", Variant.LTX_2_5.value, VARIANTS),
-        ("--gemma", Gemma.GEMMA_4.value, [g.value for g in gemmas(CORE)]),
-        ("--layout", Layout.SPLIT.value, [layout.value for layout in LAYOUTS]),
-    ],
-)
-def test_what_the_upstream_does_not_load_is_refused(
-    option: str, newest: str, offered: list[str], tmp_path: Path, upstream_tree: Path
-) -> None:
-    """With what it does, before anything is made."""
-    options = {"--variant": "2.0", option: newest}
-    arguments = [text for pair in options.items() for text in pair]
-    refused = command(tmp_path / "out", *arguments, tree=upstream_tree)
-    assert refused.returncode == 2
-    assert f"does not load {option} {newest}; ask for {' or '.join(offered)}" in refused.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """With how to have it."""
-    refused = command(tmp_path / "out", "--variant", "2.0")
-    assert refused.returncode == 4
-    assert "is not installed" in refused.stderr
-    assert "make install" in refused.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    """A limit on the size of files, from the first weight on, stands for a full disk: both fail in
-    the midst of a file."""
-    code = """
-import resource, sys
-from contextlib import contextmanager
-from verify.synthetic import progress
-from verify.synthetic.__main__ import main
-
-@contextmanager
-def full_disk(name, nbytes):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    yield print
-
-progress.on_stderr = lambda: full_disk
-sys.exit(main())
-"""
-    refused = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "out"), "--variant", "2.0"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT)])},
-    )
-    assert refused.returncode == 4, refused.stderr
-    assert "free some space" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -9,10 +9,10 @@ from pathlib import Path
 from ltx2_patcher.boundaries.baselines import BASELINES
 from ltx2_patcher.rules.models.card import whole_card
 from verify.campaigns.vram_cases import USUAL
-from verify.clips.cases import CASES, ReferenceCase
+from verify.clips.cases import CASES, TINY, ReferenceCase
 from verify.clips.models import Kind, Models
-from verify.upstream.cases import FRAMES, HEIGHT, WIDTH, knows_flag
-from verify.upstream.process import OURS
+from verify.upstream.command_line import FP8_CAST, ClipShape, Gemma, command_line
+from verify.upstream.tree import ROOT
 from verify.vram.baseline_file import keep, slug
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
@@ -41,10 +41,11 @@ def requests_of(
     gpu = None if kind == "tiny" else chosen_gpu()
     budget = None if gpu is None else whole_card(gpu.total_bytes).name
     cases = list(_first_of_each_script(models))
-    return [
-        prepared(tree, case.script, _words(case, tree, models, kind, folder, extra), budget, None)
-        for case in (cases[:1] if kind == "tiny" else cases)
-    ]
+    requests = []
+    for case in cases[:1] if kind == "tiny" else cases:
+        argv = _command_line(case, tree, models, kind, folder, extra)
+        requests.append(prepared(tree, case.script, argv, budget, None))
+    return requests
 
 
 def measure_all(wanted: Sequence[Prepared], folder: Path) -> list[Reported]:
@@ -74,7 +75,7 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
         ],
     }
     name = f"vram-{about['base']}-real-{slug(model)}-{slug(gpu.name)}.json"
-    path = OURS / BASELINES / name
+    path = ROOT / BASELINES / name
     keep(path, baseline)
     return path
 
@@ -87,7 +88,7 @@ def _first_of_each_script(models: Models) -> Iterator[ReferenceCase]:
             yield case
 
 
-def _words(
+def _command_line(
     case: ReferenceCase,
     tree: Path,
     models: Models,
@@ -95,20 +96,23 @@ def _words(
     folder: Path,
     extra: tuple[str, ...],
 ) -> list[str]:
-    width, height, frames = (WIDTH, HEIGHT, FRAMES) if kind == "tiny" else USUAL
-    words = models.arguments(case, tree)
-    words += ["--prompt", case.prompt, "--seed", str(case.seed), "--frame-rate", "25"]
-    words += ["--width", str(width), "--height", str(height), "--num-frames", str(frames)]
-    words += ["--output-path", str(folder / f"{case.script}.mp4")]
-    if not case.distilled:
-        words += ["--num-inference-steps", "2"]
     # What was asked for goes before what a small card wants.
+    flags: list[str] = []
     if not {"--gemma-4bit", "--gemma-8bit"} & set(extra):
-        words += ["--gemma-4bit"]
+        flags += Gemma.FLAG_4BIT.flags
     if not {"--quantization", "--enable-fp8"} & set(extra):
-        quantizes = knows_flag(tree, "--quantization")
-        words += ["--quantization", "fp8-cast"] if quantizes else ["--enable-fp8"]
-    return [*words, *extra]
+        flags += FP8_CAST
+    argv = command_line(
+        tree,
+        case.script,
+        models.paths,
+        TINY if kind == "tiny" else ClipShape(*USUAL, steps=2),
+        prompt=case.prompt,
+        seed=case.seed,
+        out=folder / f"{case.script}.mp4",
+        flags=flags,
+    )
+    return [*argv, *extra]
 
 
 def _reported(found: Measurement, folder: Path) -> Reported:

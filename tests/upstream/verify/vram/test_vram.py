@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import DATE, FileSets
 from verify.campaigns.vram_cases import cases
-from verify.upstream.cases import Case, Gemma, Mode, command_line
+from verify.upstream.command_line import Gemma
 from verify.vram.ending import failure_of
 from verify.vram.events import Turn
 from verify.vram.inside import component_of
 from verify.vram.runner import Task, measure
 from verify.vram.stages import STAGE_OF, TRANSFORMER
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 OLD = DATE < "2026-03-05"  # the text encoder holds the embeddings processor
 EVERY_STAGE = {
     "text encoding",
@@ -234,7 +235,7 @@ def test_a_campaign_asks_each_shape_and_each_way_to_load_gemma() -> None:
         for script, found in (("distilled", of_2_0), ("ti2vid_two_stages", of_2_3)):
             shapes = {case.shape for case in found if case.script == script and not case.until}
             assert len(shapes) == 5
-        assert any("--offload" in case.words for case in of_2_0) is offloads
+        assert any("--offload" in case.flags for case in of_2_0) is offloads
 
 
 def _children(pid: int) -> Sequence[int]:

@@ -9,18 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltx2_patcher.values.errors import OutsideError
-from verify.vram.host_memory import (
-    Mark,
-    Measured,
-    Sample,
-    measure,
-    parse_marks,
-    parse_status,
-    peak_between,
-)
+from tests.conftest import ROOT
+from tests.process_memory import Mark, MeasuredProcess, measure, parse_marks, peak_between
+from verify.vram.host_memory import Sample, parse_status
 
 MIB = 1 << 20
-HERE = Path(__file__).parents[3]
 
 
 def test_status_gives_both_kinds_in_bytes() -> None:
@@ -38,7 +31,7 @@ def test_the_peak_is_that_of_the_span() -> None:
     """What came before and after the marks does not count."""
     samples = tuple(Sample(float(at), anon, anon // 2) for at, anon in enumerate((9, 2, 6, 4, 8)))
     marks = (Mark("start", Sample(1.0, 2, 0)), Mark("end", Sample(3.5, 4, 1)))
-    peak = peak_between(Measured(0, "", "", samples, marks), "start", "end")
+    peak = peak_between(MeasuredProcess(0, "", "", samples, marks), "start", "end")
     assert (peak.anon_bytes, peak.anon_rise_bytes, peak.file_bytes) == (6, 4, 3)
     assert peak.samples == 5
 
@@ -48,7 +41,7 @@ def test_a_peak_is_never_below_its_marks(anon: list[int]) -> None:
     """Even with no sample between them."""
     first, last = Sample(0.0, anon[0], 0), Sample(1.0, anon[-1], 0)
     between = tuple(Sample(0.5, value, 0) for value in anon[1:-1])
-    measured = Measured(0, "", "", between, (Mark("a", first), Mark("b", last)))
+    measured = MeasuredProcess(0, "", "", between, (Mark("a", first), Mark("b", last)))
     peak = peak_between(measured, "a", "b")
     assert peak.anon_bytes == max(anon)
     assert peak.anon_rise_bytes == max(anon) - anon[0] >= 0
@@ -56,7 +49,7 @@ def test_a_peak_is_never_below_its_marks(anon: list[int]) -> None:
 
 def test_other_output_is_no_mark() -> None:
     """Names may hold spaces."""
-    out = "loading\nverify.memory mark all read 1.25 4096 8192\nverify.memory\n"
+    out = "loading\ntests.process_memory mark all read 1.25 4096 8192\ntests.process_memory\n"
     assert parse_marks(out) == (Mark("all read", Sample(1.25, 4096, 8192)),)
 
 
@@ -64,7 +57,7 @@ def test_a_peak_that_is_gone_at_the_end_is_seen() -> None:
     """And mapped pages of a file are counted apart from it."""
     code = f"""
 import time
-from verify.vram.host_memory import mark
+from tests.process_memory import mark
 mark("start")
 block = bytearray({64 * MIB})
 block[::4096] = bytes(len(block[::4096]))
@@ -72,7 +65,7 @@ time.sleep(0.1)
 del block
 mark("end")
 """
-    measured = measure([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(HERE)})
+    measured = measure([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert measured.code == 0, measured.err
     rise = peak_between(measured, "start", "end").anon_rise_bytes
     assert 64 * MIB <= rise < 72 * MIB
@@ -84,14 +77,14 @@ def test_mapped_pages_are_not_anonymous(tmp_path: Path) -> None:
     file.write_bytes(bytes(32 * MIB))
     code = f"""
 import mmap
-from verify.vram.host_memory import mark
+from tests.process_memory import mark
 opened = open({str(file)!r}, "rb")
 mark("start")
 pages = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 assert sum(pages[i] for i in range(0, len(pages), 4096)) == 0
 mark("end")
 """
-    measured = measure([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(HERE)})
+    measured = measure([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
     peak = peak_between(measured, "start", "end")
     assert peak.anon_rise_bytes < 4 * MIB
     assert peak.file_bytes >= 32 * MIB
