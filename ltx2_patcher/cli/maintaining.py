@@ -35,6 +35,11 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
     )
     edit.add_argument("name", metavar="NAME", help="a patch; `overlay` takes the overlay's edits")
     _words(edit)
+    edit.add_argument(
+        "--part",
+        action="store_true",
+        help="change a shared patch on this base alone, which gets a file of its own",
+    )
     _revises(edit, _edit)
 
     drop = verbs.add_parser("drop", help="take a patch out of the series")
@@ -97,9 +102,11 @@ def _edit(args: Namespace) -> int:
     message = _text(args.message) if args.message else None
     if message or args.group or args.status:
         words = {"message": message, "group": args.group, "status": args.status}
-        done = reword_patch(data, base, tree, args.name, **words, dry_run=args.dry_run)
+        done = reword_patch(
+            data, base, tree, args.name, **words, part=args.part, dry_run=args.dry_run
+        )
     else:
-        done = edit_patch(data, base, tree, args.name, dry_run=args.dry_run)
+        done = edit_patch(data, base, tree, args.name, part=args.part, dry_run=args.dry_run)
     show(args, done, _revised(done))
     return 0
 

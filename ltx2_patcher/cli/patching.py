@@ -65,6 +65,12 @@ def register(verbs: _SubParsersAction[ArgumentParser]) -> None:
         help="write the whole series, overlay first, as one file for plain `git am`, or to "
         "stdout (-); the tree is not looked at",
     )
+    place.add_argument(
+        "--in-place",
+        action="store_true",
+        help="take patches/ as it lies: lock the overlay's files, and let bases share what they "
+        "have alike; no tree is looked at",
+    )
     add_dry_run(export)
     export.set_defaults(verb=_export)
 
@@ -172,6 +178,8 @@ def _export(args: Namespace) -> int:
     data = store()
     if args.check:
         return _check_export(args)
+    if args.in_place:
+        return _export_in_place(args)
     base = data.base(args.base or DEFAULT_BASE)
     if args.mbox and str(args.mbox) == "-":
         sys.stdout.buffer.write(mailbox(data, base))
@@ -188,6 +196,19 @@ def _export(args: Namespace) -> int:
     lines = [f"a change was cut off here and is finished now: {done.finished}"]
     lines = lines if done.finished else []
     lines += [f"{len(done.patches)} patches of {done.base}"]
+    lines += [f"  written  {file}" for file in done.changed]
+    lines += [f"  removed  {file}" for file in done.removed]
+    show(args, done, lines)
+    return 0
+
+
+def _export_in_place(args: Namespace) -> int:
+    from ltx2_patcher.jobs.series.export import export_in_place
+
+    done = export_in_place(store(), dry_run=args.dry_run)
+    lines = [f"a change was cut off here and is finished now: {done.finished}"]
+    lines = lines if done.finished else []
+    lines += [f"patches/ as it lies: {len(done.changed) + len(done.removed) or 'no'} files change"]
     lines += [f"  written  {file}" for file in done.changed]
     lines += [f"  removed  {file}" for file in done.removed]
     show(args, done, lines)
@@ -216,10 +237,16 @@ def _check_export(args: Namespace) -> int:
 
 
 def _lint(args: Namespace) -> int:
-    from ltx2_patcher.jobs.series.lint import lint
+    from ltx2_patcher.jobs.series.lint import could_share, lint
 
-    checked = lint(store())
-    show(args, checked, [f"{item.base}: {item.patches} patches, sound" for item in checked])
+    checked, alike = lint(store()), could_share(store())
+    lines = [f"{item.base}: {item.patches} patches, sound" for item in checked]
+    lines += [
+        f"{item.patch} is alike on {' and '.join(item.bases)}: share it with "
+        "`ltx2-patcher export --in-place`"
+        for item in alike
+    ]
+    show(args, checked, lines)
     return 0
 
 
