@@ -101,8 +101,8 @@ def _sharers(store: Store, series: Series, name: str) -> list[Base]:
         for base in store.bases()
         if base.name != series.base and (store.patches / base.name).exists()
     ]
-    locked = {base: store.held(base.name).patches.get(name) for base in others}
-    return [b for b, p in locked.items() if p and p.shared and p.shared.form == shared.form]
+    locked = [(base, store.held(base.name).patches.get(name)) for base in others]
+    return [b for b, p in locked if p and p.shared and p.shared.form == shared.form]
 
 
 def _contents(

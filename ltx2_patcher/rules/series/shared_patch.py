@@ -49,12 +49,14 @@ def lines_on(form: bytes, mail: bytes) -> dict[int, bytes] | None:
 def joined(name: str, form: bytes, lines: Mapping[int, bytes]) -> bytes:
     """The canonical patch that a shared file and the lines of one base are.
 
-    Raises: InvalidError where a blank line is not filled in, or another line than a blank one or
-    one of context would be replaced.
+    Raises: InvalidError where a line that must be blank is not, one is not filled in, or another
+    than a blank line or one of context would be replaced.
     """
     whole = form.split(b"\n")
     kinds = _kinds(whole)
     blank = {number for number, kind in enumerate(kinds, start=1) if kind in _BLANK}
+    if filled := [number for number in sorted(blank) if whole[number - 1] not in _BLANK]:
+        raise unfit(name, f"line {filled[0]} of the shared file is not blank")
     if blank - lines.keys():
         raise unfit(name, f"line {min(blank - lines.keys())} of the shared file stays blank")
     for number, line in lines.items():
