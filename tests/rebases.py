@@ -39,6 +39,12 @@ def make_place(root: Path, history: Objects, *bases: str) -> Store:
     bases = bases or (BASE,)
     for name in (*bases, "overlay"):
         shutil.copytree(ROOT / "patches" / name, root / "patches" / name)
+    shutil.copy(ROOT / "patches/overlay.lock.json", root / "patches")
+    for base in bases:
+        for place in (root / "patches" / base / "series").read_text().split():
+            if place.startswith("shared/"):
+                (root / "patches" / place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / "patches" / place, root / "patches" / place)
     (root / "vendor").mkdir()
     # The history itself answers as upstream: no test of these waits for a network.
     pins = re.sub("^url = .*$", f'url = "{history.place}"', pins_of(bases), flags=re.MULTILINE)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, journal
-from ltx2_patcher.rules.series.blobs import blob_id
-from ltx2_patcher.rules.series.lock_file import parse_lock
+from ltx2_patcher.rules.series.blobs import blob_ids
+from ltx2_patcher.rules.series.lock_file import parse_base_lock, parse_overlay_lock, render_lock
 from ltx2_patcher.rules.series.paths import is_source
-from ltx2_patcher.rules.series.series_file import parse_series
+from ltx2_patcher.rules.series.series_file import SHARED, entries, parse_series
+from ltx2_patcher.rules.series.shared_patch import joined
 from ltx2_patcher.rules.series.soundness import check_series
 from ltx2_patcher.rules.series.supported_file import SupportedRevision, parse_supported
 from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
@@ -76,40 +79,74 @@ class Store:
 
     def _lock(self, base: str) -> Lock:
         lock = self.held(base)
-        added = {p: i for p, i in lock.after[lock.groups[0]].items() if p not in lock.before}
-        here = {path: blob_id(content) for path, content in self.overlay().items()}
-        if changed := sorted(p for p in added.keys() | here.keys() if added.get(p) != here.get(p)):
-            raise _stale(f"patches/overlay/{changed[0]} is not what the lock of {base} promises")
+        locked, here = lock.overlay, blob_ids(self.overlay())
+        odd = [p for p in locked.keys() | here.keys() if locked.get(p) != here.get(p)]
+        if odd:
+            raise InvalidError(
+                f"patches/overlay/{min(odd)} is not what the lock promises",
+                remedy="undo the change with `git checkout -- patches`, or keep it with "
+                "`ltx2-patcher export --in-place`",
+            )
         return lock
 
-    def held(self, base: str) -> Lock:
+    def held(self, base: str, overlay: Mapping[str, str] | None = None) -> Lock:
         """As `lock`, but whatever the overlay's files are.
+
+        With `overlay`, its files' ids, it holds these and overlay.lock.json is not read.
 
         Raises: InvalidError, as `lock`.
         """
         folder = self.patches / base
         pinned = self.base(base)
-        lock = parse_lock(_read(folder / "lock.json"), f"patches/{base}/lock.json")
+        if overlay is None:
+            overlay = parse_overlay_lock(_read(self.overlay_lock), "patches/overlay.lock.json")
+        origin = f"patches/{base}/lock.json"
+        lock = parse_base_lock(_read(folder / "lock.json"), origin, overlay)
         if (lock.base, lock.commit) != (pinned.name, pinned.commit):
             raise _stale(f"patches/{base}/lock.json is of {lock.base} at {lock.commit[:12]}")
-        names = parse_series(_read(folder / "series"), f"patches/{base}/series")
-        if names != tuple(lock.patches):
+        if parse_series(_read(folder / "series"), f"patches/{base}/series") != entries(lock):
             raise _stale(f"patches/{base}/series names other patches than the lock")
-        for name, patch in lock.patches.items():
-            if hashlib.sha256(_read(folder / name)).hexdigest() != patch.sha256:
-                raise _stale(f"patches/{base}/{name} is not what the lock promises")
+        for name in lock.patches:
+            self.patch(lock, name)
         return lock
 
-    def digest(self, base: str) -> str:
-        """What a proof of this series is a proof of: sha256 over its lock and its symbols.
+    def patch(self, lock: Lock, name: str) -> bytes:
+        """The canonical bytes of a patch: its own file, or the shared one with its base's lines.
 
-        The lock holds a digest of each patch and the content id of each overlay file.
+        Raises: InvalidError where they are not those that the lock promises.
+        """
+        patch = lock.patches[name]
+        if patch.shared is None:
+            place = f"{lock.base}/{name}"
+            data = _read(self.patches / place)
+        else:
+            place = f"{SHARED}/{patch.shared.form}/{name}"
+            data = joined(f"{name} of {lock.base}", _read(self.patches / place), patch.shared.lines)
+        if hashlib.sha256(data).hexdigest() != patch.sha256:
+            raise _stale(f"patches/{place} is not what the lock of {lock.base} promises")
+        return data
+
+    def shared(self) -> dict[tuple[str, str], bytes]:
+        """The shared files: form and name of the patch -> content."""
+        files = sorted((self.patches / SHARED).glob("*/*.patch"))
+        return {(file.parent.name, file.name): _read(file) for file in files}
+
+    @property
+    def overlay_lock(self) -> Path:
+        """Where the content ids of the overlay's files stand, for all bases."""
+        return self.patches / "overlay.lock.json"
+
+    def digest(self, base: str) -> str:
+        """What a proof of this series is a proof of: sha256 over its whole lock and its symbols.
+
+        The lock holds a digest of each patch and the content id of each overlay file. Where a
+        patch lies, in a file of the base's own or a shared one, makes no difference.
 
         Raises: InvalidError where the lock is not of what lies here.
         """
-        self.lock(base)
-        folder = self.patches / base
-        held = _read(folder / "lock.json") + _read(folder / "symbols.toml")
+        lock = self.lock(base)
+        patches = {name: replace(patch, shared=None) for name, patch in lock.patches.items()}
+        held = render_lock(replace(lock, patches=patches)) + self.symbols_text(base)
         return hashlib.sha256(held).hexdigest()
 
     def series(self, base: str, lock: Lock | None = None) -> Series:
@@ -121,7 +158,7 @@ class Store:
         from ltx2_patcher.rules.series.patch_file import parse_patch
 
         lock = lock or self.lock(base)
-        patches = tuple(parse_patch(n, _read(self.patches / base / n)) for n in lock.patches)
+        patches = tuple(parse_patch(n, self.patch(lock, n)) for n in lock.patches)
         series = Series(base, patches, self.overlay(), self.symbols(base), lock)
         check_series(series)
         return series

@@ -68,11 +68,20 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """Which shared file a patch is made of, and the lines that this base puts into it."""
+
+    form: str  # the folder below patches/shared, named for the first base that had the file
+    lines: Mapping[int, bytes]  # by their number in that file, from 1; without a line end
+
+
+@dataclass(frozen=True, slots=True)
 class LockedPatch:
     """What a lock holds of one patch."""
 
-    sha256: str
+    sha256: str  # of the whole canonical patch
     group: str
+    shared: Shared | None = None  # None: the file lies in the base's own folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,11 @@ class Lock:
     def paths(self) -> tuple[str, ...]:
         """Every path that the whole series changes or adds."""
         return tuple(self.after[self.groups[-1]])
+
+    @property
+    def overlay(self) -> Mapping[str, str]:
+        """The blob ids of the overlay's files."""
+        return {p: blob for p, blob in self.after[self.groups[0]].items() if p not in self.before}
 
 
 @dataclass(frozen=True, slots=True)

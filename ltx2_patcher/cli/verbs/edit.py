@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 def options(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a patch; `overlay` takes the overlay's edits")
     add_message(parser)
+    parser.add_argument(
+        "--part",
+        action="store_true",
+        help="change a shared patch on this base alone, which gets a file of its own",
+    )
     add_tree(parser)
 
 
@@ -25,8 +30,10 @@ def run(args: Namespace) -> int:
     message = read_message(args.message) if args.message else None
     if message or args.group or args.status:
         wording = {"message": message, "group": args.group, "status": args.status}
-        revised = reword_patch(data, base, tree, args.name, **wording, dry_run=args.dry_run)
+        revised = reword_patch(
+            data, base, tree, args.name, **wording, part=args.part, dry_run=args.dry_run
+        )
     else:
-        revised = edit_patch(data, base, tree, args.name, dry_run=args.dry_run)
+        revised = edit_patch(data, base, tree, args.name, part=args.part, dry_run=args.dry_run)
     show(args, revised, lines_of(revised))
     return 0

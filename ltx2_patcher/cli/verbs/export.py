@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
-    from ltx2_patcher.jobs.series.export import Exported
+    from ltx2_patcher.jobs.series.export import Exported, ExportedInPlace
 
 
 def options(parser: ArgumentParser) -> None:
@@ -32,6 +32,12 @@ def options(parser: ArgumentParser) -> None:
         help="write the whole series, overlay first, as one file for plain `git am`, or to "
         "stdout (-); the tree is not looked at",
     )
+    place.add_argument(
+        "--in-place",
+        action="store_true",
+        help="take patches/ as it lies: lock the overlay's files, and let bases share what they "
+        "have alike; no tree is looked at",
+    )
     add_dry_run(parser)
 
 
@@ -41,6 +47,8 @@ def run(args: Namespace) -> int:
     data = store()
     if args.check:
         return _check_export(args)
+    if args.in_place:
+        return _export_in_place(args)
     base = data.base(args.base or DEFAULT_BASE)
     if args.mbox and str(args.mbox) == "-":
         sys.stdout.buffer.write(mailbox(data, base))
@@ -54,14 +62,24 @@ def run(args: Namespace) -> int:
         show(args, written, [f"the series for `git am` on {base.commit[:12]}: {args.mbox}"])
         return 0
     exported = export(data, base, tree_of(args), dry_run=args.dry_run)
-    show(args, exported, _lines(exported))
+    summary = f"{len(exported.patches)} patches of {exported.base}"
+    show(args, exported, _lines(exported, summary))
     return 0
 
 
-def _lines(exported: Exported) -> Iterator[str]:
+def _export_in_place(args: Namespace) -> int:
+    from ltx2_patcher.jobs.series.export import export_in_place
+
+    exported = export_in_place(store(), dry_run=args.dry_run)
+    count = len(exported.changed) + len(exported.removed)
+    show(args, exported, _lines(exported, f"patches/ as it lies: {count or 'no'} files change"))
+    return 0
+
+
+def _lines(exported: Exported | ExportedInPlace, summary: str) -> Iterator[str]:
     if exported.finished:
         yield f"a change was cut off here and is finished now: {exported.finished}"
-    yield f"{len(exported.patches)} patches of {exported.base}"
+    yield summary
     yield from (f"  written  {file}" for file in exported.changed)
     yield from (f"  removed  {file}" for file in exported.removed)
 

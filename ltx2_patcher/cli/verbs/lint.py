@@ -15,8 +15,14 @@ def options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    from ltx2_patcher.jobs.series.lint import lint
+    from ltx2_patcher.jobs.series.lint import could_share, lint
 
-    checked = lint(store())
-    show(args, checked, [f"{item.base}: {item.patches} patches, sound" for item in checked])
+    checked, alike = lint(store()), could_share(store())
+    lines = [f"{item.base}: {item.patches} patches, sound" for item in checked]
+    lines += [
+        f"{item.patch} is alike on {' and '.join(item.bases)}: share it with "
+        "`ltx2-patcher export --in-place`"
+        for item in alike
+    ]
+    show(args, checked, lines)
     return 0

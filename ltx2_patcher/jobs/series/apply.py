@@ -358,10 +358,8 @@ def _named(branch: str | None) -> str:
 
 def _has_overlay(lock: Lock, tree: Path) -> bool:
     """Whether a file of the overlay lies in the tree, whatever the others hold."""
-    first = lock.after[lock.groups[0]]
-    added = {path: blob for path, blob in first.items() if path not in lock.before}
-    found = disk.blob_ids(tree, added)
-    return any(found[path] == blob for path, blob in added.items())
+    found = disk.blob_ids(tree, lock.overlay)
+    return any(found[path] == blob for path, blob in lock.overlay.items())
 
 
 def _at_base(pinned: Sequence[Lock], entries: Mapping[str, objects.Entry]) -> Lock | None:

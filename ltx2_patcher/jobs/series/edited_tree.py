@@ -34,6 +34,11 @@ class EditedTree:
     overlaid: tuple[str, ...]  # overlay paths that were edited
     others: tuple[str, ...]  # edited, and none of a series' business
 
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The edited paths that a patch and the overlay take in."""
+        return (*self.edits.edits, *self.overlaid)
+
 
 def edited_tree(store: Store, base: Base, repository: git.Git) -> EditedTree:
     """Read the tree and what the user changed in it; nothing is written.

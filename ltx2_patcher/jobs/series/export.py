@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ltx2_patcher.jobs.series.apply import OVERLAY_MESSAGE, commits_of
 from ltx2_patcher.jobs.series.history import kept_history
 from ltx2_patcher.jobs.series.obtain import checkout_path, midnight
 from ltx2_patcher.jobs.series.publication import (
+    check_overlay,
     files_of,
     holding,
     publish,
@@ -21,7 +23,7 @@ from ltx2_patcher.jobs.series.publication import (
     steps_to,
 )
 from ltx2_patcher.jobs.series.working_tree import above_the_base
-from ltx2_patcher.rules.series.blobs import blob_id
+from ltx2_patcher.rules.series.blobs import blob_ids
 from ltx2_patcher.rules.series.fit import apply_diff
 from ltx2_patcher.rules.series.mailbox import file_name, join_mails, overlay_mail, split_mails
 from ltx2_patcher.rules.series.message import parse_message
@@ -46,6 +48,15 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedInPlace:
+    """What taking patches/ as it lies wrote there, or with a dry run would write."""
+
+    changed: tuple[str, ...]  # files below the repository's root whose bytes are new
+    removed: tuple[str, ...]
+    finished: str | None  # a change that was cut off, and was finished first
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """A series that exporting gives back byte for byte, or one of which nothing here can tell."""
 
@@ -57,10 +68,10 @@ class Checked:
 def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Exported:
     """Turn the commits on top of the base into canonical patches and the overlay.
 
-    Files that the base lacks belong to the overlay, as they are at the tip; with the overlay the
-    locks of all bases change. A patch whose meaning did not change keeps its bytes. Everything is
-    checked before the first byte is written, and it happens wholly or not at all
-    (jobs/publication.py).
+    Files that the base lacks belong to the overlay, as they are at the tip, which all bases have in
+    common. A patch whose meaning did not change keeps its bytes; one that is another change than
+    the shared file it was made of parts, into the base's own folder. Everything is checked before
+    the first byte is written, and it happens wholly or not at all (jobs/series/publication.py).
 
     Raises: ConflictError where the tree has no commits on top of the base, edits not committed, or
     the series only up to some group; InvalidError where a commit is no canonical patch, the groups
@@ -69,23 +80,49 @@ def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Ex
     if dry_run:
         refuse_pending(store)
         series = _exportable(store, base, tree)
-        return exported(series, steps_to(store, series))
+        return _exported(series, steps_to(store, series))
     with holding(store) as finished:
         series = _exportable(store, base, tree)
         made = steps_to(store, series)
         publish(store, f"an export of {base.name}", made)
-    return exported(series, made, finished)
+    return _exported(series, made, finished)
 
 
-def exported(series: Series, made: Sequence[FileStep], finished: str | None = None) -> Exported:
+def export_in_place(store: Store, *, dry_run: bool = False) -> ExportedInPlace:
+    """Take patches/ as it lies: the overlay's lock from its files, and every patch that several
+    bases have alike into one shared file. No tree is looked at.
+
+    Raises: InvalidError where a series is not sound, or can't take the overlay; BusyError,
+    OutsideError.
+    """
+    with ExitStack() as held:
+        if dry_run:
+            refuse_pending(store)
+            finished = None
+        else:
+            finished = held.enter_context(holding(store))
+        overlay = store.overlay()
+        every = []
+        for base in store.bases():
+            series = store.series(base.name, store.held(base.name, blob_ids(overlay)))
+            check_overlay(series.lock, series.symbols, overlay)
+            every.append(series)
+        made = steps_to(store, *every, relaid=True)
+        if not dry_run:
+            publish(store, "an export in place", made)
+    return ExportedInPlace(*_files(made), finished)
+
+
+def _exported(series: Series, made: Sequence[FileStep], finished: str | None = None) -> Exported:
     """What a publication of `series` changes."""
-    return Exported(
-        series.base,
-        tuple(patch.name for patch in series.patches),
-        tuple(step.path for step in made if step.after is not None),
-        tuple(step.path for step in made if step.after is None),
-        finished,
-    )
+    names = tuple(patch.name for patch in series.patches)
+    return Exported(series.base, names, *_files(made), finished)
+
+
+def _files(made: Sequence[FileStep]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths that are written, and those that are removed."""
+    written = tuple(step.path for step in made if step.after is not None)
+    return written, tuple(step.path for step in made if step.after is None)
 
 
 def check_export(store: Store, base: Base) -> Checked:
@@ -116,7 +153,8 @@ def check_export(store: Store, base: Base) -> Checked:
         if disk.read(store.root / path) != data:
             raise InvalidError(
                 f"{path} is not, byte for byte, what exporting it gives",
-                remedy=f"remove that file and run `ltx2-patcher export --base {base.name}`",
+                remedy=f"remove that file, if it is there, and run `ltx2-patcher export "
+                f"--base {base.name}`",
             )
     return Checked(base.name, len(patches), source.place.name)
 
@@ -159,12 +197,12 @@ def make_lock(
         for patch in (p for p in patches if p.group == group):
             now |= {diff.path: apply_diff(patch, diff, now[diff.path]) for diff in patch.diffs}
         if group == GROUPS[0] or any(p.group == group for p in patches):
-            after[group] = {path: blob_id(data) for path, data in (now | dict(overlay)).items()}
+            after[group] = blob_ids(now | dict(overlay))
     return Lock(
         base=base.name,
         commit=base.commit,
         patches={p.name: LockedPatch(hashlib.sha256(p.data).hexdigest(), p.group) for p in patches},
-        before={path: blob_id(data) for path, data in before.items()},
+        before=blob_ids(before),
         after=after,
     )
 
@@ -219,12 +257,17 @@ def canonical(
     *,
     kept: str,
 ) -> tuple[Patch, ...]:
-    """The commits on the contents `before` as patches; one that says the same as its file in the
-    folder of the base `kept` has that file's bytes.
+    """The commits on the contents `before` as patches; one that says the same as the patch of that
+    name of the base `kept` has its bytes.
 
     Raises: InvalidError where a commit is no canonical patch, or changes nothing.
     """
-    return tuple(_kept(store, kept, mail) for mail in _mails(base, before, drafts))
+    try:
+        lock = store.held(kept)
+        known = {name: store.patch(lock, name) for name in lock.patches}
+    except InvalidError:
+        known = {}  # what is torn is replaced by what is fresh
+    return tuple(_kept(known, mail) for mail in _mails(base, before, drafts))
 
 
 def _mails(
@@ -339,8 +382,8 @@ def _never_in(repository: objects.Objects, start: str, paths: list[str]) -> set[
     return set(paths) - repository.entries(start, paths).keys()
 
 
-def _kept(store: Store, base: str, mail: bytes) -> Patch:
-    """The patch in a mail; with the bytes of `base`'s file where that says the same."""
+def _kept(known: Mapping[str, bytes], mail: bytes) -> Patch:
+    """The patch in a mail; with the bytes of the `known` one of its name that says the same."""
     title = mail.partition(b"\nSubject: ")[2].partition(b"\n")[0].decode("ascii", "replace")
     patch = parse_patch(f'the commit "{title}"', mail)
     name = file_name(patch.subject)
@@ -348,14 +391,13 @@ def _kept(store: Store, base: str, mail: bytes) -> Patch:
         raise InvalidError(
             f"the commit {patch.subject!r} gives no file name", remedy="reword its subject"
         )
-    old = disk.read(store.patches / base / name)
-    if old is not None:
+    if name in known:
         try:
-            known = parse_patch(name, old)
+            old = parse_patch(name, known[name])
         except InvalidError:
-            known = None  # a torn file is replaced by the fresh one
-        if known and _meaning(known) == _meaning(patch):
-            return known
+            old = None  # a torn file is replaced by the fresh one
+        if old and _meaning(old) == _meaning(patch):
+            return old
     return parse_patch(name, mail)
 
 

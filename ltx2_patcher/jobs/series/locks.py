@@ -62,12 +62,9 @@ def _own(state: Path) -> Lock | None:
 
 
 def _same_series(own: Lock, pinned: Lock) -> bool:
-    return own.patches == pinned.patches and _overlay(own) == _overlay(pinned)
-
-
-def _overlay(lock: Lock) -> dict[str, str]:
-    first = lock.after[lock.groups[0]]
-    return {path: blob for path, blob in first.items() if path not in lock.before}
+    """Whether both are of the same patches, wherever these lie, and of the same overlay."""
+    digests = [{n: (p.sha256, p.group) for n, p in lock.patches.items()} for lock in (own, pinned)]
+    return digests[0] == digests[1] and own.overlay == pinned.overlay
 
 
 _RANK = {

@@ -8,6 +8,7 @@ journal is the one moment at which the change happens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk, git, journal
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.working_tree import finish as finish_tree
-from ltx2_patcher.rules.series.blobs import blob_id
-from ltx2_patcher.rules.series.lock_file import render_lock
-from ltx2_patcher.rules.series.series_file import parse_series, render_series
+from ltx2_patcher.rules.series.blobs import blob_id, blob_ids
+from ltx2_patcher.rules.series.lock_file import render_base_lock, render_overlay_lock
+from ltx2_patcher.rules.series.series_file import SHARED, entries, parse_series, render_series
+from ltx2_patcher.rules.series.shared_patch import placed
 from ltx2_patcher.rules.series.symbols import missing
 from ltx2_patcher.values.errors import ConflictError, InvalidError
 from ltx2_patcher.values.series import FileStep, Lock, Series
@@ -52,32 +54,76 @@ def refuse_pending(store: Store) -> None:
         )
 
 
-def steps_to(store: Store, series: Series) -> tuple[FileStep, ...]:
-    """What makes patches/ hold `series`, and the locks of all other bases its overlay.
+def steps_to(store: Store, *every: Series, relaid: bool = False) -> tuple[FileStep, ...]:
+    """What makes patches/ hold these series of different bases, and the overlay that they have.
 
     Paths are relative to the repository's root; what stays as it is is left out. The lock of a
-    base follows its patches, and its series file comes last.
+    base follows its patches, and its series file comes last. `relaid` is as in `files_of`.
 
     Raises: InvalidError where another base can't take the overlay, or can't be read and would have
     to.
     """
+    overlay = every[0].overlay
+    _require_taken(store, every, overlay)
     files: dict[str, bytes | None] = {
-        f"patches/overlay/{path}": None for path in store.overlay() if path not in series.overlay
+        f"patches/overlay/{path}": None for path in store.overlay() if path not in overlay
     }
-    files |= {f"patches/overlay/{path}": data for path, data in series.overlay.items()}
-    files |= _other_locks(store, series)
-    for old in sorted((store.patches / series.base).glob("*.patch")):
-        files[f"patches/{series.base}/{old.name}"] = None
-    return steps(store, files | files_of(store, series))
+    files |= {f"patches/overlay/{path}": data for path, data in overlay.items()}
+    return steps(store, files | files_of(store, *every, relaid=relaid))
 
 
-def files_of(store: Store, series: Series) -> dict[str, bytes]:
-    """What the folder of the series' base holds but for symbols.toml, `series` last."""
-    names = tuple(patch.name for patch in series.patches)
-    files = {patch.name: patch.data for patch in series.patches}
-    files["lock.json"] = render_lock(series.lock)
-    files["series"] = series_bytes(store, series.base, names)
-    return {f"patches/{series.base}/{name}": data for name, data in files.items()}
+def files_of(store: Store, *every: Series, relaid: bool = False) -> dict[str, bytes | None]:
+    """The shared files that these series are made of, what else their bases' folders hold but for
+    symbols.toml, and the overlay's lock; None for a file that goes.
+
+    A patch that equals a shared file is made of it. With `relaid`, for which all series must be
+    given, every two that are alike are shared, and the shared files are named anew.
+    """
+    order = {base.name: number for number, base in enumerate(store.bases())}
+    every = tuple(sorted(every, key=lambda series: order.get(series.base, len(order))))
+    forms = store.shared()
+    in_use = _in_use(store, forms.keys(), {series.base for series in every})
+    used, places = placed(every, {} if relaid else forms, in_use)
+    overlay = render_overlay_lock(blob_ids(every[0].overlay))
+    files: dict[str, bytes | None] = {"patches/overlay.lock.json": overlay}
+    files |= dict.fromkeys(_shared_path(*form) for form in forms.keys() - in_use)
+    files |= {_shared_path(*form): data for form, data in used.items()}
+    for series in every:
+        base = series.base
+        patches = {
+            name: replace(patch, shared=places.get((base, name)))
+            for name, patch in series.lock.patches.items()
+        }
+        lock = replace(series.lock, patches=patches)
+        own = {
+            f"patches/{base}/{p.name}": p.data for p in series.patches if not patches[p.name].shared
+        }
+        there = sorted((store.patches / base).glob("*.patch"))
+        files |= {f"patches/{base}/{old.name}": None for old in there}
+        files |= own
+        files[f"patches/{base}/lock.json"] = render_base_lock(lock)
+        files[f"patches/{base}/series"] = series_bytes(store, base, entries(lock))
+    return files
+
+
+def _shared_path(form: str, name: str) -> str:
+    return f"patches/{SHARED}/{form}/{name}"
+
+
+def _in_use(
+    store: Store, forms: AbstractSet[tuple[str, str]], but: AbstractSet[str]
+) -> set[tuple[str, str]]:
+    """The shared files that bases other than `but` name; all, where one of these can't be read."""
+    named = set()
+    for base in store.bases():
+        data = disk.read(store.patches / base.name / "series")
+        if base.name in but or data is None:
+            continue
+        try:
+            named |= set(parse_series(data, "series"))
+        except InvalidError:
+            return set(forms)
+    return {(form, name) for form, name in forms if f"{SHARED}/{form}/{name}" in named}
 
 
 def steps(store: Store, files: Mapping[str, bytes | None]) -> tuple[FileStep, ...]:
@@ -92,7 +138,7 @@ def steps(store: Store, files: Mapping[str, bytes | None]) -> tuple[FileStep, ..
 
 
 def series_bytes(store: Store, base: str, names: tuple[str, ...]) -> bytes:
-    """A series file with these names: the one that is there, where it has them (and comments)."""
+    """A series file with these entries: the one that is there, where it has them (and comments)."""
     old = disk.read(store.patches / base / "series")
     try:
         if old is not None and parse_series(old, "series") == names:
@@ -157,37 +203,20 @@ def _carry_out(store: Store, repository: git.Git | None) -> None:
     journal.forget(store.state)
 
 
-def _other_locks(store: Store, series: Series) -> dict[str, bytes | None]:
-    """The locks of all other bases, renewed for the overlay."""
-    changes = dict(series.overlay) != store.overlay()
-    renewed: dict[str, bytes | None] = {}
+def _require_taken(store: Store, every: Sequence[Series], overlay: Mapping[str, bytes]) -> None:
+    """Raises: InvalidError where a base that is none of these series' can't take the overlay."""
+    if dict(overlay) == store.overlay():
+        return
+    there = {series.base for series in every}
     for base in store.bases():
-        if base.name == series.base or not (store.patches / base.name).exists():
-            continue
-        try:
-            lock = store.held(base.name)
-            symbols = store.symbols(base.name)
-        except InvalidError:
-            if changes:
-                raise
-            continue  # not ours to renew, and lint says what is wrong there
-        _check_overlay(lock, symbols, series.overlay)
-        renewed[f"patches/{base.name}/lock.json"] = render_lock(_with(lock, series.overlay))
-    return renewed
+        if base.name not in there and (store.patches / base.name).exists():
+            check_overlay(store.held(base.name), store.symbols(base.name), overlay)
 
 
-def _with(lock: Lock, overlay: Mapping[str, bytes]) -> Lock:
-    laid = {path: blob_id(data) for path, data in overlay.items()}
-    after = {
-        group: {path: blobs[path] for path in lock.before} | laid
-        for group, blobs in lock.after.items()
-    }
-    return replace(lock, after=after)
-
-
-def _check_overlay(
+def check_overlay(
     lock: Lock, symbols: Mapping[str, Mapping[str, tuple[str, ...]]], overlay: Mapping[str, bytes]
 ) -> None:
+    """Raises: InvalidError where the overlay takes a path of the base's, or lacks what it names."""
     if taken := sorted(lock.before.keys() & overlay.keys()):
         raise InvalidError(
             f"{taken[0]} can't be in the overlay: it is upstream's own file in {lock.base}",

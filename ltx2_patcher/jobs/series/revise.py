@@ -1,23 +1,38 @@
 """The daily verbs of a series: a patch made, changed, dropped or moved, on the patched tree.
 
 Each takes the uncommitted edits or the words it was given, rebuilds the series in memory
-(rules/stack.py), and ends as an export does, the tree at the new series. It happens wholly or not
-at all (jobs/publication.py).
+(rules/series/stack.py), and ends as an export does, the tree at the new series. It happens wholly
+or not at all (jobs/series/publication.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from email.utils import format_datetime
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.apply import commits_of
+from ltx2_patcher.jobs.series.drafts import (
+    OVERLAY,
+    Draft,
+    NewWords,
+    commits_to,
+    drafts_in,
+    end_of,
+    folded,
+    index_of,
+    named,
+    new_message,
+    plain,
+    require_free,
+    reworded_in,
+    with_moved,
+)
 from ltx2_patcher.jobs.series.edited_tree import EditedTree, edited_tree, tree_steps
 from ltx2_patcher.jobs.series.export import base_commit, render
 from ltx2_patcher.jobs.series.publication import (
@@ -27,17 +42,13 @@ from ltx2_patcher.jobs.series.publication import (
     refuse_pending,
     steps_to,
 )
+from ltx2_patcher.jobs.series.sharing import edited_elsewhere, require_alike, reworded_elsewhere
 from ltx2_patcher.jobs.series.working_tree import finish
-from ltx2_patcher.rules.series.mailbox import file_name
-from ltx2_patcher.rules.series.message import Words, parse_message, reworded
+from ltx2_patcher.rules.series.message import parse_message
 from ltx2_patcher.rules.series.plan import stages
-from ltx2_patcher.rules.series.stack import Layer, moved, texts
 from ltx2_patcher.values.base import GROUPS, Base
-from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
+from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.series import FileStep, Series
-
-OVERLAY = "overlay"
-"""What `edit` calls the overlay, which is no patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +68,14 @@ class Revised:
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """A patch to be: its words, and its edits as a layer of the stack."""
-
-    message: str
-    group: str
-    author: str
-    date: str
-    layer: Layer
-
-
-@dataclass(frozen=True, slots=True)
 class _Outcome:
     """The series to be, and which of the user's edits are in it."""
 
     commits: list[objects.NewCommit]
     overlay: Mapping[str, bytes]
-    taken: tuple[str, ...]
+    taken: tuple[str, ...] = ()
+    elsewhere: tuple[Series, ...] = ()  # of the other bases that share a patch, with the change
+    shared: str = ""  # the name of that patch
 
 
 def new_patch(
@@ -95,48 +97,48 @@ def new_patch(
     BusyError, OutsideError. Nothing is changed then.
     """
     words = parse_message("the message", message)
-    name = _named(words)
+    name = named(words)
 
     def outcome(stand: EditedTree) -> _Outcome:
-        drafts = _drafts(stand.series)
-        _require_free(drafts, name)
+        drafts = drafts_in(stand.series)
+        require_free(drafts, name)
         _require_edits(stand, stand.edits.edits)
         now = format_datetime(datetime.now(UTC))
-        mine = _Draft(message, words.group, objects.IDENTITY, now, stand.edits)
-        at = _index(drafts, after) + 1 if after else _end_of(drafts, words.group)
-        made = _moved(stand, [*drafts, mine], len(drafts), at)
+        mine = Draft(message, words.group, objects.IDENTITY, now, stand.edits)
+        at = index_of(drafts, after) + 1 if after else end_of(drafts, words.group)
+        made = with_moved(stand.base, [*drafts, mine], len(drafts), at)
         _require_order(made, name)
-        return _outcome(stand, made, stand.edits)
+        return _Outcome(commits_to(stand.base, made), stand.overlay, stand.taken)
 
     return _revise(store, base, tree, f"new {name}", outcome, dry_run=dry_run)
 
 
 def edit_patch(
-    store: Store, base: Base, tree: Path, name: str, *, dry_run: bool = False
+    store: Store, base: Base, tree: Path, name: str, *, part: bool = False, dry_run: bool = False
 ) -> Revised:
     """The uncommitted edits are part of the patch `name`; those of overlay files, of the overlay.
 
-    With the name "overlay" only the latter are taken.
+    A patch that other bases share is changed on all of them; with `part` on this one alone, which
+    then has a file of its own. With the name "overlay" only edits of the overlay are taken.
 
-    Raises: as new_patch; UsageError for a name that is none.
+    Raises: as new_patch; UsageError for a name that is none; ConflictError where the change does
+    not go into the patch of another base as it does here.
     """
 
     def outcome(stand: EditedTree) -> _Outcome:
-        drafts = _drafts(stand.series)
-        at = _index(drafts, name)
+        commits = folded(stand.base, stand.series, name, stand.edits)
         _require_edits(stand, stand.edits.edits)
-        mine = replace(drafts[at], layer=stand.edits)
-        made = _moved(stand, [*drafts, mine], len(drafts), at + 1)
-        return _outcome(stand, made, stand.edits, folded=at)
+        others = () if part else edited_elsewhere(store, stand, plain(name))
+        return _Outcome(commits, stand.overlay, stand.taken, others, plain(name))
 
     def overlay_alone(stand: EditedTree) -> _Outcome:
         _require_edits(stand, stand.overlaid)
-        made = _outcome(stand, _drafts(stand.series))
-        return replace(made, overlay=stand.overlay, taken=stand.overlaid)
+        commits = commits_to(stand.base, drafts_in(stand.series))
+        return _Outcome(commits, stand.overlay, stand.overlaid)
 
     if name == OVERLAY:
         return _revise(store, base, tree, f"edit {OVERLAY}", overlay_alone, dry_run=dry_run)
-    return _revise(store, base, tree, f"edit {_plain(name)}", outcome, dry_run=dry_run)
+    return _revise(store, base, tree, f"edit {plain(name)}", outcome, dry_run=dry_run)
 
 
 def reword_patch(
@@ -148,29 +150,25 @@ def reword_patch(
     message: str | None = None,
     group: str | None = None,
     status: str | None = None,
+    part: bool = False,
     dry_run: bool = False,
 ) -> Revised:
     """The patch says `message` of itself, or has another group or status; edits stay edits.
 
-    In another group it is the last one. A new subject gives the file its new name.
+    In another group it is the last one. A new subject gives the file its new name. Other bases that
+    share it have the same words then, but for `part`, as in `edit_patch`.
 
     Raises: as edit_patch.
     """
 
     def outcome(stand: EditedTree) -> _Outcome:
-        drafts = _drafts(stand.series)
-        at = _index(drafts, name)
-        said = reworded(message or drafts[at].message, group=group, status=status)
-        words = parse_message("the message", said)
-        _require_free(drafts[:at] + drafts[at + 1 :], _named(words))
-        stays = words.group == drafts[at].group
-        drafts[at] = replace(drafts[at], message=said, group=words.group)
-        if not stays:
-            end = _end_of(drafts[:at] + drafts[at + 1 :], words.group)
-            drafts = _moved(stand, drafts, at, end)
-        return _outcome(stand, drafts)
+        said = new_message(stand.series, name, NewWords(message, group, status))
+        commits = reworded_in(stand.base, stand.series, name, said)
+        others = () if part else reworded_elsewhere(store, stand, plain(name), said)
+        new_name = named(parse_message("the message", said))
+        return _Outcome(commits, stand.series.overlay, (), others, new_name)
 
-    return _revise(store, base, tree, f"edit {_plain(name)}", outcome, dry_run=dry_run)
+    return _revise(store, base, tree, f"edit {plain(name)}", outcome, dry_run=dry_run)
 
 
 def drop_patch(
@@ -178,19 +176,21 @@ def drop_patch(
 ) -> Revised:
     """The patch is in the series and the tree no more; all others do what they did.
 
+    Another base that shares it keeps it.
+
     Raises: as edit_patch; Entangled where a later patch builds on this one.
     """
 
     def outcome(stand: EditedTree) -> _Outcome:
-        drafts = _drafts(stand.series)
-        made = _moved(stand, drafts, _index(drafts, name), len(drafts) - 1)[:-1]
+        drafts = drafts_in(stand.series)
+        made = with_moved(stand.base, drafts, index_of(drafts, name), len(drafts) - 1)[:-1]
         if not made:
             raise UsageError(
                 f"{name} is the only patch of {base.name}", remedy="a series has one or more"
             )
-        return _outcome(stand, made)
+        return _Outcome(commits_to(stand.base, made), stand.series.overlay)
 
-    return _revise(store, base, tree, f"drop {_plain(name)}", outcome, dry_run=dry_run)
+    return _revise(store, base, tree, f"drop {plain(name)}", outcome, dry_run=dry_run)
 
 
 def move_patch(
@@ -202,15 +202,15 @@ def move_patch(
     """
 
     def outcome(stand: EditedTree) -> _Outcome:
-        drafts = _drafts(stand.series)
-        at, target = _index(drafts, name), _index(drafts, after)
+        drafts = drafts_in(stand.series)
+        at, target = index_of(drafts, name), index_of(drafts, after)
         if at == target:
             raise UsageError(f"{name} can't come after itself", remedy="name another patch")
-        made = _moved(stand, drafts, at, target if target > at else target + 1)
-        _require_order(made, _plain(name))
-        return _outcome(stand, made)
+        made = with_moved(stand.base, drafts, at, target if target > at else target + 1)
+        _require_order(made, plain(name))
+        return _Outcome(commits_to(stand.base, made), stand.series.overlay)
 
-    what = f"move {_plain(name)} after {_plain(after)}"
+    what = f"move {plain(name)} after {plain(after)}"
     return _revise(store, base, tree, what, outcome, dry_run=dry_run)
 
 
@@ -244,7 +244,8 @@ def _revise(
             return _revised(stand, what, stand.series, (), None, (), finished)
         made = outcome(stand)
         series = render(store, base, stand.base, made.commits, made.overlay)
-        steps = steps_to(store, series)
+        require_alike(series, made.elsewhere, made.shared)
+        steps = steps_to(store, series, *made.elsewhere)
         if not steps:
             return _revised(stand, what, series, (), None, made.taken, finished)
         groups = series.lock.groups
@@ -292,53 +293,7 @@ def _revised(
     )
 
 
-def _outcome(
-    stand: EditedTree, drafts: list[_Draft], mine: Layer | None = None, *, folded: int | None = None
-) -> _Outcome:
-    """The commits of the drafts; the one at `folded` takes in the one after it."""
-    files = texts(stand.base, [draft.layer for draft in drafts])
-    if folded is not None:
-        files[folded] |= files.pop(folded + 1)
-        drafts = drafts[: folded + 1] + drafts[folded + 2 :]
-    taken = (*mine.edits, *stand.overlaid) if mine else ()
-    return _Outcome(
-        [
-            objects.NewCommit(draft.message.encode(), draft.author, draft.date, content)
-            for draft, content in zip(drafts, files, strict=True)
-        ],
-        stand.overlay if mine else stand.series.overlay,
-        taken,
-    )
-
-
-def _drafts(series: Series) -> list[_Draft]:
-    """The series as it is."""
-    return [
-        _Draft(
-            f"{patch.subject}\n\n{patch.body}\n",
-            patch.group,
-            patch.author,
-            patch.date,
-            Layer(patch.name, {diff.path: diff.edits for diff in patch.diffs}),
-        )
-        for patch in series.patches
-    ]
-
-
-def _moved(stand: EditedTree, drafts: list[_Draft], old: int, new: int) -> list[_Draft]:
-    layers = moved(stand.base, [draft.layer for draft in drafts], old, new)
-    order = list(drafts)
-    order.insert(new, order.pop(old))
-    return [replace(draft, layer=layer) for draft, layer in zip(order, layers, strict=True)]
-
-
-def _end_of(drafts: list[_Draft], group: str) -> int:
-    """Where the next patch of `group` goes."""
-    place = GROUPS.index(group)
-    return sum(GROUPS.index(draft.group) <= place for draft in drafts)
-
-
-def _require_order(drafts: list[_Draft], name: str) -> None:
+def _require_order(drafts: list[Draft], name: str) -> None:
     order = [GROUPS.index(draft.group) for draft in drafts]
     if order != sorted(order):
         raise UsageError(
@@ -356,34 +311,3 @@ def _require_edits(stand: EditedTree, there: object) -> None:
             remedy="make them there first (`git add` a new file); those of the overlay alone are "
             "taken with `ltx2-patcher edit overlay`",
         )
-
-
-def _index(drafts: list[_Draft], name: str) -> int:
-    """Raises: UsageError where the series has no such patch, with the near ones."""
-    names = [draft.layer.name for draft in drafts]
-    if _plain(name) not in names:
-        near = get_close_matches(_plain(name), names) or names
-        raise UsageError(f"no patch {name!r} in the series", remedy=f"choose {' or '.join(near)}")
-    return names.index(_plain(name))
-
-
-def _require_free(drafts: list[_Draft], name: str) -> None:
-    if name == _plain(OVERLAY):
-        raise UsageError(f"{name} would be taken for the overlay", remedy="choose another subject")
-    if any(draft.layer.name == name for draft in drafts):
-        raise UsageError(
-            f"{name} is in the series already", remedy="choose another subject, or `edit` that one"
-        )
-
-
-def _named(words: Words) -> str:
-    name = file_name(words.subject)
-    if name == ".patch":
-        raise InvalidError(
-            f"the subject {words.subject!r} gives no file name", remedy="write it in plain letters"
-        )
-    return name
-
-
-def _plain(name: str) -> str:
-    return name.removesuffix(".patch") + ".patch"

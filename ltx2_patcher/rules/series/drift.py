@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from ltx2_patcher.rules.series.blobs import blob_id
+from ltx2_patcher.rules.series.blobs import blob_ids
 from ltx2_patcher.rules.series.diff_text import hunk_lines, shown
 from ltx2_patcher.rules.series.merge import Clash
 from ltx2_patcher.rules.series.plan import Stage, check_symbols
@@ -112,13 +112,13 @@ def stages_of(series: Series, laid: Laid, upto: str) -> tuple[Stage, ...]:
 
 def lock_on(series: Series, laid: Laid, commit: str, tree: Mapping[str, bytes]) -> Lock:
     """The lock of the series on the revision `commit`, whose files are `tree`."""
-    before = {path: blob_id(data) for path, data in tree.items()}
-    now = before | {path: blob_id(data) for path, data in series.overlay.items()}
+    before = blob_ids(tree)
+    now = before | blob_ids(series.overlay)
     after = {}
     for group in series.lock.groups:
         for fit in laid.fits:
             if fit.patch.group == group:
-                now |= {path: blob_id(data) for path, data in fit.files.items()}
+                now |= blob_ids(fit.files)
         after[group] = dict(now)
     return replace(series.lock, commit=commit, before=before, after=after)
 

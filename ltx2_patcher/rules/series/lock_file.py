@@ -1,12 +1,17 @@
-"""lock.json <-> Lock."""
+"""lock.json <-> Lock, and patches/overlay.lock.json, which holds the overlay's part for all bases.
+
+A base's lock.json leaves the overlay out; the lock of a tree (jobs/series/locks.py) is whole.
+"""
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.values.base import GROUPS
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.series import Lock, LockedPatch
+from ltx2_patcher.values.series import Lock, LockedPatch, Shared
 
 _BLOB = re.compile(r"[0-9a-f]{40}")
 _REMEDY = "restore it with `git checkout -- patches`, or rewrite it with `ltx2-patcher export`"
@@ -23,7 +28,7 @@ def parse_lock(data: bytes, origin: str) -> Lock:
             base=_text(raw["base"]),
             commit=_text(raw["commit"]),
             patches={
-                _text(name): LockedPatch(_text(item["sha256"]), _text(item["group"]))
+                _text(name): LockedPatch(_text(item["sha256"]), _text(item["group"]), _shared(item))
                 for name, item in raw["patches"].items()
             },
             before=_texts(raw["before"]),
@@ -36,6 +41,44 @@ def parse_lock(data: bytes, origin: str) -> Lock:
     if wrong := _faults(lock):
         raise InvalidError(f"{origin} is not a lock: {wrong}", remedy=_REMEDY)
     return lock
+
+
+def parse_base_lock(data: bytes, origin: str, overlay: Mapping[str, str]) -> Lock:
+    """Read the lock of a base, which leaves the ids of the `overlay` to overlay.lock.json.
+
+    Raises: InvalidError, as parse_lock, and where it holds other files than upstream's.
+    """
+    lock = parse_lock(data, origin)
+    if added := sorted(lock.overlay):
+        raise InvalidError(
+            f"{origin} holds {added[0]}, which is no file of its base", remedy=_REMEDY
+        )
+    if taken := sorted(lock.before.keys() & overlay.keys()):
+        raise InvalidError(f"{origin} holds {taken[0]}, which is the overlay's", remedy=_REMEDY)
+    return with_overlay(lock, overlay)
+
+
+def with_overlay(lock: Lock, overlay: Mapping[str, str]) -> Lock:
+    """The lock with the ids of this overlay in the place of the ones it has."""
+    after = {
+        group: {path: blobs[path] for path in lock.before} | dict(overlay)
+        for group, blobs in lock.after.items()
+    }
+    return replace(lock, after=after)
+
+
+def parse_overlay_lock(data: bytes, origin: str) -> dict[str, str]:
+    """Read patches/overlay.lock.json: path in upstream's tree -> git blob id.
+
+    Raises: InvalidError where it is no such thing.
+    """
+    try:
+        overlay = _texts(json.loads(data))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidError(f"{origin} is not a lock: {error!r}", remedy=_REMEDY) from error
+    if bad := [p for p, blob in overlay.items() if not is_source(p) or not _BLOB.fullmatch(blob)]:
+        raise InvalidError(f"{origin} is not a lock: {bad[0]!r} has no blob id", remedy=_REMEDY)
+    return overlay
 
 
 def _faults(lock: Lock) -> str | None:
@@ -58,13 +101,47 @@ def render_lock(lock: Lock) -> bytes:
         "base": lock.base,
         "commit": lock.commit,
         "patches": {
-            name: {"sha256": patch.sha256, "group": patch.group}
+            name: {"sha256": patch.sha256, "group": patch.group, **_of_shared(patch.shared)}
             for name, patch in lock.patches.items()
         },
         "before": dict(sorted(lock.before.items())),
         "after": {group: dict(sorted(blobs.items())) for group, blobs in lock.after.items()},
     }
     return json.dumps(raw, indent=1).encode() + b"\n"
+
+
+def render_base_lock(lock: Lock) -> bytes:
+    """lock.json of a base."""
+    return render_lock(with_overlay(lock, {}))
+
+
+def render_overlay_lock(overlay: Mapping[str, str]) -> bytes:
+    """patches/overlay.lock.json."""
+    return json.dumps(dict(sorted(overlay.items())), indent=1).encode() + b"\n"
+
+
+def _shared(item: Mapping[str, object]) -> Shared | None:
+    if "shared" not in item:
+        return None
+    lines = {int(number): _line(line) for number, line in _texts(item["lines"]).items()}
+    return Shared(_text(item["shared"]), lines)
+
+
+def _line(text: str) -> bytes:
+    line = text.encode("utf-8", "surrogateescape")
+    if b"\n" in line:
+        raise ValueError(f"{text!r} is not one line")
+    return line
+
+
+def _of_shared(shared: Shared | None) -> dict[str, object]:
+    if shared is None:
+        return {}
+    lines = {
+        str(number): line.decode("utf-8", "surrogateescape")
+        for number, line in sorted(shared.lines.items())
+    }
+    return {"shared": shared.form, "lines": lines}
 
 
 def _text(value: object) -> str:

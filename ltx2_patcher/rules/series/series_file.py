@@ -1,16 +1,24 @@
-"""The `series` file: patch names in order, one a line; `#` starts a comment."""
+"""The `series` file: patches in order, one a line; `#` starts a comment.
+
+A patch of the base's own stands there by its name, a shared one by its place in patches/:
+shared/FORM/NAME.
+"""
 
 import re
 
 from ltx2_patcher.values.errors import InvalidError
+from ltx2_patcher.values.series import Lock
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_]*\.patch")
+SHARED = "shared"
+"""The folder of patches/ that holds the shared files."""
+
+_NAME = re.compile(r"(?:shared/[0-9A-Za-z]+(?:[._-][0-9A-Za-z]+)*/)?[a-z0-9][a-z0-9_]*\.patch")
 
 
 def parse_series(data: bytes, origin: str) -> tuple[str, ...]:
-    """The names in order; `origin` names the file in errors.
+    """The entries in order; `origin` names the file in errors.
 
-    Raises: InvalidError for a name that is not plain, stands twice, or bytes that are not ASCII.
+    Raises: InvalidError for one that is not plain, stands twice, or bytes that are not ASCII.
     """
     remedy = "restore it with `git checkout -- patches`"
     try:
@@ -21,9 +29,18 @@ def parse_series(data: bytes, origin: str) -> tuple[str, ...]:
     for name in names:
         if not _NAME.fullmatch(name):
             raise InvalidError(f"{origin}: {name!r} is not a patch name", remedy=remedy)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    plain = [name.rpartition("/")[2] for name in names]
+    if twice := sorted({name for name in plain if plain.count(name) > 1}):
         raise InvalidError(f"{origin}: {', '.join(twice)} stands twice", remedy=remedy)
     return tuple(names)
+
+
+def entries(lock: Lock) -> tuple[str, ...]:
+    """What the series file of a lock must name."""
+    return tuple(
+        f"{SHARED}/{patch.shared.form}/{name}" if patch.shared else name
+        for name, patch in lock.patches.items()
+    )
 
 
 def render_series(names: tuple[str, ...]) -> bytes:

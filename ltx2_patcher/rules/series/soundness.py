@@ -16,7 +16,6 @@ def check_series(series: Series) -> None:
     order = [GROUPS.index(patch.group) for patch in series.patches]
     if order != sorted(order):
         raise _wrong(series, "its groups do not stand in stacking order")
-    overlay = lock.after[lock.groups[0]].keys() - lock.before.keys()
     for patch in series.patches:
         if lock.patches[patch.name].group != patch.group:
             raise _wrong(series, f"the lock holds another group for {patch.name}")
@@ -24,7 +23,7 @@ def check_series(series: Series) -> None:
             if now.get(diff.path) != diff.before:
                 raise _wrong(series, f"{patch.name} does not go on what stands before it")
             now[diff.path] = diff.after
-        if lock.after[patch.group].keys() - overlay != lock.before.keys():
+        if lock.after[patch.group].keys() - lock.overlay.keys() != lock.before.keys():
             raise _wrong(series, f"the lock of {patch.group} holds other files than the base")
     named = {path for files in series.symbols.values() for path in files}
     if strangers := sorted(named - set(lock.paths)) or sorted(

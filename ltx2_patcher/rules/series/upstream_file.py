@@ -42,7 +42,7 @@ def parse_pins(data: bytes, origin: str) -> tuple[Base, ...]:
 
 def require_base_name(name: str) -> None:
     """Raises: UsageError for a name that can't be a folder, a table and a branch at once."""
-    if not _NAME.fullmatch(name) or name.endswith(".lock") or name == "overlay":
+    if not _NAME.fullmatch(name) or name.endswith(".lock") or name in ("overlay", "shared"):
         raise UsageError(
             f"{name!r} can't be the name of a base",
             remedy="take letters, digits and single dots or dashes, as in 2026-03-30",

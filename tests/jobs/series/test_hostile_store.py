@@ -23,6 +23,7 @@ from ltx2_patcher.jobs.series.lint import lint
 from ltx2_patcher.jobs.series.log import log
 from ltx2_patcher.jobs.series.status import tree_status
 from ltx2_patcher.rules.series.lock_file import parse_lock, render_lock
+from ltx2_patcher.rules.series.shared_patch import joined
 from ltx2_patcher.values.errors import InvalidError, PatcherError
 from tests.conftest import BASE, ROOT, files, git, world
 
@@ -41,15 +42,18 @@ HOSTILE = [
     b"[" * 2000,
     b"9" * 5000,
 ]
-NAMES = ("lock.json", "series", "symbols.toml", "upstream.toml", "*.patch")
+NAMES = ("lock.json", "overlay.lock.json", "series", "symbols.toml", "upstream.toml", "*.patch")
 
 
 def place(store: Store, name: str, number: int) -> Path:
     if name == "upstream.toml":
         return store.vendor / name
     if name == "*.patch":
-        every = sorted((store.patches / BASE).glob(name))
-        return every[number % len(every)]
+        places = (store.patches / BASE / "series").read_text().split()
+        entry = places[number % len(places)]
+        return store.patches / (entry if "/" in entry else f"{BASE}/{entry}")
+    if name == "overlay.lock.json":
+        return store.patches / name
     return store.patches / BASE / name
 
 
@@ -57,7 +61,12 @@ def believed(store: Store, path: Path) -> None:
     """Let the lock promise a changed patch, so that it is read and not only told apart."""
     at = store.patches / BASE / "lock.json"
     lock = parse_lock(at.read_bytes(), "lock")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    data, shared = path.read_bytes(), lock.patches[path.name].shared
+    try:
+        data = joined(path.name, data, shared.lines) if shared else data
+    except InvalidError:
+        pass  # then no digest can make it believed
+    sha256 = hashlib.sha256(data).hexdigest()
     patches = {**lock.patches, path.name: replace(lock.patches[path.name], sha256=sha256)}
     at.write_bytes(render_lock(replace(lock, patches=patches)))
 
@@ -146,7 +155,7 @@ def test_no_input_gives_a_traceback_or_leaves_the_tree(
 def test_a_patch_and_its_lock_that_agree_on_a_file_of_no_base(
     copied_store: Store, tree: Path
 ) -> None:
-    path = next((copied_store.patches / BASE).glob("enhance_*.patch"))
+    path = next((copied_store.patches / BASE).glob("pass_*.patch"))
     data = path.read_bytes()
     start = data.index(b"+++ b/") + len(b"+++ b/")
     touched = data[start : data.index(b"\n", start)]

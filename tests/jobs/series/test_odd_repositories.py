@@ -24,7 +24,7 @@ from ltx2_patcher.values.errors import ConflictError
 from tests.conftest import BASE, ROOT, files, git
 from tests.jobs.series.test_revise import ARGS, HELP, LAST_OF_LEAN, MESSAGE, TYPES, WAIT, append
 
-PATCHES = len(list((ROOT / "patches" / BASE).glob("*.patch")))
+PATCHES = len((ROOT / "patches" / BASE / "series").read_text().split())
 
 
 def _slow(value: object) -> object:

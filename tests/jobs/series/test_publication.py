@@ -19,7 +19,7 @@ from ltx2_patcher.jobs.series.apply import apply_tree
 from ltx2_patcher.jobs.series.export import check_export, export
 from ltx2_patcher.jobs.series.lint import lint
 from ltx2_patcher.jobs.series.revise import edit_patch
-from ltx2_patcher.rules.series.lock_file import render_lock
+from ltx2_patcher.rules.series.lock_file import render_base_lock
 from ltx2_patcher.rules.series.upstream_file import with_base
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
@@ -37,7 +37,7 @@ def add_twin(store: Store) -> None:
     lock = replace(store.lock(BASE), base=TWIN)
     store.pins_file.write_bytes(with_base(store.pins_text(), twin, BASE))
     shutil.copytree(store.patches / BASE, store.patches / TWIN)
-    (store.patches / TWIN / "lock.json").write_bytes(render_lock(lock))
+    (store.patches / TWIN / "lock.json").write_bytes(render_base_lock(lock))
 
 
 @pytest.fixture
@@ -66,15 +66,14 @@ def run(store: Store, *arguments: str, point: int = 0) -> subprocess.CompletedPr
     return killed_at(point, store.root, *arguments, tool=store.root)
 
 
-def test_the_overlay_renews_the_locks_of_all_bases(repository: Store, base: Base) -> None:
+def test_the_overlay_renews_its_one_lock_for_all_bases(repository: Store, base: Base) -> None:
     tree = checkout(repository)
     append(tree / FLAGS, "# laid in\n")
     git(tree, "commit", "-q", "-a", "--amend", "--no-edit")
     done = export(repository, base, tree)
     bases = [item.name for item in repository.bases()]
     assert {BASE, TWIN} < set(bases)
-    locks = {f"patches/{name}/lock.json" for name in bases}
-    assert set(done.changed) == {f"patches/overlay/{FLAGS}", *locks}
+    assert set(done.changed) == {f"patches/overlay/{FLAGS}", "patches/overlay.lock.json"}
     assert [item.base for item in lint(repository)] == bases
     assert (repository.patches / "overlay" / FLAGS).read_text().endswith("# laid in\n")
 
@@ -87,14 +86,14 @@ def test_another_base_that_can_not_take_the_overlay_stops_it(
     append(tree / FLAGS, "# laid in\n")
     twin = repository.patches / TWIN
     if fault == "torn":
-        (twin / HELP).write_text("torn")
+        (twin / LOAD).write_text("torn")
     elif fault == "symbols":
         append(twin / "symbols.toml", f'\n[lean]\n"{FLAGS}" = ["--not-there"]\n')
     else:
         lock = repository.lock(TWIN)
         moved = {group: {**blobs, FLAGS: "1" * 40} for group, blobs in lock.after.items()}
         taken = replace(lock, before={**lock.before, FLAGS: "0" * 40}, after=moved)
-        (twin / "lock.json").write_bytes(render_lock(taken))
+        (twin / "lock.json").write_bytes(render_base_lock(taken))
     before = world(tree), files(repository.root)
     with pytest.raises(InvalidError, match="twin|upstream's own"):
         edit_patch(repository, base, tree, "overlay")
@@ -114,7 +113,7 @@ def test_check_proves_every_base_byte_for_byte(repository: Store, base: Base) ->
 
 def test_check_finds_a_byte_that_exporting_would_change(repository: Store, base: Base) -> None:
     """The header's order says the same to every reader, and git would not write it so."""
-    path = repository.patches / BASE / HELP
+    path = repository.patches / BASE / LOAD
     lock = repository.lock(BASE)
     head, date, subject, rest = path.read_bytes().split(b"\n", 4)[1:]
     swapped = b"\n".join([b"From " + b"0" * 40 + b" Mon Sep 17 00:00:00 2001", head])
@@ -122,11 +121,11 @@ def test_check_finds_a_byte_that_exporting_would_change(repository: Store, base:
     import hashlib
 
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    patches = {**lock.patches, HELP: replace(lock.patches[HELP], sha256=sha256)}
-    renewed = render_lock(replace(lock, patches=patches))
+    patches = {**lock.patches, LOAD: replace(lock.patches[LOAD], sha256=sha256)}
+    renewed = render_base_lock(replace(lock, patches=patches))
     (repository.patches / BASE / "lock.json").write_bytes(renewed)
     lint(repository)
-    with pytest.raises(InvalidError, match=f"{HELP} is not, byte for byte") as caught:
+    with pytest.raises(InvalidError, match=f"{LOAD} is not, byte for byte") as caught:
         check_export(repository, base)
     assert "remove that file" in caught.value.remedy
     path.unlink()
@@ -237,7 +236,7 @@ def test_what_was_cut_off_is_told_to_readers_and_finished_first(
     assert told == 2
     with pytest.raises(ConflictError, match="cut off"):
         export(repository, base, checkout(repository), dry_run=True)
-    append(repository.patches / TWIN / "lock.json", " ")
+    append(repository.patches / "overlay.lock.json", " ")
     with pytest.raises(ConflictError, match="were edited") as caught:
         export(repository, base, checkout(repository))
     assert "git checkout -- patches" in caught.value.remedy

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltx2_patcher.rules.series.lock_file import parse_lock, render_lock
+from ltx2_patcher.rules.series.lock_file import (
+    parse_base_lock,
+    parse_lock,
+    parse_overlay_lock,
+    render_base_lock,
+    render_lock,
+    render_overlay_lock,
+    with_overlay,
+)
 from ltx2_patcher.rules.series.mailbox import file_name
 from ltx2_patcher.rules.series.record_file import update
 from ltx2_patcher.rules.series.series_file import parse_series, render_series
@@ -17,10 +25,14 @@ from ltx2_patcher.rules.series.symbols import missing
 from ltx2_patcher.rules.series.tree_state import judge
 from ltx2_patcher.values.base import GROUPS
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.series import Lock, LockedPatch, Standing
+from ltx2_patcher.values.series import Lock, LockedPatch, Shared, Standing
 
 NAMES = st.text("abcdefg0123456789_", min_size=1, max_size=8).filter(lambda n: n[0] != "_")
 IDS = st.text("0123456789abcdef", min_size=40, max_size=40)
+LINES = st.binary(max_size=9).filter(lambda line: b"\n" not in line)
+SHARED = st.none() | st.builds(
+    Shared, NAMES, st.dictionaries(st.integers(1, 99), LINES, max_size=3)
+)
 PATHS = NAMES.map(lambda n: f"packages/x/src/{n}.py")
 
 
@@ -28,7 +40,7 @@ PATHS = NAMES.map(lambda n: f"packages/x/src/{n}.py")
 def locks(draw: st.DrawFn) -> Lock:
     groups = [g for g in GROUPS if draw(st.booleans())] or [GROUPS[0]]
     patches = {
-        f"{n}.patch": LockedPatch(draw(IDS), draw(st.sampled_from(groups)))
+        f"{n}.patch": LockedPatch(draw(IDS), draw(st.sampled_from(groups)), draw(SHARED))
         for n in draw(st.lists(NAMES, unique=True, max_size=4))
     }
     paths = draw(st.lists(PATHS, unique=True, max_size=4))
@@ -82,6 +94,41 @@ def test_a_lock_that_can_not_be_is_refused(broken: Lock) -> None:
         parse_lock(render_lock(broken), "lock")
 
 
+@given(lock=locks(), overlay=st.dictionaries(PATHS, IDS, max_size=3))
+def test_a_bases_lock_leaves_the_overlay_to_its_own(lock: Lock, overlay: dict[str, str]) -> None:
+    """Joined with any overlay of other paths it is the lock with that overlay."""
+    laid = {path: blob for path, blob in overlay.items() if path not in lock.paths}
+    data = render_base_lock(lock)
+    whole = parse_base_lock(data, "lock", laid)
+    assert whole == with_overlay(lock, laid) and whole.overlay == laid
+    assert render_base_lock(whole) == data
+    assert parse_overlay_lock(render_overlay_lock(laid), "overlay") == laid
+
+
+def test_a_bases_lock_that_speaks_of_the_overlay_is_refused() -> None:
+    ours, path = "packages/x/src/o.py", "packages/x/src/p.py"
+    with pytest.raises(InvalidError, match="no file of its base"):
+        parse_base_lock(render_lock(with_overlay(SOUND, {ours: "2" * 40})), "lock", {})
+    with pytest.raises(InvalidError, match="the overlay's"):
+        parse_base_lock(render_base_lock(SOUND), "lock", {path: "2" * 40})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"packages/x/src/o.py": 1}', '{"packages/x/src/o.py": "2"}', '{"/o": "2"}']
+)
+def test_an_overlays_lock_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidError, match="is not a lock"):
+        parse_overlay_lock(text.encode(), "overlay")
+
+
+@pytest.mark.parametrize("lines", [{"x": "a"}, {"1": "a\nb"}, {"1": 2}, {"1": "\ud800"}, []])
+def test_lines_of_a_shared_patch_that_can_not_be_are_refused(lines: object) -> None:
+    patch = {"sha256": "", "group": "portable", "shared": "b", "lines": lines}
+    raw = {**json.loads(render_lock(SOUND)), "patches": {"p.patch": patch}}
+    with pytest.raises(InvalidError, match="is not a lock"):
+        parse_lock(json.dumps(raw).encode(), "lock")
+
+
 def test_groups_that_do_not_stack_are_refused() -> None:
     lock = Lock("b", "c", {}, {}, {"portable": {}, "gemma-quant": {}})
     with pytest.raises(InvalidError, match="stack"):
@@ -99,7 +146,7 @@ def test_a_series_of_any_bytes_is_read_or_refused(data: bytes) -> None:
         names = parse_series(data, "series")
     except InvalidError:
         return
-    assert all("/" not in name and name.endswith(".patch") for name in names)
+    assert all(name.endswith(".patch") and name.count("/") in (0, 2) for name in names)
 
 
 def test_a_series_may_carry_comments() -> None:

@@ -77,7 +77,10 @@ def test_a_series_file_is_read_or_refused(data: bytes) -> None:
     except InvalidError as error:
         assert error.remedy
         return
-    assert all("/" not in name and name.endswith(".patch") for name in names)
+    for name in names:
+        *folders, plain = name.split("/")
+        assert plain.endswith(".patch") and not {"", ".", ".."} & set(folders)
+        assert not folders or (folders[0] == "shared" and len(folders) == 2)
 
 
 @pytest.mark.parametrize(
