@@ -17,6 +17,8 @@ ORDER = (
     "series.publication",
     "series.export",
     "series.edited_tree",
+    "series.drafts",
+    "series.sharing",
     "series.revise",
     "series.log",
     "series.diff",

@@ -60,7 +60,7 @@ def with_base(data: bytes, base: Base, origin: str) -> bytes:
         f'commit = "{base.commit}"',
         f'date = "{base.date}"',
         f"loads = {json.dumps(base.loads)}",
-        f"abilities = {json.dumps(sorted(base.abilities))}",
+        *([f"abilities = {json.dumps(sorted(base.abilities))}"] if base.abilities else []),
         *_rows(base.name, "environment", base.environment),
         *_rows(base.name, "accepts", base.accepts),
     ]
