@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             out = args.out.absolute()
             require_vacant(out)
         # Before clips are recorded, which takes minutes: what can be told without a model.
-        wanted = requests_of(tree, models, examine(models), out, extra)
+        wanted = requests_of(tree, models, examine(models, tree, extra), out, extra)
         proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)
         measured = measure_all(wanted, out)
         if args.html is not None:

@@ -32,9 +32,9 @@ def _record(args: argparse.Namespace) -> int:
     models = weights_of(args)
     if models is None:
         raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
-    shape = TINY if examine(models) == "tiny" else FULL
-    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
     tree = args.tree.absolute()
+    shape = TINY if examine(models, tree, args.passed_on) == "tiny" else FULL
+    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
         made = record(order, pipelines, args.out.absolute(), print)
     manifest = made.manifest

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from ltx2_patcher.boundaries.disk import translated
-from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
-from ltx2_patcher.rules.models.pairing import refusal_of_pair
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.script import script_in
+from ltx2_patcher.jobs.models.gate import admit
+from ltx2_patcher.rules.models.request import parse_argv
 from ltx2_patcher.values.errors import UsageError
-from ltx2_patcher.values.weights import Lora, ModelPart, Upsampler
-from verify.clips.cases import ReferenceCase
+from ltx2_patcher.values.weights import Checkpoint
+from verify.clips.cases import CASES, ReferenceCase
 from verify.synthetic.files import FileSet, named_models
 from verify.upstream.command_line import (
     CHECKPOINT,
@@ -26,6 +28,8 @@ from verify.upstream.command_line import (
     models_of,
     required_models,
 )
+from verify.upstream.provenance import base_of
+from verify.upstream.tree import ROOT
 
 Kind = Literal["tiny", "random", "real"]
 """What clips of them can show: nothing of looks where the weights are random."""
@@ -77,35 +81,46 @@ def of_files(files: FileSet) -> Models:
     return Models(named_models(files), random=True)
 
 
-def examine(models: Models) -> Kind:
-    """What kind of weights they are, once each is what its flag says and goes with the others.
+def examine(models: Models, tree: Path, flags: Sequence[str] = ()) -> Kind:
+    """What kind of weights they are, once the gate admits a clip of each script that they are for.
 
-    Reads headers only. Raises: UsageError (a file is missing or stands where another belongs),
-    InvalidError (one is broken or no LTX-2 model), ConflictError (Gemma and checkpoint differ).
+    `flags` go to every script of `tree`.
+    Raises: UsageError where no checkpoint or no Gemma was named; as the gate.
     """
-    for flag, path in models.paths.items():
-        with translated(path):
-            if not path.exists():
-                raise UsageError(f"{flag}: there is no {path}", remedy="check the path")
-    gemma = inspect_gemma(models.text_encoder)
-    layers = []
-    for flag in (DISTILLED_CHECKPOINT, CHECKPOINT, TRANSFORMER):
-        if flag in models.paths:
-            checkpoint = inspect_checkpoint(models.paths[flag])
-            layers.append(checkpoint.layers)
-            if (misfit := refusal_of_pair(checkpoint, gemma)) is not None:
-                raise misfit
-    for flag, wanted in ((UPSAMPLER, Upsampler), (LORA, Lora), *((p, ModelPart) for p in PARTS)):
-        if flag in models.paths and not isinstance(found := inspect(models.paths[flag]), wanted):
-            raise UsageError(
-                f"{flag}: {models.paths[flag]} is {described(found)}",
-                remedy="check which file goes where",
-            )
-    if not layers:
+    if not {DISTILLED_CHECKPOINT, CHECKPOINT, TRANSFORMER} & models.paths.keys():
         raise UsageError(
             "no checkpoint was named",
             remedy=f"give {DISTILLED_CHECKPOINT} or {CHECKPOINT}, or a file set with --files",
         )
+    models.text_encoder  # noqa: B018 - it says where none was named
+    layers = [
+        checkpoint.layers
+        for name in dict.fromkeys(case.script for case in CASES)
+        if (checkpoint := _admitted(models, tree, name, flags)) is not None
+    ]
+    if not layers:
+        raise UsageError(
+            f"no clip can be made without {models.lacking(CASES[0])}",
+            remedy="name the weights, or a file set of verify.synthetic with --files",
+        )
     if min(layers) < _TRUE_LAYERS:
         return "tiny"
     return "random" if models.random else "real"
+
+
+def _admitted(models: Models, tree: Path, name: str, flags: Sequence[str]) -> Checkpoint | None:
+    """The checkpoint of a clip of that script; None where weights for it were not named."""
+    if not set(required_models(name, models.paths)) <= models.paths.keys():
+        return None
+    script = script_in(
+        Store(ROOT),
+        tree,
+        name,
+        base=base_of(tree) or tree.name,
+        python=Path(sys.executable),
+        gpus=(),
+    )
+    words = [str(word) for pair in models_of(name, models.paths).items() for word in pair]
+    usual = ["--num-frames", "9"]  # any length: what is judged here are the weights
+    request = parse_argv(script.target.pipeline, [*words, *usual, *flags])
+    return admit(request, script.target).checkpoint

@@ -46,7 +46,7 @@ def prove(
     can't hold a Gemma in bf16, the first two are left out, and 8-bit stands in for bf16.
     Raises: as `record`, `compare` and `copy_unpatched`.
     """
-    kind = examine(models)
+    kind = examine(models, tree, extra)
     shape = TINY if kind == "tiny" else FULL
     short_bytes = _short_of_bf16(models)
     recordings = []

@@ -57,7 +57,7 @@ def record(
             f"{pipelines.tree} is not patched, so its scripts do not take {flags[0]}",
             remedy="name a patched tree (`make patch`), or record it with --gemma none",
         )
-    kind = examine(order.models)
+    kind = examine(order.models, pipelines.tree, (*order.gemma.flags, *order.extra))
     lacking = {case.name: order.models.lacking(case) for case in order.cases}
     able = [case for case in order.cases if lacking[case.name] is None]
     if not able:

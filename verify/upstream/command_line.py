@@ -1,6 +1,7 @@
 """The command line of one of upstream's scripts, as the revision in a tree spells it.
 
-Here, and in what calls this, flags are spelled as upstream does since March 2026.
+Here, and in what calls this, flags are spelled as upstream does since March 2026; a Request has
+neither spelling, and renders as the tree's script takes it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
-from verify.upstream.tree import knows_flag
+from ltx2_patcher.jobs.launch.pipelines import pipelines_in
+from ltx2_patcher.rules.models.pipelines import Pipeline, pick
+from ltx2_patcher.rules.models.request import parse_argv, render_argv
 
 DISTILLED = "distilled"
 """The script that takes the distilled checkpoint, where others take another and a LoRA."""
@@ -24,8 +28,6 @@ PARTS = (VIDEO_VAE, AUDIO_VAE, DURATION_HEAD)
 """What stands beside a transformer in a file of its own."""
 
 FP8_CAST = ("--quantization", "fp8-cast")
-_OLDER = {(DISTILLED_CHECKPOINT,): (CHECKPOINT,), FP8_CAST: ("--enable-fp8",)}
-"""Spellings of the revisions that do not know the newer flag."""
 
 
 class Gemma(Enum):
@@ -105,13 +107,11 @@ def command_line(
         words += ["--num-inference-steps", shape.steps]
     for one in keyframes:
         words += ["--image", one.picture, one.frame, one.strength]
-    return _spelled([*map(str, words), *flags], tree)
+    pipeline = pipeline_of(tree, script)
+    return list(render_argv(pipeline, parse_argv(pipeline, [*map(str, words), *flags])))
 
 
-def _spelled(words: list[str], tree: Path) -> list[str]:
-    """The same, with the older spelling of each flag that the upstream in `tree` does not know."""
-    for newer, older in _OLDER.items():
-        at = words.index(newer[0]) if newer[0] in words else len(words)
-        if tuple(words[at : at + len(newer)]) == newer and not knows_flag(tree, newer[0]):
-            words = [*words[:at], *older, *words[at + len(newer) :]]
-    return words
+@cache  # a script is asked for once a clip, and reading them all takes a quarter of a second
+def pipeline_of(tree: Path, script: str) -> Pipeline:
+    """What the script of that name in `tree` is and takes. Raises: UsageError, ConflictError."""
+    return pick(pipelines_in(tree), script)

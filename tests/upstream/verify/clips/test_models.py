@@ -23,11 +23,11 @@ def _with(models: Models, flag: str, path: Path) -> Models:
     return replace(models, paths={**models.paths, flag: path})
 
 
-def test_a_set_of_every_layout_serves_every_case(fileset: FileSets) -> None:
+def test_a_set_of_every_layout_is_for_every_case(fileset: FileSets, patched_tree: Path) -> None:
     for layout in layouts(CORE):
         models = of_files(fileset(variants(CORE)[-1].value, layout))
         assert [models.lacking(case) for case in CASES] == [None] * len(CASES)
-        assert examine(models) == "tiny"
+        assert examine(models, patched_tree) == "tiny"
         assert (LORA in models.of(TWO_STAGE), LORA in models.of(DISTILLED)) == (True, False)
 
 
@@ -78,15 +78,19 @@ WRONG: dict[str, tuple[Callable[[Models, Path], Models], type[PatcherError], str
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_wrong_weights_are_told_in_a_sentence(wrong: str, models: Models, tmp_path: Path) -> None:
+def test_wrong_weights_are_told_in_a_sentence(
+    wrong: str, models: Models, patched_tree: Path, tmp_path: Path
+) -> None:
     make, kind, said = WRONG[wrong]
     with pytest.raises(kind, match=said) as caught:
-        examine(make(models, tmp_path))
+        examine(make(models, tmp_path), patched_tree)
     assert caught.value.remedy
 
 
-def test_a_checkpoint_that_is_cut_off_is_refused(models: Models, tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_cut_off_is_refused(
+    models: Models, patched_tree: Path, tmp_path: Path
+) -> None:
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(models.paths[CHECKPOINT].read_bytes()[:-1000])
     with pytest.raises(InvalidError, match=r"torn\.safetensors"):
-        examine(_with(models, CHECKPOINT, torn))
+        examine(_with(models, CHECKPOINT, torn), patched_tree)
