@@ -10,9 +10,10 @@ TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from ltx2_patcher.boundaries.objects import Revision
-    from ltx2_patcher.jobs.series.rebase.conflicts import Conflict
+    from ltx2_patcher.jobs.series.rebase.conflicts import Conflict, Landing
     from ltx2_patcher.jobs.series.rebase.report import Aborted, RebaseStatus, StopReport
 
 _SHOWN_LINES = 40
@@ -96,35 +97,51 @@ def _written(status: RebaseStatus) -> Iterator[str]:
 
 def _stopped(status: RebaseStatus, stopped: StopReport) -> Iterator[str]:
     if stopped.patch is None:
-        yield "stopped at the symbols: symbols.toml names what is not there on this revision"
-        for sentence in stopped.lacking:
-            yield f"  {sentence}"
-        yield "to do:"
-        yield f"  correct {stopped.worktree}/symbols.toml"
-        yield "  ltx2-patcher rebase --continue   (or --abort)"
+        yield from _stopped_at_symbols(stopped)
         return
     number, total = len(status.settled) + 1, len(status.settled) + len(status.left)
     yield f"stopped at {number} of {total}: {stopped.patch}"
     yield f"  why it exists: {stopped.why}"
     if stopped.landing:
-        since = f" since {_named(stopped.landing.by)}" if stopped.landing.by else ""
-        yield f"  it landed: upstream has what it does{since}"
-        for place in stopped.landing.places:
-            yield f"    {place.path}:{place.line} holds {place.found} of its {place.wanted} names"
-        yield "to do:"
-        yield "  ltx2-patcher rebase --skip       retires it: the new base goes without"
-        yield (
-            f"  or edit and `git add` in {stopped.worktree} what it must still change, then "
-            "ltx2-patcher rebase --continue"
-        )
-        return
+        yield from _landed(stopped.landing, stopped.worktree)
+    else:
+        yield from _in_the_way(stopped)
+        yield from _to_settle(stopped)
+
+
+def _stopped_at_symbols(stopped: StopReport) -> Iterator[str]:
+    yield "stopped at the symbols: symbols.toml names what is not there on this revision"
+    for sentence in stopped.lacking:
+        yield f"  {sentence}"
+    yield "to do:"
+    yield f"  correct {stopped.worktree}/symbols.toml"
+    yield "  ltx2-patcher rebase --continue   (or --abort)"
+
+
+def _landed(landing: Landing, worktree: Path) -> Iterator[str]:
+    since = f" since {_named(landing.by)}" if landing.by else ""
+    yield f"  it landed: upstream has what it does{since}"
+    for place in landing.places:
+        yield f"    {place.path}:{place.line} holds {place.found} of its {place.wanted} names"
+    yield "to do:"
+    yield "  ltx2-patcher rebase --skip       retires it: the new base goes without"
+    yield (
+        f"  or edit and `git add` in {worktree} what it must still change, then "
+        "ltx2-patcher rebase --continue"
+    )
+
+
+def _in_the_way(stopped: StopReport) -> Iterator[str]:
     for path in dict.fromkeys(conflict.path for conflict in stopped.conflicts):
         yield from _conflicts(path, [item for item in stopped.conflicts if item.path == path])
     for path in stopped.unparsed:
         yield f"  {path} merges without a clash, and is no Python then"
-    for reuse in stopped.reused:
-        yield f"  {reuse.path} was settled as last time; look at it:"
-        yield from _cut(reuse.change)
+    for reused in stopped.reused:
+        yield f"  {reused.path} was settled as last time; look at it:"
+        yield from _cut(reused.change)
+
+
+def _to_settle(stopped: StopReport) -> Iterator[str]:
     yield "to do:"
     yield f"  cd {stopped.worktree}   (git status, git mergetool and git diff work there)"
     if earlier := stopped.earlier:

@@ -67,7 +67,7 @@ def read_state(workspace: Workspace, rebase: Rebase) -> RebaseState:
     """The rebase with its series read and the revisions between found.
 
     Raises: ConflictError where the series it carries is not what it was at the start, or its
-    overlay can't be laid there; InvalidError where it is not sound.
+    overlay can't go there; InvalidError where it is not sound.
     """
     store, history = workspace.store, workspace.history
     source = store.base(rebase.source)
