@@ -100,18 +100,6 @@ class Store:
                 raise _stale(f"patches/{base}/{name} is not what the lock promises")
         return lock
 
-    def digest(self, base: str) -> str:
-        """What a proof of this series is a proof of: sha256 over its lock and its symbols.
-
-        The lock holds a digest of each patch and the content id of each overlay file.
-
-        Raises: InvalidError where the lock is not of what lies here.
-        """
-        self.lock(base)
-        folder = self.patches / base
-        held = _read(folder / "lock.json") + _read(folder / "symbols.toml")
-        return hashlib.sha256(held).hexdigest()
-
     def series(self, base: str, lock: Lock | None = None) -> Series:
         """The whole series of a base, each patch parsed; `lock` where it was read just before.
 

@@ -96,7 +96,7 @@ def _written(done: Progress) -> Iterator[str]:
     )
     yield f"  make patch install verify BASE={done.name}   (its own scripts, end to end)"
     yield "  ltx2-patcher matrix --write   (which revisions are served now)"
-    yield "  make test-all   (proofs and receipts of every base), then commit"
+    yield "  make test-all   (the proofs of every base), then commit"
 
 
 def _stopped(done: Progress, stopped: Stopped) -> Iterator[str]:

@@ -25,7 +25,7 @@ from ltx_core.loader.kernels import fused_add_round_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from verify.campaigns.fp8_fuse import BLOCK_SIZE, PATH, launch, upcast_and_round
+from verify.campaigns.fp8_fuse import BLOCK_SIZE, launch, upcast_and_round
 from verify.upstream.provenance import provenance
 
 FP8 = torch.float8_e4m3fn
@@ -216,7 +216,7 @@ def main(base: str, out: Path) -> int:
     capability = torch.cuda.get_device_capability(device)
     reads_fp8 = capability >= FIRST_WITH_FP8
     report: dict[str, object] = {
-        **provenance(base, [PATH]),
+        **provenance(base, "ampere"),
         "compile_for_8.6_float16": compile_for(AMPERE, "*fp16"),
         "compile_for_8.6_fp8": compile_for(AMPERE, "*fp8e4nv"),
     }

@@ -10,6 +10,7 @@ from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, ReferenceCase
 from verify.clips.models import Kind, Models
 from verify.upstream.cases import FRAMES, HEIGHT, WIDTH, knows_flag
+from verify.upstream.provenance import code_of
 from verify.vram.baseline_file import keep, slug
 from verify.vram.baselines import FOLDER
 from verify.vram.card import whole_card
@@ -64,7 +65,7 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
     model = ready.model or "no model"
     baseline = {
         **{key: about[key] for key in kept},
-        "files": {path: blob for *_, r in reports for path, blob in r["files"].items()},
+        "code": code_of(about["base"], "vram"),
         "model": model,
         "checks": [],
         "runs": [
