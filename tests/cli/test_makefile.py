@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import tomllib
 
 import pytest
 
@@ -24,3 +26,24 @@ def test_verify_after_patching_comes_once(variables: list[str]) -> None:
     if variables == ["TREE=/a b"]:
         assert '--tree "/a b"' in done.stdout
         assert "--source" not in done.stdout.split("verify")[0]
+
+
+def test_alone_it_lists_every_target() -> None:
+    (targets,) = re.findall(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"))
+    alone = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.findall(r"(?m)^  make (\S+) +\S", alone.stdout) == targets.split()
+
+
+def test_pins_stand_in_pyproject_alone() -> None:
+    assert "==" not in (ROOT / "Makefile").read_text("utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    stamp = "vendor/env-1.0.0/.tests"
+    done = subprocess.run(
+        ["make", "-n", "BASE=1.0.0", "-W", "vendor/upstream.toml", stamp],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for extra in ("tests", "verify", "kernels"):
+        assert " ".join(extras["optional-dependencies"][extra]) in done.stdout
