@@ -215,24 +215,33 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
     return Suite(base.name, command, usual_s, environment(folder / base.name, base.name))
 
 
+_SERIES = "tests/jobs/series"
+_PATCHES = ("export", "matrix", "publication", "replay", "revise", "support")
+
+
 def _tool_suites(*, every: bool) -> list[Suite]:
     """The tool's own tests, in suites that can go at the same time."""
-    series = "tests/jobs/series"
-    long = {
-        "rebase": ([f"{series}/test_rebase.py"], 90),
-        "rebase, faults": ([f"{series}/test_rebase_faults.py"], 70),
-        "command line": (["tests/cli"], 90),
-    }
-    told = [path for paths, _ in long.values() for path in paths]
+    patches = [f"{_SERIES}/test_{name}.py" for name in _PATCHES]
+    rebase = [f"{_SERIES}/test_rebase{name}.py" for name in ("", "_faults")]
     # Stale proofs are what a whole run renews: it checks them after it has written them.
     late = [str(PROOFS)] if every else []
-    rest = ["tests", *(f"--ignore={path}" for path in [UPSTREAM, series, *told, *late])]
-    others = [series, *(f"--ignore={path}" for path in told if path.startswith(series))]
-    every_suite = {**long, "series": (others, 180), "the rest": (rest, 120)}
+    rest = ["tests", *_without([UPSTREAM, _SERIES, "tests/cli", *late])]
+    usual_s = {
+        ("patches", *patches): 140,
+        ("trees", _SERIES, *_without([*patches, *rebase])): 140,
+        ("rebase", *rebase): 135,
+        ("command line", "tests/cli"): 80,
+        ("the rest", *rest): 140,
+    }
+    marked = ("-m", _marked(every=every))
     return [
-        Suite(f"tool, {name}", _pytest(sys.executable, *paths, "-m", _marked(every=every)), usual_s)
-        for name, (paths, usual_s) in every_suite.items()
+        Suite(f"tool, {name}", _pytest(sys.executable, *paths, *marked), seconds)
+        for (name, *paths), seconds in usual_s.items()
     ]
+
+
+def _without(paths: Sequence[str]) -> list[str]:
+    return [f"--ignore={path}" for path in paths]
 
 
 def _marked(*, every: bool) -> str:
