@@ -36,7 +36,14 @@ def make_place(root: Path, history: Objects, *bases: str) -> Store:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher", ignore=ignored)
     shutil.copytree(ROOT / "tests/jobs", root / "tests/jobs", ignore=ignored)
-    bases = bases or (BASE,)
+    # The history itself answers as upstream: no test of these waits for a network.
+    copy_bases(root, bases or (BASE,), url=str(history.place))
+    shutil.copytree(history.place, root / "vendor/upstream.git")
+    return Store(root)
+
+
+def copy_bases(root: Path, bases: Sequence[str], *, url: str) -> None:
+    """Their series and pins, below `root`: each verb of a maintainer reads all bases there are."""
     for name in (*bases, "overlay"):
         shutil.copytree(ROOT / "patches" / name, root / "patches" / name)
     shutil.copy(ROOT / "patches/overlay.lock.json", root / "patches")
@@ -46,11 +53,8 @@ def make_place(root: Path, history: Objects, *bases: str) -> Store:
                 (root / "patches" / place).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / "patches" / place, root / "patches" / place)
     (root / "vendor").mkdir()
-    # The history itself answers as upstream: no test of these waits for a network.
-    pins = re.sub("^url = .*$", f'url = "{history.place}"', pins_of(bases), flags=re.MULTILINE)
+    pins = re.sub("^url = .*$", f'url = "{url}"', pins_of(bases), flags=re.MULTILINE)
     (root / "vendor/upstream.toml").write_text(pins)
-    shutil.copytree(history.place, root / "vendor/upstream.git")
-    return Store(root)
 
 
 def pins_of(bases: Sequence[str]) -> str:

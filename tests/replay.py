@@ -2,7 +2,7 @@
 
 Where a patch stops, the maintainer of that time is played by the next base's series: its patch of
 that name, laid on the revision, is what he settled on. Where even that does not go there, the patch
-waits for the next base. `python -m tests.replay` prints the counts and keeps them as a receipt.
+waits for the next base. `python -m tests.replay` prints the counts and keeps them as a proof.
 """
 
 from __future__ import annotations
@@ -33,11 +33,8 @@ from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.rebasing import Outcome, StopReason
 from ltx2_patcher.values.series import FileDiff
-from tests.conftest import ROOT
+from tests.proofs.record import FOLDER, REPLAY, ROOT, hooks_digest
 from tests.rebases import make_place
-from tests.receipts import FOLDER
-
-RECEIPT = FOLDER / "replay.json"
 
 
 @dataclass(frozen=True)
@@ -165,10 +162,12 @@ def lines(steps: list[Step]) -> list[str]:
     return [*told, ", ".join(f"{n} {word}" for word, n in counted(steps).items())]
 
 
-def write_receipt(store: Store, steps: list[Step]) -> None:
-    """Keep the counts, with the digest of every series that they are counts of."""
-    receipt = {
-        "digests": {base.name: store.digest(base.name) for base in store.bases()},
+def record(store: Store, steps: list[Step]) -> None:
+    """Keep the counts, with the digest of the hooks of every series that they are counts of."""
+    proof = {
+        "digests": {
+            base.name: hooks_digest(base, store.series(base.name)) for base in store.bases()
+        },
         "proved": "python -m tests.replay",
         "counts": counted(steps),
         "steps": [
@@ -184,7 +183,7 @@ def write_receipt(store: Store, steps: list[Step]) -> None:
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
         "python": platform.python_version(),
     }
-    RECEIPT.write_text(json.dumps(receipt, indent=1) + "\n", "utf-8")
+    (ROOT / FOLDER / REPLAY).write_text(json.dumps(proof, indent=1) + "\n", "utf-8")
 
 
 def main() -> int:
@@ -193,7 +192,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         steps = replay(Path(folder), store, history)
     print("\n".join(lines(steps)))
-    write_receipt(store, steps)
+    record(store, steps)
     return 0
 
 

@@ -1,11 +1,11 @@
 """Run every test: the tool's in its own environment, upstream's in each base's, two at a time.
 
-`python -m tests.runner [--all]`. Of the default base everything runs that is not slow, of the
-oldest and the newest what is marked `core`; for those between, their receipts stand, which go stale
-with the first changed byte of a series. With --all everything of the default base runs, and of all
-others what is not slow. A base that can't be had on this machine counts as one skip, with its
-reason. With --all, and only where nothing failed or was skipped, it writes the receipts that every
-other machine checks (tests/receipts.py).
+`python -m tests.runner [--all | --base NAME]`. Of the default base everything runs that is not
+slow, of the oldest and the newest what is marked `core`; for those between, their proofs stand,
+which go stale with the first change of their code (tests/proofs/). With --all everything of the
+default base runs, and of all others what is not slow; with --base that of one base alone. Both
+renew the proofs of the bases that they ran, only where nothing failed or was skipped. A base that
+can't be had on this machine counts as one skip, with its reason. The last line holds the counts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,58 +27,132 @@ from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_patcher.jobs.series.apply import apply_tree
 from ltx2_patcher.jobs.series.obtain import obtain
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import OutsideError
-from tests.receipts import write_receipts
+from ltx2_patcher.values.errors import OutsideError, PatcherError
+from tests.proofs.check import Repository
+from tests.proofs.record import FOLDER as PROOFS
+from tests.proofs.record import record
 from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]
 UPSTREAM = "tests/upstream"  # what imports upstream, torch or bitsandbytes
-AT_ONCE = 2  # a run holds one core
+AT_ONCE = 2  # a suite holds one core
+PROGRESS_S = 15  # from one line of progress to the next
+_POLL_S = 0.2
 _COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors)\b")
+_SHARE = re.compile(r"\[ *(\d+)%\]$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Run:
-    """One pytest process."""
+class Suite:
+    """What one pytest process runs."""
 
     name: str
     command: tuple[str, ...]
+    usual_s: int  # what `make test` takes for it on a quiet core
     variables: dict[str, str] | None = None
+
+    @property
+    def what(self) -> str:
+        """Its arguments for pytest: what it runs."""
+        return " ".join(self.command[self.command.index("pytest") + 1 :])
+
+
+@dataclass(frozen=True)
+class Done:
+    """A suite that ended."""
+
+    suite: Suite
+    code: int
+    counts: Counter[str]
+
+
+class Running:
+    """A suite under way; its output goes to a log in `folder`."""
+
+    def __init__(self, suite: Suite, folder: Path) -> None:
+        self.suite = suite
+        self.log = folder / f"{suite.name}.log"
+        self.began_s = time.monotonic()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                suite.command, cwd=ROOT, env=suite.variables, stdout=log, stderr=log
+            )
+
+    @property
+    def share(self) -> str:
+        """How far it is: "45 %"."""
+        shares = _SHARE.findall(self._text())
+        return f"{shares[-1] if shares else 0} %"
+
+    def done(self) -> Done:
+        """Its end, told: its skips with their reasons, and its whole log where it failed."""
+        code, text = self.process.wait(), self._text().strip()
+        *_, last = text.rsplit("\n", 1)
+        counts: Counter[str] = Counter()
+        for number, word in _COUNT.findall(last):
+            counts[word] += int(number)
+        if code:
+            _tell(f"===== {self.suite.name} =====\n{text}")
+        else:
+            for line in text.splitlines():
+                if line.startswith("SKIPPED "):
+                    _tell(line)
+        told = ", ".join(f"{number} {word}" for word, number in counts.items())
+        _tell(f"done    {self.suite.name}: {told}, {time.monotonic() - self.began_s:.0f} s")
+        return Done(self.suite, code, counts)
+
+    def _text(self) -> str:
+        return self.log.read_bytes().decode("utf-8", "replace")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all", action="store_true", help="with the slow tests")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--all", action="store_true", help="every base, with the slow tests")
+    what.add_argument("--base", metavar="NAME", help="that base alone, as --all runs it")
     args = parser.parse_args()
+    store = Store(ROOT)
+    try:
+        bases = [store.base(args.base)] if args.base else list(store.bases())
+    except PatcherError as error:
+        parser.error(f"{error}; {error.remedy}")
+    every = bool(args.all or args.base)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = []
-        store = Store(ROOT)
-        for base in store.bases() if args.all else _ends(store.bases()):
+        suites = [] if args.base else _tool_suites(every=every)
+        proved = []
+        for base in bases if every else _ends(bases):
             try:
-                checkout = obtain(store, base, "auto", lambda _phase, _share: None).tree
+                suites.append(_base_suite(store, base, folder, every=every))
+                proved.append(base.name)
             except OutsideError as error:
                 counts["skipped"] += 1
-                print(f"skipped: base {base.name}, upstream's history: {error}")
-                continue
-            apply_tree(store, base, checkout)
-            owner = environment_owner(base, store.bases())
-            if _call(("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")):
+                _tell(f"SKIPPED base {base.name}, upstream's history: {error}")
+            except subprocess.CalledProcessError:
                 return 1  # make has said why
-            chosen = ("-m", _chosen(base, every=args.all))
-            command = (str(environment_python(store, owner)), "-m", "pytest", UPSTREAM, *chosen)
-            runs.append(Run(base.name, command, environment(folder / base.name, base.name)))
-        runs += _tool_runs(every=args.all)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            codes = list(pool.map(lambda run: _run(run, folder, counts), runs))
-    if args.all and not any(codes) and not counts["skipped"]:
-        write_receipts(counts["passed"])
-        codes.append(_call((sys.executable, "-m", "pytest", "-q", "tests/test_receipts.py")))
+        done = _run_all(suites, folder, estimate=not every)
+        for one in done:
+            counts += one.counts
+        if every and not counts["skipped"] and not any(one.code for one in done):
+            for one in done:
+                if one.suite.name in proved:
+                    record(one.suite.name, one.counts["passed"])
+        if args.all:  # what it renews is checked after that
+            proofs = Suite("proofs", _pytest(sys.executable, str(PROOFS)), 15)
+            done += _run_all([proofs], folder, estimate=False)
+            counts += done[-1].counts
+    if stale := Repository.at(ROOT).stale_measurements():
+        _tell(
+            f"warning: {len(stale)} measurements are of other code than this; `make release` "
+            "says what renews each"
+        )
     failed = counts["failed"] + counts["error"] + counts["errors"]
-    print(f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped")
+    _tell(f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped")
     # pytest's 5 is "no tests ran": never right here.
-    return max(codes)
+    return max((one.code for one in done), default=0)
 
 
 def environment_owner(base: Base, bases: Sequence[Base]) -> Base:
@@ -94,55 +168,96 @@ def environment_owner(base: Base, bases: Sequence[Base]) -> Base:
 def _ends(bases: Sequence[Base]) -> list[Base]:
     """The default base, the oldest and the newest."""
     between = [b.name for b in bases[1:-1] if b.name != DEFAULT_BASE]
-    print(f"by their receipts, see `make test-all`: {', '.join(between)}", flush=True)
+    _tell(f"by their proofs, see `make test-all`: {', '.join(between)}")
     return [base for base in bases if base.name not in between]
 
 
-def _chosen(base: Base, *, every: bool) -> str:
-    """Which tests of a base, for pytest's -m."""
+def _run_all(suites: Sequence[Suite], folder: Path, *, estimate: bool) -> list[Done]:
+    """Each suite, the longest first, and how far they are meanwhile."""
+    waiting = sorted(suites, key=lambda suite: -suite.usual_s)
+    minutes = sum(suite.usual_s for suite in suites) / AT_ONCE / 60
+    about = f", about {minutes:.0f} min on quiet cores" if estimate else ""
+    _tell(f"{len(suites)} suites, {AT_ONCE} at a time{about}")
+    began_s = told_s = time.monotonic()
+    running: list[Running] = []
+    done: list[Done] = []
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            _tell(f"start   {waiting[0].name}: {waiting[0].what}")
+            running.append(Running(waiting.pop(0), folder))
+        time.sleep(_POLL_S)
+        for one in [one for one in running if one.process.poll() is not None]:
+            running.remove(one)
+            done.append(one.done())
+        if running and time.monotonic() - told_s >= PROGRESS_S:
+            told_s = time.monotonic()
+            shares = ", ".join(f"{one.suite.name} {one.share}" for one in running)
+            _tell(f"{_clock(told_s - began_s)}   {shares}; {len(waiting)} wait")
+    return done
+
+
+def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite:
+    """The tests below tests/upstream, with both trees of a base and an environment for it.
+
+    Raises: OutsideError (upstream does not answer), CalledProcessError (no environment).
+    """
+    checkout = obtain(store, base, "auto", lambda _phase, _share: None).tree
+    apply_tree(store, base, checkout)
+    owner = environment_owner(base, store.bases())
+    make = ("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")
+    subprocess.run(make, cwd=ROOT, check=True)
+    marked, usual_s = "not gpu and not slow", 60
     if base.name == DEFAULT_BASE:
-        return _expression(every=every)
-    return "not gpu and not slow" if every else "not gpu and not slow and core"
+        marked, usual_s = _marked(every=every), 190
+    elif not every:
+        marked += " and core"
+    command = _pytest(str(environment_python(store, owner)), UPSTREAM, "-m", marked)
+    return Suite(base.name, command, usual_s, environment(folder / base.name, base.name))
 
 
-def _expression(*, every: bool) -> str:
-    return "not gpu" if every else "not gpu and not slow"
+_SERIES = "tests/jobs/series"
+_PATCHES = ("export", "matrix", "publication", "replay", "revise", "support")
 
 
-# Of about the same length; the verbs that are killed at every point take the longest.
-_MAINTAINING = ("rebase*", "replay", "publication", "revise", "support")
-
-
-def _tool_runs(*, every: bool) -> list[Run]:
-    """The tool's own tests, in runs that can go at the same time."""
-    pytest = (sys.executable, "-m", "pytest", "-m", _expression(every=every), "--durations=5")
-    jobs = ROOT / "tests/jobs/series"
-    maintaining = [str(p) for name in _MAINTAINING for p in sorted(jobs.glob(f"test_{name}.py"))]
-    # Stale receipts are what a whole run renews: it checks them after it has written them.
-    late = ("tests/test_receipts.py",) if every else ()
-    elsewhere = [f"--ignore={path}" for path in (UPSTREAM, "tests/jobs", *late)]
+def _tool_suites(*, every: bool) -> list[Suite]:
+    """The tool's own tests, in suites that can go at the same time."""
+    patches = [f"{_SERIES}/test_{name}.py" for name in _PATCHES]
+    rebase = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"{_SERIES}/test_rebase*.py"))
+    # Stale proofs are what a whole run renews: it checks them after it has written them.
+    late = [str(PROOFS)] if every else []
+    rest = ["tests", *_without([UPSTREAM, _SERIES, "tests/cli", *late])]
+    usual_s = {
+        ("patches", *patches): 140,
+        ("trees", _SERIES, *_without([*patches, *rebase])): 140,
+        ("rebase", *rebase): 135,
+        ("command line", "tests/cli"): 80,
+        ("the rest", *rest): 140,
+    }
+    marked = ("-m", _marked(every=every))
     return [
-        Run("tool, maintaining", (*pytest, *maintaining)),
-        Run("tool, other jobs", (*pytest, "tests/jobs", *(f"--ignore={m}" for m in maintaining))),
-        Run("tool, the rest", (*pytest, "tests", *elsewhere)),
+        Suite(f"tool, {name}", _pytest(sys.executable, *paths, *marked), seconds)
+        for (name, *paths), seconds in usual_s.items()
     ]
 
 
-def _run(run: Run, folder: Path, counts: Counter[str]) -> int:
-    with (folder / f"{run.name}.log").open("w+b") as log:
-        code = subprocess.run(
-            run.command, cwd=ROOT, env=run.variables, stdout=log, stderr=log, check=False
-        ).returncode
-        log.seek(0)
-        text = log.read().decode("utf-8", "replace")
-    print(f"===== {run.name} =====\n{text}", flush=True)
-    for number, word in _COUNT.findall(text.strip().rsplit("\n", 1)[-1]):
-        counts[word] += int(number)
-    return code
+def _without(paths: Sequence[str]) -> list[str]:
+    return [f"--ignore={path}" for path in paths]
 
 
-def _call(command: tuple[str, ...]) -> int:
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+def _marked(*, every: bool) -> str:
+    return "not gpu" if every else "not gpu and not slow"
+
+
+def _pytest(python: str, *arguments: str) -> tuple[str, ...]:
+    return (python, "-u", "-m", "pytest", *arguments)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from pathlib import Path
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.apply import apply_tree
 from ltx2_patcher.values.base import Base
+from tests.rebases import copy_bases
 
 ROOT = Path(__file__).parents[1]
+NEWEST = "1.2.0"
 
 ECHO = '''"""Tell how it was started."""
 
@@ -29,16 +31,14 @@ if __name__ == "__main__":
 
 
 def make_repository(root: Path, published: Path, base: Base) -> Store:
-    """The command line as a user has it after `make patch`, with one more script, `echo`.
+    """The command line as a user has it after `make patch`, for the base and the newest, with one
+    more script, `echo`.
 
     The package's own __init__ imports torch, so it is emptied: such an edit is the user's right.
     """
     shutil.copytree(ROOT / "ltx2_patcher", root / "ltx2_patcher")
-    shutil.copytree(ROOT / "patches", root / "patches")
-    (root / "vendor").mkdir()
     # The checkout itself answers as upstream: no test of these waits for a network.
-    pins = (ROOT / "vendor/upstream.toml").read_text().replace(base.url, str(published))
-    (root / "vendor/upstream.toml").write_text(pins)
+    copy_bases(root, sorted({base.name, NEWEST}), url=str(published))
     store = Store(root)
     tree = store.vendor / f"LTX-2-{base.name}"
     shutil.copytree(published, tree, symlinks=True)

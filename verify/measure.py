@@ -12,6 +12,7 @@ from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, TINY, ReferenceCase
 from verify.clips.models import Kind, Models
 from verify.upstream.command_line import FP8_CAST, ClipShape, Gemma, command_line
+from verify.upstream.provenance import code_of
 from verify.upstream.tree import ROOT
 from verify.vram.baseline_file import keep, slug
 from verify.vram.gpu import chosen_gpu
@@ -66,7 +67,7 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
     model = ready.model or "no model"
     baseline = {
         **{key: about[key] for key in kept},
-        "files": {path: blob for *_, r in reports for path, blob in r["files"].items()},
+        "code": code_of(about["base"], "vram"),
         "model": model,
         "checks": [],
         "runs": [

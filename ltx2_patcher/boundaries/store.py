@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, journal
 from ltx2_patcher.rules.series.blobs import blob_ids
-from ltx2_patcher.rules.series.lock_file import parse_base_lock, parse_overlay_lock, render_lock
+from ltx2_patcher.rules.series.lock_file import parse_base_lock, parse_overlay_lock
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.rules.series.series_file import SHARED, entries, parse_series
 from ltx2_patcher.rules.series.shared_patch import joined
@@ -135,19 +134,6 @@ class Store:
     def overlay_lock(self) -> Path:
         """Where the content ids of the overlay's files stand, for all bases."""
         return self.patches / "overlay.lock.json"
-
-    def digest(self, base: str) -> str:
-        """What a proof of this series is a proof of: sha256 over its whole lock and its symbols.
-
-        The lock holds a digest of each patch and the content id of each overlay file. Where a
-        patch lies, in a file of the base's own or a shared one, makes no difference.
-
-        Raises: InvalidError where the lock is not of what lies here.
-        """
-        lock = self.lock(base)
-        patches = {name: replace(patch, shared=None) for name, patch in lock.patches.items()}
-        held = render_lock(replace(lock, patches=patches)) + self.symbols_text(base)
-        return hashlib.sha256(held).hexdigest()
 
     def series(self, base: str, lock: Lock | None = None) -> Series:
         """The whole series of a base, each patch parsed; `lock` where it was read just before.

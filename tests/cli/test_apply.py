@@ -64,7 +64,10 @@ git status --porcelain --untracked-files=all && git symbolic-ref HEAD
 """
 
 
-@pytest.mark.parametrize("left", [0, 40_000, 120_000, 250_000, 500_000])
+@pytest.mark.parametrize(
+    "left",
+    [0, 120_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (40_000, 250_000, 500_000))],
+)
 def test_a_full_disk_loses_nothing(tree: Path, tmp_path: Path, left: int) -> None:
     """On a real file system of 40 MB with `left` bytes free."""
     place = tmp_path / "place"

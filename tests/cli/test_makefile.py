@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import tomllib
 
 import pytest
 
@@ -39,3 +41,24 @@ def test_make_patch_on_a_tree_takes_the_base_that_supports_it(variables: list[st
     )
     assert ("--base 1.0.0" in done.stdout) == bool(variables)
     assert '--tree "/a b"' in done.stdout
+
+
+def test_alone_it_lists_every_target() -> None:
+    (targets,) = re.findall(r"(?m)^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"))
+    alone = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.findall(r"(?m)^  make (\S+) +\S", alone.stdout) == targets.split()
+
+
+def test_pins_stand_in_pyproject_alone() -> None:
+    assert "==" not in (ROOT / "Makefile").read_text("utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    stamp = "vendor/env-1.0.0/.tests"
+    done = subprocess.run(
+        ["make", "-n", "BASE=1.0.0", "-W", "vendor/upstream.toml", stamp],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for extra in ("tests", "verify", "kernels"):
+        assert " ".join(extras["optional-dependencies"][extra]) in done.stdout

@@ -13,9 +13,6 @@ else:
     _fusing = importlib.import_module("ltx_core.loader.fuse_loras")
     _upcasting = importlib.import_module("ltx_core.model.transformer.model_configurator")
 
-PATH = f"packages/ltx-core/src/{_fusing.__name__.replace('.', '/')}.py"
-"""The file in upstream's tree that launches the kernel."""
-
 _names = vars(_fusing)
 launch = _names.get("fused_add_round_launch") or _names["_fused_add_round_launch"]
 """(delta in bf16, overwritten; weight in fp8; seed) -> their sum in bf16."""

@@ -29,7 +29,7 @@ from triton.compiler import ASTSource
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import OutsideError
 from verify import command
-from verify.campaigns.fp8_fuse import BLOCK_SIZE, PATH, launch, upcast_and_round
+from verify.campaigns.fp8_fuse import BLOCK_SIZE, launch, upcast_and_round
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
 
@@ -236,7 +236,7 @@ def run(args: argparse.Namespace) -> int:
     device = torch.device("cuda")
     reads_fp8 = torch.cuda.get_device_capability(device) >= FIRST_WITH_FP8
     report: dict[str, Any] = {
-        **provenance(args.base, [PATH]),
+        **provenance(args.base, "ampere"),
         "compile_for_8.6_float16": compile_for(AMPERE, "*fp16"),
         "compile_for_8.6_fp8": compile_for(AMPERE, "*fp8e4nv"),
     }

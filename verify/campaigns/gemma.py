@@ -41,8 +41,6 @@ MIB = 1024**2
 VRAM_SLACK_BYTES = 96 * MIB
 HOST_SLACK_BYTES = 100 * MIB
 SAMPLE_PERIOD_S = 0.002
-RUN = ("packages/ltx-core/src/ltx_core/text_encoders/gemma",)
-"""What of the patched tree these measurements run."""
 PROMPT_TOKENS = 1024
 """What upstream pads a prompt to."""
 
@@ -239,7 +237,7 @@ def _prove_all(args: argparse.Namespace) -> bool:
     from verify.synthetic.abilities import gemmas
     from verify.upstream.provenance import provenance
 
-    about = provenance(args.base, RUN, cap_gib=args.cap_gib)
+    about = provenance(args.base, "gemma", cap_gib=args.cap_gib)
     if args.cap_gib is not None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gib * 1024**3 / total))

@@ -31,7 +31,7 @@ from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
 from verify.synthetic.files import FileSet, Part, named_models
 from verify.upstream.command_line import GEMMA, LORA, ClipShape, Keyframe, command_line
 from verify.upstream.process import Pipelines
-from verify.upstream.provenance import base_of
+from verify.upstream.provenance import base_of, code_of
 from verify.upstream.tree import knows_flag, source_folders
 from verify.vram import baseline_file
 from verify.vram.baseline_file import slug
@@ -71,13 +71,13 @@ class Campaign:
         self.options = options
         require_plots()
         self.gpu = require_room(chosen_gpu(), card)
-        if base_of(tree) is None or not has_series(tree):
+        base = base_of(tree)
+        if base is None or not has_series(tree):
             raise UsageError(
                 f"{tree} is no base with the whole series, and a baseline is of one",
                 remedy="run `make patch BASE=...`, and name vendor/LTX-2-...",
             )
-        scripts = ("distilled", "ti2vid_two_stages", "keyframe_interpolation")
-        self.about = about_of(tree, scripts, self.gpu, card)
+        self.about = {**about_of(tree, self.gpu, card), "code": code_of(base, "vram")}
         self.offloads = knows_flag(tree, "--offload")
         self.pictures = [work / "first.png", work / "last.png"]
         self.no_lora = work / "no-lora.safetensors"

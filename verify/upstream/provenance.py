@@ -1,4 +1,4 @@
-"""What a measurement is of: machine, versions, date, and the patched files that it ran."""
+"""What a measurement is of: base, machine, versions, date, and the code that decides it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import contextlib
 import datetime as dt
 import importlib.metadata
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.rules.series.tree_state import judge
+from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.series import Standing
+from verify.upstream.measured_code import measured_code
 
 ROOT = Path(__file__).parents[2]
 _PACKAGES = ("torch", "triton", "transformers", "bitsandbytes", "safetensors", "av")
@@ -30,15 +31,11 @@ def base_of(tree: Path) -> str | None:
     return None
 
 
-def provenance_of(
-    tree: Path, gpu: Gpu | None, paths: Sequence[str], *, held_to: str | None = None
-) -> dict[str, object]:
-    """As `provenance`, of a checkout, without importing torch; `held_to` is "24 GB"."""
-    base = base_of(tree)
+def provenance_of(tree: Path, gpu: Gpu | None, *, held_to: str | None = None) -> dict[str, object]:
+    """Of a run of a checkout, without importing torch; `held_to` is "24 GB"."""
     held = f" held to {held_to}" if held_to else ""
     return {
-        "base": base,
-        "files": patched_files(base, paths) if base else {},
+        "base": base_of(tree),
         "machine": f"{gpu.name}{held}" if gpu else f"{platform.machine()} without a GPU",
         "capability": list(gpu.capability) if gpu else None,
         "versions": {"python": platform.python_version()} | versions(),
@@ -46,20 +43,19 @@ def provenance_of(
     }
 
 
-def provenance(
-    base: str, paths: Sequence[str], *, cap_gib: float | None = None
-) -> dict[str, object]:
+def provenance(base: str, kind: str, *, cap_gib: float | None = None) -> dict[str, object]:
     """The fields that every baseline starts with; needs torch with CUDA.
 
-    `paths` are files or folders in upstream's tree: the measurement holds while what the series
-    makes of them stays. `cap_gib` is the allocator's cap where one stands in for a smaller card.
+    `kind` is one of `KINDS`; `cap_gib` the allocator's cap where one stands in for a smaller card.
+
+    Raises: as `code_of`.
     """
     import torch
 
     gpu = torch.cuda.get_device_name()
     return {
         "base": base,
-        "files": patched_files(base, paths),
+        "code": code_of(base, kind),
         "machine": f"{gpu} held to 24 GB (allocator capped at {cap_gib} GiB)" if cap_gib else gpu,
         "capability": list(torch.cuda.get_device_capability()),
         "versions": {"python": platform.python_version()} | versions(),
@@ -67,15 +63,24 @@ def provenance(
     }
 
 
-def patched_files(base: str, paths: Sequence[str]) -> dict[str, str]:
-    """The blob ids that the whole series of a base leaves at `paths`, or below them."""
-    lock = Store(ROOT).lock(base)
-    last = lock.after[lock.groups[-1]]
-    return {
-        path: blob
-        for path, blob in sorted(last.items())
-        if any(path == wanted or path.startswith(f"{wanted}/") for wanted in paths)
-    }
+def code_of(base: str | None, kind: str) -> dict[str, str]:
+    """What a measurement of that kind holds for: it is stale when any of these changes.
+
+    Raises: UsageError without a base, and where this environment can't read patches; else as
+    `Store.series`.
+    """
+    if base is None:
+        raise UsageError(
+            "a baseline is of a base, and this tree is of none",
+            remedy="run `make patch BASE=...`, and name vendor/LTX-2-...",
+        )
+    try:
+        return measured_code(Store(ROOT).series(base), kind)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"a baseline names the patches it is of, and {error.name} is missing to read them",
+            remedy=f"run `make verify BASE={base}`, which installs it",
+        ) from error
 
 
 def _today() -> str:

@@ -22,6 +22,7 @@ from typing import Any
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import InvalidError, OutsideError, UsageError
 from verify import command
+from verify.upstream.provenance import code_of
 from verify.vram.ending import failed
 from verify.vram.requests import Prepared, prepared
 from verify.vram.runner import Run, measure
@@ -124,12 +125,13 @@ def _measured(ready: Prepared, count: int) -> dict[str, list[float]]:
 def record(ready: Prepared, count: int) -> None:
     """The baseline holds the seconds of `count` runs of the request, in place of older ones.
 
-    Raises: InvalidError (a run fails, or the file is damaged).
+    Raises: InvalidError (a run fails, or the file is damaged); as `code_of`.
     """
     asked = _asked(ready)
+    code = code_of(asked["base"], "perf")
     entries = [entry for entry in _entries() if not is_of(entry, asked)]
     seconds = _measured(ready, count)
-    entries.append({**ready.about, **asked, "seconds": seconds})
+    entries.append({**ready.about, "code": code, **asked, "seconds": seconds})
     text = ",\n".join(json.dumps(entry) for entry in entries)
     disk.replace(BASELINE, f"[\n{text}\n]\n".encode())
     for stage, all_s in seconds.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,8 +84,7 @@ def prepared(
         until,
     )
     model = None if checkpoint is None else checkpoint.variant
-    about = about_of(tree, [pipeline.name], gpu, card)
-    return Prepared(task, workload_of(pipeline, request), model, about)
+    return Prepared(task, workload_of(pipeline, request), model, about_of(tree, gpu, card))
 
 
 def require_place(path: Path | None) -> None:
@@ -108,18 +107,10 @@ def require_card(ready: Prepared) -> Card:
     return ready.task.card
 
 
-def about_of(
-    tree: Path, scripts: Iterable[str], gpu: Gpu | None, card: Card | None
-) -> dict[str, object]:
-    """Where and with what these scripts are measured, and which patched files they run."""
-    folder = "packages/ltx-pipelines/src/ltx_pipelines"
-    files = [
-        "packages/ltx-core/src/ltx_core",
-        f"{folder}/utils",
-        *(f"{folder}/{script}.py" for script in scripts),
-    ]
+def about_of(tree: Path, gpu: Gpu | None, card: Card | None) -> dict[str, object]:
+    """Where and with what a checkout is measured."""
     held_to = f"{card.nominal_bytes / GIB:g} GB" if card and _stands_in(gpu, card) else None
-    return provenance_of(tree, gpu, files, held_to=held_to)
+    return provenance_of(tree, gpu, held_to=held_to)
 
 
 def _stands_in(gpu: Gpu | None, card: Card | None) -> bool:

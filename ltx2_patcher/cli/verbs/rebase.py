@@ -92,7 +92,7 @@ def _written(status: RebaseStatus) -> Iterator[str]:
     )
     yield f"  make patch install verify BASE={status.name}   (its own scripts, end to end)"
     yield "  ltx2-patcher matrix --write   (which revisions are supported now)"
-    yield "  make test-all   (proofs and receipts of every base), then commit"
+    yield "  make test-all   (the proofs of every base), then commit"
 
 
 def _stopped(status: RebaseStatus, stopped: StopReport) -> Iterator[str]:

@@ -26,7 +26,9 @@ from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
 from tests.conftest import BASE, ROOT, files, git, world
 from tests.jobs.series.test_interruption import LONG, killed_at, points
 from tests.jobs.series.test_revise import ARGS, FLAGS, HELP, LEDGER, LOAD, MESSAGE, TYPES, append
+from tests.rebases import copy_bases
 
+NEWEST = "1.2.0"
 TWIN = "twin"
 """A second base with the same series: what the other bases of patches/ are to an export."""
 
@@ -40,21 +42,25 @@ def add_twin(store: Store) -> None:
     (store.patches / TWIN / "lock.json").write_bytes(render_base_lock(lock))
 
 
-@pytest.fixture
-def repository(tmp_path: Path, published: Path, base: Base) -> Store:
-    """The whole tool with a patched checkout and two bases."""
-    root = tmp_path / "whole"
-    for name in ("ltx2_patcher", "patches", "tests/jobs"):
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory, published: Path, base: Base) -> Path:
+    """The whole tool with a patched checkout and three bases; to be copied."""
+    root = tmp_path_factory.mktemp("untouched") / "whole"
+    for name in ("ltx2_patcher", "tests/jobs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "vendor").mkdir()
-    shutil.copy(ROOT / "vendor/upstream.toml", root / "vendor")
+    copy_bases(root, (BASE, NEWEST), url=base.url)
     store = Store(root)
     add_twin(store)
     tree = checkout(store)
     shutil.copytree(published, tree, symlinks=True)
     git(tree, "switch", "-q", "-c", "work")
     apply_tree(store, base, tree)
-    return store
+    return root
+
+
+@pytest.fixture
+def repository(tmp_path: Path, untouched: Path) -> Store:
+    return Store(Path(shutil.copytree(untouched, tmp_path / "whole", symlinks=True)))
 
 
 def checkout(store: Store) -> Path:

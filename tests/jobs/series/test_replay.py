@@ -10,7 +10,7 @@ import pytest
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.values.rebasing import Outcome
-from tests.replay import counted, lines, replay, write_receipt
+from tests.replay import counted, lines, record, replay
 
 pytestmark = [pytest.mark.history, pytest.mark.slow]
 
@@ -28,4 +28,4 @@ def test_every_revision_between_two_bases_is_reached(
             left = [name for name, outcome in before.outcomes.items() if outcome not in gone]
             assert list(after.outcomes) == left
     assert sum(counted(steps).values()) == sum(len(step.outcomes) for step in steps)
-    write_receipt(store, steps)
+    record(store, steps)

@@ -23,7 +23,7 @@ from verify.vram.baseline_file import (
 )
 from verify.vram.search import Try
 
-ABOUT = {"base": "1.0.0", "files": {"a.py": "1"}, "machine": "a card", "date": "2026-11-26"}
+ABOUT = {"base": "1.0.0", "code": {"a.py": "1"}, "machine": "a card", "date": "2026-11-26"}
 NAMES = st.lists(st.sampled_from("abcde"), max_size=12)
 
 
@@ -45,7 +45,7 @@ def test_what_was_kept_is_gone_on_with_on_another_day(tmp_path: Path) -> None:
     assert begun(path, {**ABOUT, **later}) == {**kept, **later}
 
 
-@pytest.mark.parametrize("other", [{"files": {"a.py": "2"}}, {"machine": "another"}])
+@pytest.mark.parametrize("other", [{"code": {"a.py": "2"}}, {"machine": "another"}])
 def test_what_is_of_other_code_or_another_card_is_left_out(
     tmp_path: Path, other: dict[str, Any]
 ) -> None:

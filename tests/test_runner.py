@@ -1,0 +1,68 @@
+"""The runner tells what it runs, how far that is, and the counts; a log only where it failed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from tests import runner
+from tests.conftest import ROOT
+from tests.runner import Running, Suite, environment_owner
+
+PASSING = """
+import pytest
+
+def test_here():
+    print("nobody reads this")
+
+@pytest.mark.skip(reason="no GPU here")
+def test_there(): ...
+"""
+FAILING = """
+def test_wrong():
+    print("this helps")
+    assert 1 == 2
+"""
+
+
+def suite(folder: Path, name: str, source: str, usual_s: int) -> Suite:
+    path = folder / f"test_{name}.py"
+    path.write_text(source)
+    command = (sys.executable, "-u", "-m", "pytest", "-c", "/dev/null", "-rs", str(path))
+    return Suite(name, command, usual_s)
+
+
+def test_suites_are_told_as_they_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short, long = suite(tmp_path, "good", PASSING, 60), suite(tmp_path, "bad", FAILING, 180)
+    done = runner._run_all([short, long], tmp_path, estimate=True)
+    told = capsys.readouterr().out
+    first, *rest = told.splitlines()
+    assert first == "2 suites, 2 at a time, about 2 min on quiet cores"
+    assert [line.split(":")[0] for line in rest[:2]] == ["start   bad", "start   good"]
+    assert str(tmp_path / "test_bad.py") in rest[0]
+    assert "SKIPPED [1] " in told and "no GPU here" in told and "nobody reads this" not in told
+    assert "===== bad =====" in told and "this helps" in told
+    assert "done    good: 1 passed, 1 skipped, " in told
+    codes = {one.suite.name: (one.code, dict(one.counts)) for one in done}
+    assert codes == {"bad": (1, {"failed": 1}), "good": (0, {"passed": 1, "skipped": 1})}
+
+
+def test_how_far_a_suite_is_stands_in_its_log(tmp_path: Path) -> None:
+    running = Running(suite(tmp_path, "good", PASSING, 1), tmp_path)
+    running.process.wait()
+    assert running.share == "100 %"
+    running.log.write_text("tests/a.py ....   [ 12%]\ntests/b.py ..")
+    assert running.share == "12 %"
+    running.log.write_text("")
+    assert running.share == "0 %"
+
+
+def test_an_environment_serves_every_base_that_it_has_the_pins_of() -> None:
+    bases = Store(ROOT).bases()
+    for base in bases:
+        owner = environment_owner(base, bases)
+        assert base.environment.items() <= owner.environment.items()
+        assert environment_owner(owner, bases) == owner
