@@ -24,7 +24,7 @@ BASES = [base.name for base in Store(ROOT).bases()]
 RUNS = {f"{FOLDER}/{base}-history.json" for base in BASES}
 CORE = "packages/ltx-core/src/ltx_core"
 GEMMA = f"{CORE}/text_encoders/gemma/quantized"
-VOCODER = "run_the_ltx_2_3_vocoder_in_float32_on_a_cpu.patch"
+CONNECTORS = "load_the_transformer_without_the_connectors.patch"
 FUSE = "fuse_loras_into_fp8_weights_below_capability_8_9.patch"
 
 
@@ -151,8 +151,8 @@ def test_words_stale_nothing(repository: Path) -> None:
         change(repository, module, with_comments)
     change(repository, "header.py", with_other_message)
     change(repository, "layers.py", lambda text: text.replace("  # noqa: ANN401", "", 1))
-    change(repository, VOCODER, with_other_why)
-    change(repository, VOCODER, with_comments)
+    change(repository, CONNECTORS, with_other_why)
+    change(repository, CONNECTORS, with_comments)
     assert stale(repository) == (set(), set())
 
 
