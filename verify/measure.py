@@ -8,7 +8,7 @@ from pathlib import Path
 
 from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, TINY, ReferenceCase
-from verify.clips.models import Kind, Models
+from verify.clips.models import Models, WeightsKind
 from verify.upstream.command_line import FP8_CAST, ClipShape, Gemma, command_line
 from verify.vram.baseline_file import keep, slug
 from verify.vram.baselines import FOLDER
@@ -29,7 +29,7 @@ class Reported:
 
 
 def requests_of(
-    tree: Path, models: Models, kind: Kind, folder: Path, extra: tuple[str, ...]
+    tree: Path, models: Models, kind: WeightsKind, folder: Path, extra: tuple[str, ...]
 ) -> list[Prepared]:
     """Each of the three scripts that the weights are there for, as a card of 24 GB wants them; of
     tiny ones the first. A GPU is held to its own size, but for tiny weights, which say nothing.
@@ -90,7 +90,7 @@ def _command_line(
     case: ReferenceCase,
     tree: Path,
     models: Models,
-    kind: Kind,
+    kind: WeightsKind,
     folder: Path,
     extra: tuple[str, ...],
 ) -> list[str]:

@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from verify import command
-from verify.synthetic.architecture import Gemma
+from verify.synthetic.architecture import GemmaFamily
 from verify.synthetic.staging import require_vacant
 from verify.upstream.tree import core_of, source_folders
 from verify.vram.host_memory import sample_of
@@ -255,7 +255,7 @@ def _prove_all(args: argparse.Namespace) -> bool:
     return passed
 
 
-def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:
+def _prove(family: GemmaFamily, work: Path, size: str) -> dict[str, Any]:
     """Every check of one family of Gemma; full-size roots are made where `size` says so."""
     from ltx_core.text_encoders.gemma.quantized import Mode
     from ltx_core.text_encoders.gemma.quantized.conversion import convert_root

@@ -23,9 +23,17 @@ from typing import Any
 
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify import command
-from verify.campaigns.vram_cases import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
+from verify.campaigns.vram_cases import (
+    NAMES,
+    SHAPES,
+    USUAL,
+    CampaignCase,
+    Outcome,
+    cases,
+    shape_case,
+)
 from verify.clips.tree import has_series
-from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
+from verify.synthetic.architecture import FULL, Blocks, GemmaFamily, Variant
 from verify.synthetic.files import FileSet, Part, named_models
 from verify.upstream.command_line import GEMMA, LORA, ClipShape, Keyframe, command_line
 from verify.upstream.process import Pipelines
@@ -115,17 +123,17 @@ class Campaign:
         runs, checks = baseline["runs"], baseline["checks"]
         return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
 
-    def _is_due(self, case: Case, runs: Sequence[dict[str, Any]]) -> bool:
+    def _is_due(self, case: CampaignCase, runs: Sequence[dict[str, Any]]) -> bool:
         if self.options.only:
             return case.name in self.options.only
         return all(case.name != run["name"] for run in runs)
 
-    def _ready(self, case: Case, files: FileSet) -> Prepared:
+    def _ready(self, case: CampaignCase, files: FileSet) -> Prepared:
         argv = self._command_line(case, files)
         # A case may ask for more than the card has: that is what is to be found out.
         return prepared(self.tree, case.script, argv, self.card.name, case.until, may_exceed=True)
 
-    def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
+    def _measure(self, case: CampaignCase, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)
         found = measured(self._ready(case, files))
         print(table(found.run.stages), found.verdict.text, sep="\n", flush=True)
@@ -201,7 +209,7 @@ class Campaign:
             files,
             variant,
             FULL,
-            FULL.gemma[Gemma.GEMMA_3],
+            FULL.gemma[GemmaFamily.GEMMA_3],
             GemmaStorage(shards=5),
             seed=0,
             blocks=Blocks.FP8,
@@ -211,7 +219,7 @@ class Campaign:
         )
         return files
 
-    def _command_line(self, case: Case, files: FileSet) -> list[str]:
+    def _command_line(self, case: CampaignCase, files: FileSet) -> list[str]:
         gemma = FileSet(self.work / "gemma").gemma_root
         models = named_models(files)
         models[GEMMA] = self.quantized if case.root == "prequantized" else gemma
@@ -281,7 +289,7 @@ def _require_known(names: frozenset[str]) -> None:
         )
 
 
-def _entry(case: Case, variant: Variant, found: Measurement) -> dict[str, Any]:
+def _entry(case: CampaignCase, variant: Variant, found: Measurement) -> dict[str, Any]:
     """The run as the baseline keeps it."""
     passed, ran_out = found.verdict.passed, found.run.out_of_memory
     expected = {Outcome.FITS: passed, Outcome.RUNS_OUT: ran_out, Outcome.ANY: passed or ran_out}

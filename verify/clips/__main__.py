@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    from verify.clips.record import Order, record
+    from verify.clips.record import Recipe, record
     from verify.clips.tree import has_series
     from verify.upstream.process import Pipelines
 
@@ -33,10 +33,10 @@ def _record(args: argparse.Namespace) -> int:
     if models is None:
         raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
     shape = TINY if examine(models) == "tiny" else FULL
-    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
+    recipe = Recipe(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
     tree = args.tree.absolute()
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
-        made = record(order, pipelines, args.out.absolute(), print)
+        made = record(recipe, pipelines, args.out.absolute(), print)
     manifest = made.manifest
     for case, flag in manifest.left_out.items():
         print(f"{case:<16} left out: no {flag}")
@@ -66,14 +66,16 @@ def _check(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from verify.clips.manifest import open_recording
     from verify.clips.report import write_report
-    from verify.clips.vram import read_vram
+    from verify.clips.vram_report import read_vram_report
 
     reference, *others = [open_recording(folder) for folder in args.recordings]
     if not others:
         raise UsageError(
             "a report compares at least two recordings", remedy="name the reference, then others"
         )
-    verdicts = write_report(args.html, reference, others, [read_vram(path) for path in args.vram])
+    verdicts = write_report(
+        args.html, reference, others, [read_vram_report(path) for path in args.vram]
+    )
     for verdict in verdicts:
         print(verdict.text)
     print(f"{args.html}: {args.html.stat().st_size / 1e6:.1f} MB, needs no network")

@@ -27,10 +27,10 @@ from verify.upstream.command_line import (
     required_models,
 )
 
-Kind = Literal["tiny", "random", "real"]
+WeightsKind = Literal["tiny", "random", "real"]
 """What clips of them can show: nothing of looks where the weights are random."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+WEIGHTS_KINDS: tuple[WeightsKind, ...] = get_args(WeightsKind)
 
 FLAGS: Mapping[str, str] = {
     DISTILLED_CHECKPOINT: "the whole distilled model; for the distilled clips",
@@ -77,7 +77,7 @@ def of_files(files: FileSet) -> Models:
     return Models(named_models(files), random=True)
 
 
-def examine(models: Models) -> Kind:
+def examine(models: Models) -> WeightsKind:
     """What kind of weights they are, once each is what its flag says and goes with the others.
 
     Reads headers only. Raises: UsageError (a file is missing or stands where another belongs),

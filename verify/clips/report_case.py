@@ -11,9 +11,9 @@ from PIL import Image
 
 from verify.clips import manifest, stills
 from verify.clips.charts import Line, chart
-from verify.clips.compare import Comparison, Measured
+from verify.clips.compare import CaseComparison, Comparison
 from verify.clips.decoding import read_frames
-from verify.clips.judge import Bounds, Verdict, spelled
+from verify.clips.judge import Bounds, ClipVerdict, spelled
 from verify.clips.manifest import Recorded, Recording
 
 BAD = ' class="bad"'
@@ -26,7 +26,7 @@ class Column:
 
     recording: Recording
     comparison: Comparison
-    verdict: Verdict
+    verdict: ClipVerdict
     bounds: Bounds | None  # None where equality was asked for
 
     @property
@@ -34,7 +34,7 @@ class Column:
         """What tells it from its neighbours."""
         return self.recording.manifest.label
 
-    def measured(self, case: str) -> Measured:
+    def measured(self, case: str) -> CaseComparison:
         """How the case was measured."""
         return next(m for m in self.comparison.cases if m.case == case)
 

@@ -7,7 +7,7 @@ from html import escape
 
 from verify.clips import stills
 from verify.clips.manifest import Manifest, Recording
-from verify.clips.vram import COLUMNS, Vram
+from verify.clips.vram_report import COLUMNS, VramReport
 from verify.upstream.command_line import Gemma
 
 
@@ -16,7 +16,7 @@ def state_of(passed: bool) -> tuple[str, str, str]:
     return ("good", "\N{CHECK MARK}", "passed") if passed else ("bad", "\N{BALLOT X}", "failed")
 
 
-def memory_section(vram: Sequence[Vram]) -> Iterator[str]:
+def memory_section(vram: Sequence[VramReport]) -> Iterator[str]:
     """A timeline and a table for each report."""
     if not vram:
         return

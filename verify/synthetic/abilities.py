@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ltx2_patcher.values.errors import UsageError
-from verify.synthetic.architecture import Gemma, Variant
+from verify.synthetic.architecture import GemmaFamily, Variant
 from verify.synthetic.files import Layout
 
 Kind = TypeVar("Kind", bound=Enum)
@@ -26,9 +26,9 @@ def variants(ltx_core: Path) -> list[Variant]:
     return found
 
 
-def gemmas(ltx_core: Path) -> list[Gemma]:
+def gemmas(ltx_core: Path) -> list[GemmaFamily]:
     """The text encoders that it takes."""
-    return list(Gemma) if _reads_assets(ltx_core) else [Gemma.GEMMA_3]
+    return list(GemmaFamily) if _reads_assets(ltx_core) else [GemmaFamily.GEMMA_3]
 
 
 def layouts(ltx_core: Path) -> list[Layout]:
@@ -36,7 +36,7 @@ def layouts(ltx_core: Path) -> list[Layout]:
     return list(Layout) if _reads_assets(ltx_core) else [Layout.MONOLITH]
 
 
-def require(ltx_core: Path, variant: Variant, gemma: Gemma, layout: Layout) -> None:
+def require(ltx_core: Path, variant: Variant, gemma: GemmaFamily, layout: Layout) -> None:
     """Return if the upstream at `ltx_core` loads such a file set.
 
     Raises: UsageError (it does not; with what it loads).

@@ -7,14 +7,14 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from verify.synthetic.architecture import METADATA, Gemma, Variant
+from verify.synthetic.architecture import METADATA, GemmaFamily, Variant
 from verify.synthetic.tensorfile import Shape, Shapes
 
 _RANGE = re.compile(r"\{(\d+)-(\d+)\}")
 
 # Of LTX-2.5 only the transformer's file is known, of Gemma 4 none.
 _CHECKPOINT_PREFIX = {Variant.LTX_2_5: "model.diffusion_model."}
-_GEMMA_LISTS = {Gemma.GEMMA_3: "gemma3_12b"}
+_GEMMA_LISTS = {GemmaFamily.GEMMA_3: "gemma3_12b"}
 
 
 def checkpoint_differences(variant: Variant, shapes: Shapes) -> list[str]:
@@ -24,7 +24,7 @@ def checkpoint_differences(variant: Variant, shapes: Shapes) -> list[str]:
     return _differences(variant.value, known)
 
 
-def gemma_differences(family: Gemma, shapes: Shapes) -> list[str]:
+def gemma_differences(family: GemmaFamily, shapes: Shapes) -> list[str]:
     """As `checkpoint_differences`, of a Gemma root."""
     return _differences(_GEMMA_LISTS[family], shapes) if family in _GEMMA_LISTS else []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from verify.vram.ending import failure_of
 from verify.vram.events import Turn
-from verify.vram.judge import Verdict, absent, judged
+from verify.vram.judge import VramVerdict, absent, judged
 from verify.vram.limits import read_limits
 from verify.vram.report import report_of
 from verify.vram.requests import Prepared
@@ -21,7 +21,7 @@ class Measurement:
 
     ready: Prepared
     run: Run
-    verdict: Verdict
+    verdict: VramVerdict
 
     def report(self) -> dict[str, Any]:
         """For a file, and for the timeline."""
@@ -33,8 +33,8 @@ def measured(ready: Prepared, *, told: Callable[[Turn], None] = lambda _: None) 
     """Run it to its end, well or not. Raises: as `measure`, InvalidError (limits.toml)."""
     limits = read_limits()
     run = measure(ready.task, told=told)
-    verdict = Verdict(
-        findings=judged(ready.asked, run.stages, ready.task.card, limits),
+    verdict = VramVerdict(
+        checks=judged(ready.asked, run.stages, ready.task.card, limits),
         failure=failure_of(run),
         absent=absent(ready.asked, run.stages, limits),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from verify.vram.asked import Asked
 from verify.vram.card import GIB, Card
-from verify.vram.judge import Verdict
+from verify.vram.judge import VramVerdict
 from verify.vram.runner import Run
 from verify.vram.stages import Stage
 
@@ -20,7 +20,7 @@ TIMELINE_POINTS = 400
 def report_of(
     asked: Asked,
     run: Run,
-    verdict: Verdict,
+    verdict: VramVerdict,
     card: Card | None,
     about: Mapping[str, object],
 ) -> dict[str, Any]:

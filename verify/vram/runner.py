@@ -16,9 +16,9 @@ from typing import IO
 from ltx2_patcher.values.errors import OutsideError
 from verify.upstream.tree import script_environment
 from verify.vram.card import Card
+from verify.vram.child_task import ChildTask, task_text
 from verify.vram.events import Failure, Held, Turn, parse_events
 from verify.vram.host_memory import Sample, sample_of
-from verify.vram.order import Order, order_text
 from verify.vram.stages import DeviceUse, Stage, Stretch, stages, stretches
 from verify.vram.watch import Device
 
@@ -109,7 +109,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
 
 
 def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
-    order = Order(
+    child_task = ChildTask(
         module=f"ltx_pipelines.{task.script}",
         argv=task.argv,
         events=str(events),
@@ -119,7 +119,7 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
         until=task.until,
     )
     env = script_environment(task.tree, task.gpu)
-    argv = [sys.executable, "-m", "verify.vram.child", order_text(order)]
+    argv = [sys.executable, "-m", "verify.vram.child", task_text(child_task)]
     try:
         return subprocess.Popen(argv, env=env, stdout=err, stderr=err, stdin=subprocess.DEVNULL)
     except OSError as error:
