@@ -62,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(proof: Proof, measured: list[Reported], html: Path | None) -> int:
     for one in measured:
-        found = one.found
-        mark = "ok " if found.verdict.passed else "OUT"
-        print(f"{mark} {found.ready.task.script}: {found.verdict.text}")
+        measurement = one.measurement
+        mark = "ok " if measurement.verdict.passed else "OUT"
+        print(f"{mark} {measurement.ready.task.script}: {measurement.verdict.text}")
     for verdict in proof.verdicts:
         print(f"{'ok ' if verdict.passed else 'OUT'} {verdict.text}")
     if proof.unproved:
         print(f"not proved: {proof.unproved}")
     if html is not None:
         print(f"the clips side by side: {html}")
-    if not (proof.passed and all(one.found.verdict.passed for one in measured)):
+    if not (proof.passed and all(one.measurement.verdict.passed for one in measured)):
         print("not proved: see the lines marked OUT")
         return OUT_OF_BOUNDS
     print(f"{_PROVED[proof.weights]}; on {proof.recordings[0].manifest.machine}")

@@ -10,7 +10,7 @@ from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, TINY, ReferenceCase
 from verify.clips.models import Models, WeightsKind
 from verify.upstream.command_line import FP8_CAST, ClipShape, Gemma, command_line
-from verify.vram.baseline_file import keep, slug
+from verify.vram.baseline_file import slug, write_baseline
 from verify.vram.baselines import FOLDER
 from verify.vram.card import whole_card
 from verify.vram.gpu import chosen_gpu
@@ -25,7 +25,7 @@ class Reported:
     """One script, measured; its report lies at `path`, its timeline beside it."""
 
     path: Path
-    found: Measurement
+    measurement: Measurement
 
 
 def requests_of(
@@ -56,15 +56,18 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
     """The measurements lie in verify/baselines/ as one of this card; None where they say nothing
     to others: without a GPU, or of an upstream that is no base.
     """
-    reports = [(one.found.ready, one.found.verdict, one.found.report()) for one in reported]
+    reports = [
+        (one.measurement.ready, one.measurement.verdict, one.measurement.report())
+        for one in reported
+    ]
     ready, _, about = reports[0]
     gpu = chosen_gpu()
     if gpu is None or about["base"] is None:
         return None
-    kept = ("base", "machine", "capability", "versions", "date", "budget_gib")
+    fields = ("base", "machine", "capability", "versions", "date", "budget_gib")
     model = ready.model or "no model"
     baseline = {
-        **{key: about[key] for key in kept},
+        **{key: about[key] for key in fields},
         "files": {path: blob for *_, r in reports for path, blob in r["files"].items()},
         "model": model,
         "checks": [],
@@ -74,7 +77,7 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
         ],
     }
     name = f"vram-{about['base']}-real-{slug(model)}-{slug(gpu.name)}.json"
-    keep(FOLDER / name, baseline)
+    write_baseline(FOLDER / name, baseline)
     return FOLDER / name
 
 
@@ -113,9 +116,9 @@ def _command_line(
     return [*argv, *extra]
 
 
-def _reported(found: Measurement, folder: Path) -> Reported:
-    report = found.report()
-    path = folder / f"vram-{found.ready.task.script}.json"
+def _reported(measurement: Measurement, folder: Path) -> Reported:
+    report = measurement.report()
+    path = folder / f"vram-{measurement.ready.task.script}.json"
     path.write_text(report_text(report), encoding="utf-8")
     write_plot(report, path.with_suffix(".png"))
-    return Reported(path, found)
+    return Reported(path, measurement)

@@ -243,13 +243,13 @@ def _prove_all(args: argparse.Namespace) -> bool:
     if args.cap_gib is not None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gib * 1024**3 / total))
-    found = {}
+    reports = {}
     for family in gemmas(core_of(args.tree)):
         args.work.mkdir(parents=True, exist_ok=True)
-        found[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
+        reports[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
         shutil.rmtree(args.work)
-    passed = all(report["passed"] for report in found.values())
-    result = json.dumps({**about, "passed": passed, **found}, indent=2)
+    passed = all(report["passed"] for report in reports.values())
+    result = json.dumps({**about, "passed": passed, **reports}, indent=2)
     print(result)
     args.json.write_text(f"{result}\n", encoding="utf-8")
     return passed

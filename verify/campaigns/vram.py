@@ -103,19 +103,21 @@ class Campaign:
         name = f"vram-{self.about['base']}-{variant.value}-{slug(self.gpu.name)}.json"
         path = self.out / name
         about = {**self.about, "model": NAMES[variant], "budget_gib": 24}
-        baseline = baseline_file.begun(path, about)
+        baseline = baseline_file.resume_baseline(path, about)
         every = cases(variant, offloads=self.offloads)
         order = [case.name for case in every]
         for case in every:
             if self._is_due(case, baseline["runs"]):
-                found = self._measure(case, variant, files)
-                runs = baseline_file.with_run(baseline["runs"], _entry(case, variant, found), order)
+                measurement = self._measure(case, variant, files)
+                runs = baseline_file.with_run(
+                    baseline["runs"], _entry(case, variant, measurement), order
+                )
                 checks = baseline_file.checks(runs, _bytes_of(self.quantized))
                 baseline |= {"checks": checks, "runs": runs}
-                baseline_file.keep(path, baseline)
+                baseline_file.write_baseline(path, baseline)
                 if case.until is None:
                     plot = f"vram-{self.about['base']}-{variant.value}-{slug(case.name)}.png"
-                    write_plot(found.report(), self.out / plot)
+                    write_plot(measurement.report(), self.out / plot)
         if self.options.longest:
             self._search(variant, files, path, baseline)
         if self.options.time:
@@ -135,9 +137,9 @@ class Campaign:
 
     def _measure(self, case: CampaignCase, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)
-        found = measured(self._ready(case, files))
-        print(table(found.run.stages), found.verdict.text, sep="\n", flush=True)
-        return found
+        measurement = measured(self._ready(case, files))
+        print(table(measurement.run.stages), measurement.verdict.text, sep="\n", flush=True)
+        return measurement
 
     def _search(
         self, variant: Variant, files: FileSet, path: Path, baseline: dict[str, Any]
@@ -154,15 +156,17 @@ class Campaign:
         def tried(frames: int) -> Try:
             case = shape_case(script, (*USUAL[:2], frames))
             run = measure(self._ready(case, files).task)
-            found = try_of(frames, run, self.card)
-            print(f"  {frames} frames: {failure_of(run) or gib(found.left_bytes)}", flush=True)
-            known[frames] = found
-            baseline_file.keep(path, baseline_file.with_tries(baseline, about, known.values()))
-            return found
+            outcome = try_of(frames, run, self.card)
+            print(f"  {frames} frames: {failure_of(run) or gib(outcome.left_bytes)}", flush=True)
+            known[frames] = outcome
+            baseline_file.write_baseline(
+                path, baseline_file.with_tries(baseline, about, known.values())
+            )
+            return outcome
 
-        found = longest(tried, known=tuple(known.values()), first=USUAL[2], most=MOST_FRAMES)
-        about["frames"] = found.frames
-        baseline_file.keep(path, baseline_file.with_tries(baseline, about, found.tries))
+        answer = longest(tried, known=tuple(known.values()), first=USUAL[2], most=MOST_FRAMES)
+        about["frames"] = answer.frames
+        baseline_file.write_baseline(path, baseline_file.with_tries(baseline, about, answer.tries))
 
     def _time(self, variant: Variant, files: FileSet) -> None:
         """Some runs of the usual shape, for verify/baselines/perf.json."""

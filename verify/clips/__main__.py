@@ -36,8 +36,8 @@ def _record(args: argparse.Namespace) -> int:
     recipe = Recipe(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
     tree = args.tree.absolute()
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
-        made = record(recipe, pipelines, args.out.absolute(), print)
-    manifest = made.manifest
+        recording = record(recipe, pipelines, args.out.absolute(), print)
+    manifest = recording.manifest
     for case, flag in manifest.left_out.items():
         print(f"{case:<16} left out: no {flag}")
     print(f"{args.out}: {len(manifest.cases)} clips, {shape}, {manifest.label}")

@@ -96,9 +96,9 @@ def examine(models: Models) -> WeightsKind:
             if (misfit := misfit_of_pair(checkpoint, gemma)) is not None:
                 raise misfit
     for flag, wanted in ((UPSAMPLER, Upsampler), (LORA, Lora), *((p, ModelPart) for p in PARTS)):
-        if flag in models.paths and not isinstance(found := inspect(models.paths[flag]), wanted):
+        if flag in models.paths and not isinstance(file := inspect(models.paths[flag]), wanted):
             raise UsageError(
-                f"{flag}: {models.paths[flag]} is {described(found)}",
+                f"{flag}: {models.paths[flag]} is {described(file)}",
                 remedy="check which file goes where",
             )
     if not layers:

@@ -172,9 +172,9 @@ def _arguments(
 
 def _weight_files(models: Models, cases: Sequence[ReferenceCase]) -> Mapping[str, WeightFile]:
     used = {flag: path for case in cases for flag, path in models.of(case).items()}
-    found: dict[Path, str] = {}
+    fingerprints: dict[Path, str] = {}
     for path in used.values():
-        if path not in found:
+        if path not in fingerprints:
             with translated(path):
-                found[path] = fingerprint(path)
-    return {flag: WeightFile(path.name, found[path]) for flag, path in sorted(used.items())}
+                fingerprints[path] = fingerprint(path)
+    return {flag: WeightFile(path.name, fingerprints[path]) for flag, path in sorted(used.items())}

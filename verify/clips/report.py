@@ -101,10 +101,10 @@ def _verdict(column: Column, number: int) -> Iterator[str]:
     verdict = column.verdict
     state, mark, word = state_of(verdict.passed)
     asked = "within bounds" if column.bounds else "equal"
-    said = asked if verdict.passed else f"not {asked}"
+    outcome = asked if verdict.passed else f"not {asked}"
     yield (
         f'<section class="verdict {state}"><h2><span class="mark" aria-hidden="true">{mark}</span>'
-        f'<span class="swatch s{number}"></span>{escape(column.label)}: {escape(said)}</h2>'
+        f'<span class="swatch s{number}"></span>{escape(column.label)}: {escape(outcome)}</h2>'
         f'<p class="said"><span class="hidden">{word}: </span>{escape(verdict.text)}.</p>'
     )
     if column.bounds is not None:

@@ -80,21 +80,21 @@ def _given(reference: Recording, case: Recorded) -> Iterator[str]:
     for name, frame in case.images.items():
         with Image.open(reference.folder / "images" / f"{name}.png") as image:
             small = np.asarray(image.convert("RGB").resize(_THUMBNAIL))
-        said = escape(f"{name}, given for frame {frame}")
-        yield f'<figure><img alt="{said}" src="{stills.photo(small)}"><figcaption>{said}'
+        caption = escape(f"{name}, given for frame {frame}")
+        yield f'<figure><img alt="{caption}" src="{stills.photo(small)}"><figcaption>{caption}'
         yield "</figcaption></figure>"
     yield "</div>"
 
 
 def _player(recording: Recording, case: str, number: int, note: str) -> str:
     clip = recording.file(case, manifest.CLIP).read_bytes()
-    made = next(c for c in recording.manifest.cases if c.name == case)
+    recorded = next(c for c in recording.manifest.cases if c.name == case)
     shape = recording.manifest.shape
     return (
         f'<figure><video muted playsinline preload="auto" width="{shape.width}" '
         f'height="{shape.height}" src="{stills.data_uri("video/mp4", clip)}"></video>'
         f'<figcaption><span class="swatch s{number}"></span>'
-        f"<b>{escape(recording.manifest.label)}</b> <span>{escape(note)}; {made.seconds:.1f} s"
+        f"<b>{escape(recording.manifest.label)}</b> <span>{escape(note)}; {recorded.seconds:.1f} s"
         f"</span></figcaption></figure>"
     )
 

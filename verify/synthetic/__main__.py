@@ -50,14 +50,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _find(package: str) -> Path:
     """The folder of `package`, which is not imported. Raises: OutsideError (it is not there)."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
         raise OutsideError(
             f"{package} is not installed in {sys.executable}",
             remedy="use the Python that `make install` made, or put upstream's packages on "
             "PYTHONPATH",
         )
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,12 +18,12 @@ Kind = TypeVar("Kind", bound=Enum)
 
 def variants(ltx_core: Path) -> list[Variant]:
     """The model families that the upstream whose package lies at `ltx_core` runs."""
-    found = [Variant.LTX_2]
+    families = [Variant.LTX_2]
     if (ltx_core / "text_encoders" / "gemma" / "embeddings_processor.py").is_file():
-        found.append(Variant.LTX_2_3)
+        families.append(Variant.LTX_2_3)
     if (ltx_core / "duration_head").is_dir():
-        found.append(Variant.LTX_2_5)
-    return found
+        families.append(Variant.LTX_2_5)
+    return families
 
 
 def gemmas(ltx_core: Path) -> list[GemmaFamily]:

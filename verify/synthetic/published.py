@@ -37,14 +37,14 @@ def tensors(name: str) -> dict[str, Shape]:
 
 def _differences(name: str, shapes: Shapes) -> list[str]:
     listed = tensors(name)
-    found = [f"{key} is missing" for key in listed.keys() - shapes.keys()]
-    found += [f"{key} is in no published file" for key in shapes.keys() - listed.keys()]
-    found += [
+    sentences = [f"{key} is missing" for key in listed.keys() - shapes.keys()]
+    sentences += [f"{key} is in no published file" for key in shapes.keys() - listed.keys()]
+    sentences += [
         f"{key} is {shapes[key]}, published {listed[key]}"
         for key in shapes.keys() & listed.keys()
         if tuple(shapes[key]) != listed[key]
     ]
-    return sorted(found)
+    return sorted(sentences)
 
 
 def _expanded(line: str) -> Iterator[tuple[str, Shape]]:

@@ -94,9 +94,9 @@ class Notes:
     def _peaks(self) -> Peaks | None:
         if not self._cuda:
             return None
-        found = Peaks(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
+        peaks = Peaks(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
         torch.cuda.reset_peak_memory_stats()
-        return found
+        return peaks
 
 
 def run(task: ChildTask) -> int:

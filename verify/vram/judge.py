@@ -112,11 +112,11 @@ def judged(
     A run that is held to a card runs out of memory before it is over the budget, so what the budget
     finds then is how near it came.
     """
-    found = list(_of_card(stages, card)) if card else []
+    checks = list(_of_card(stages, card)) if card else []
     for limit in limits:
         if applies(limit, asked):
-            found += _of_limit(limit, stages)
-    return tuple(found)
+            checks += _of_limit(limit, stages)
+    return tuple(checks)
 
 
 def absent(asked: Asked, stages: Sequence[Stage], limits: Sequence[Limit]) -> tuple[str, ...]:

@@ -29,10 +29,10 @@ class Measurement:
         return report_of(ready.asked, self.run, self.verdict, ready.task.card, ready.about)
 
 
-def measured(ready: Prepared, *, told: Callable[[Turn], None] = lambda _: None) -> Measurement:
+def measured(ready: Prepared, *, on_turn: Callable[[Turn], None] = lambda _: None) -> Measurement:
     """Run it to its end, well or not. Raises: as `measure`, InvalidError (limits.toml)."""
     limits = read_limits()
-    run = measure(ready.task, told=told)
+    run = measure(ready.task, on_turn=on_turn)
     verdict = VramVerdict(
         checks=judged(ready.asked, run.stages, ready.task.card, limits),
         failure=failure_of(run),

@@ -56,13 +56,13 @@ def baseline_run(
 
     `expected` tells that it came to what it had to, `whole` that it was no part of a run.
     """
-    kept = ("pipeline", "size", "frames", "flags", "out_of_memory", "verdict", "wall_s", "stages")
+    fields = ("pipeline", "size", "frames", "flags", "out_of_memory", "verdict", "wall_s", "stages")
     return {
         "name": name,
         "model": model,
         "as_expected": expected,
         "ended_well": report["verdict"]["passed"] and whole,
-        **{key: report[key] for key in kept},
+        **{key: report[key] for key in fields},
     }
 
 

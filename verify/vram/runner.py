@@ -63,8 +63,8 @@ class Run:
         return self.failure is not None and self.failure.out_of_memory
 
 
-def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run:
-    """Run to the end; `told` hears of each turn as it comes. The child never outlives this call.
+def measure(task: Task, *, on_turn: Callable[[Turn], None] = lambda _: None) -> Run:
+    """Run to the end; `on_turn` is called with each turn as it comes. No child outlives this.
 
     Raises: OutsideError (the child can't be started, or the driver does not answer).
     """
@@ -83,7 +83,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
                     host.append(sample)
                 if device is not None:
                     used.append(device.used())
-                told_of = _tell(events, told_of, told)
+                told_of = _tell(events, told_of, on_turn)
                 time.sleep(WATCH_EVERY_S)
         finally:
             process.kill()
@@ -92,7 +92,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
         seen = parse_events(_lines(events))
         ended = _ended(seen.turns)
         err.seek(0)
-        words = err.read().decode("utf-8", "replace").splitlines()[-_KEPT_LINES:]
+        printed = err.read().decode("utf-8", "replace").splitlines()[-_KEPT_LINES:]
     parts = stretches(ended)
     return Run(
         code=process.returncode,
@@ -104,7 +104,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
         host=tuple(host),
         device=tuple(used),
         failure=seen.failure,
-        last_words="\n".join(words),
+        last_words="\n".join(printed),
     )
 
 
@@ -136,7 +136,7 @@ def _ended(turns: Sequence[Turn]) -> Sequence[Turn]:
     return (*turns, Turn(time.monotonic(), None, "compute", None))
 
 
-def _tell(events: Path, told_of: int, told: Callable[[Turn], None]) -> int:
+def _tell(events: Path, told_of: int, on_turn: Callable[[Turn], None]) -> int:
     """Tell of the turns since the first `told_of` bytes; how many bytes have been told of now."""
     try:
         with events.open("rb") as file:
@@ -146,7 +146,7 @@ def _tell(events: Path, told_of: int, told: Callable[[Turn], None]) -> int:
         return told_of
     whole = new[: new.rfind(b"\n") + 1]
     for turn in parse_events(whole.decode().splitlines(keepends=True)).turns:
-        told(turn)
+        on_turn(turn)
     return told_of + len(whole)
 
 
