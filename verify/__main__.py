@@ -18,11 +18,11 @@ from pathlib import Path
 
 from ltx2_patcher.values.errors import InvalidError
 from verify import command
-from verify.clips.models import Kind, Models, examine, of_files
+from verify.clips.models import Models, WeightsKind, examine, of_files
 from verify.clips.options import add_weights, weights_of
 from verify.clips.prove import Proof, prove
 from verify.clips.report import write_report
-from verify.clips.vram import read_vram
+from verify.clips.vram_report import read_vram_report
 from verify.measure import Reported, keep_baseline, measure_all, requests_of
 from verify.synthetic.abilities import layouts, variants
 from verify.synthetic.files import FileSet
@@ -31,7 +31,7 @@ from verify.upstream.process import Pipelines
 from verify.upstream.tree import core_of
 
 OUT_OF_BOUNDS = 1
-_PROVED: dict[Kind, str] = {
+_PROVED: dict[WeightsKind, str] = {
     "tiny": "proved with tiny random weights; the looks and the memory of real ones are not",
     "random": "proved with random weights of the true size; the looks of real ones are not",
     "real": "proved with real weights",
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)
         measured = measure_all(wanted, out)
         if args.html is not None:
-            vram = [read_vram(one.path) for one in measured]
+            vram = [read_vram_report(one.path) for one in measured]
             write_report(args.html, proof.recordings[0], proof.recordings[1:], vram)
         if proof.weights == "real" and (baseline := keep_baseline(measured)):
             print(f"what it took of this card is kept in {baseline}: send it to us")
@@ -62,16 +62,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(proof: Proof, measured: list[Reported], html: Path | None) -> int:
     for one in measured:
-        found = one.found
-        mark = "ok " if found.verdict.passed else "OUT"
-        print(f"{mark} {found.ready.task.script}: {found.verdict.text}")
+        measurement = one.measurement
+        mark = "ok " if measurement.verdict.passed else "OUT"
+        print(f"{mark} {measurement.ready.task.script}: {measurement.verdict.text}")
     for verdict in proof.verdicts:
         print(f"{'ok ' if verdict.passed else 'OUT'} {verdict.text}")
     if proof.unproved:
         print(f"not proved: {proof.unproved}")
     if html is not None:
         print(f"the clips side by side: {html}")
-    if not (proof.passed and all(one.found.verdict.passed for one in measured)):
+    if not (proof.passed and all(one.measurement.verdict.passed for one in measured)):
         print("not proved: see the lines marked OUT")
         return OUT_OF_BOUNDS
     print(f"{_PROVED[proof.weights]}; on {proof.recordings[0].manifest.machine}")

@@ -10,11 +10,11 @@ from ltx2_patcher.boundaries.baselines import BASELINES
 from ltx2_patcher.rules.models.card import whole_card
 from verify.campaigns.vram_cases import USUAL
 from verify.clips.cases import CASES, TINY, ReferenceCase
-from verify.clips.models import Kind, Models
+from verify.clips.models import Models, WeightsKind
 from verify.upstream.command_line import FP8_CAST, ClipShape, Gemma, command_line
 from verify.upstream.provenance import code_of
 from verify.upstream.tree import ROOT
-from verify.vram.baseline_file import keep, slug
+from verify.vram.baseline_file import slug, write_baseline
 from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
 from verify.vram.plot import require_plots, write_plot
@@ -27,11 +27,11 @@ class Reported:
     """One script, measured; its report lies at `path`, its timeline beside it."""
 
     path: Path
-    found: Measurement
+    measurement: Measurement
 
 
 def requests_of(
-    tree: Path, models: Models, kind: Kind, folder: Path, extra: tuple[str, ...]
+    tree: Path, models: Models, kind: WeightsKind, folder: Path, extra: tuple[str, ...]
 ) -> list[Prepared]:
     """Each of the three scripts that the weights are there for, as a card of 24 GB wants them; of
     tiny ones the first. A GPU is held to its own size, but for tiny weights, which say nothing.
@@ -58,15 +58,18 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
     """The measurements lie in verify/baselines/ as one of this card; None where they say nothing
     to others: without a GPU, or of an upstream that is no base.
     """
-    reports = [(one.found.ready, one.found.verdict, one.found.report()) for one in reported]
+    reports = [
+        (one.measurement.ready, one.measurement.verdict, one.measurement.report())
+        for one in reported
+    ]
     ready, _, about = reports[0]
     gpu = chosen_gpu()
     if gpu is None or about["base"] is None:
         return None
-    kept = ("base", "machine", "capability", "versions", "date", "budget_gib")
+    fields = ("base", "machine", "capability", "versions", "date", "budget_gib")
     model = ready.model or "no model"
     baseline = {
-        **{key: about[key] for key in kept},
+        **{key: about[key] for key in fields},
         "code": code_of(about["base"], "vram"),
         "model": model,
         "checks": [],
@@ -77,7 +80,7 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
     }
     name = f"vram-{about['base']}-real-{slug(model)}-{slug(gpu.name)}.json"
     path = ROOT / BASELINES / name
-    keep(path, baseline)
+    write_baseline(path, baseline)
     return path
 
 
@@ -93,7 +96,7 @@ def _command_line(
     case: ReferenceCase,
     tree: Path,
     models: Models,
-    kind: Kind,
+    kind: WeightsKind,
     folder: Path,
     extra: tuple[str, ...],
 ) -> list[str]:
@@ -116,9 +119,9 @@ def _command_line(
     return [*argv, *extra]
 
 
-def _reported(found: Measurement, folder: Path) -> Reported:
-    report = found.report()
-    path = folder / f"vram-{found.ready.task.script}.json"
+def _reported(measurement: Measurement, folder: Path) -> Reported:
+    report = measurement.report()
+    path = folder / f"vram-{measurement.ready.task.script}.json"
     path.write_text(report_text(report), encoding="utf-8")
     write_plot(report, path.with_suffix(".png"))
-    return Reported(path, found)
+    return Reported(path, measurement)

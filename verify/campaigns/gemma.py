@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from verify import command
-from verify.synthetic.architecture import Gemma
+from verify.synthetic.architecture import GemmaFamily
 from verify.synthetic.staging import require_vacant
 from verify.upstream.tree import core_of, source_folders
 from verify.vram.host_memory import sample_of
@@ -241,19 +241,19 @@ def _prove_all(args: argparse.Namespace) -> bool:
     if args.cap_gib is not None:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, args.cap_gib * 1024**3 / total))
-    found = {}
+    reports = {}
     for family in gemmas(core_of(args.tree)):
         args.work.mkdir(parents=True, exist_ok=True)
-        found[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
+        reports[f"Gemma {family.value}"] = _prove(family, args.work, args.size)
         shutil.rmtree(args.work)
-    passed = all(report["passed"] for report in found.values())
-    result = json.dumps({**about, "passed": passed, **found}, indent=2)
+    passed = all(report["passed"] for report in reports.values())
+    result = json.dumps({**about, "passed": passed, **reports}, indent=2)
     print(result)
     args.json.write_text(f"{result}\n", encoding="utf-8")
     return passed
 
 
-def _prove(family: Gemma, work: Path, size: str) -> dict[str, Any]:
+def _prove(family: GemmaFamily, work: Path, size: str) -> dict[str, Any]:
     """Every check of one family of Gemma; full-size roots are made where `size` says so."""
     from ltx_core.text_encoders.gemma.quantized import Mode
     from ltx_core.text_encoders.gemma.quantized.conversion import convert_root

@@ -25,9 +25,17 @@ from ltx2_patcher.jobs.models.gate import require_room
 from ltx2_patcher.rules.models.card import Card, parse_card
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify import command
-from verify.campaigns.vram_cases import NAMES, SHAPES, USUAL, Case, Outcome, cases, shape_case
+from verify.campaigns.vram_cases import (
+    NAMES,
+    SHAPES,
+    USUAL,
+    CampaignCase,
+    Outcome,
+    cases,
+    shape_case,
+)
 from verify.clips.tree import has_series
-from verify.synthetic.architecture import FULL, Blocks, Gemma, Variant
+from verify.synthetic.architecture import FULL, Blocks, GemmaFamily, Variant
 from verify.synthetic.files import FileSet, Part, named_models
 from verify.upstream.command_line import GEMMA, LORA, ClipShape, Keyframe, command_line
 from verify.upstream.process import Pipelines
@@ -97,19 +105,21 @@ class Campaign:
         name = f"vram-{self.about['base']}-{variant.value}-{slug(self.gpu.name)}.json"
         path = self.out / name
         about = {**self.about, "model": NAMES[variant], "budget_gib": 24}
-        baseline = baseline_file.begun(path, about)
+        baseline = baseline_file.resume_baseline(path, about)
         every = cases(variant, offloads=self.offloads)
         order = [case.name for case in every]
         for case in every:
             if self._is_due(case, baseline["runs"]):
-                found = self._measure(case, variant, files)
-                runs = baseline_file.with_run(baseline["runs"], _entry(case, variant, found), order)
+                measurement = self._measure(case, variant, files)
+                runs = baseline_file.with_run(
+                    baseline["runs"], _entry(case, variant, measurement), order
+                )
                 checks = baseline_file.checks(runs, _bytes_of(self.quantized))
                 baseline |= {"checks": checks, "runs": runs}
-                baseline_file.keep(path, baseline)
+                baseline_file.write_baseline(path, baseline)
                 if case.until is None:
                     plot = f"vram-{self.about['base']}-{variant.value}-{slug(case.name)}.png"
-                    write_plot(found.report(), self.out / plot)
+                    write_plot(measurement.report(), self.out / plot)
         if self.options.longest:
             self._search(variant, files, path, baseline)
         if self.options.time:
@@ -117,21 +127,21 @@ class Campaign:
         runs, checks = baseline["runs"], baseline["checks"]
         return all(run["as_expected"] for run in runs) and all(c["passed"] for c in checks)
 
-    def _is_due(self, case: Case, runs: Sequence[dict[str, Any]]) -> bool:
+    def _is_due(self, case: CampaignCase, runs: Sequence[dict[str, Any]]) -> bool:
         if self.options.only:
             return case.name in self.options.only
         return all(case.name != run["name"] for run in runs)
 
-    def _ready(self, case: Case, files: FileSet) -> Prepared:
+    def _ready(self, case: CampaignCase, files: FileSet) -> Prepared:
         argv = self._command_line(case, files)
         # A case may ask for more than the card has: that is what is to be found out.
         return prepared(self.tree, case.script, argv, self.card.name, case.until, may_exceed=True)
 
-    def _measure(self, case: Case, variant: Variant, files: FileSet) -> Measurement:
+    def _measure(self, case: CampaignCase, variant: Variant, files: FileSet) -> Measurement:
         print(f"== {NAMES[variant]}: {case.name}", flush=True)
-        found = measured(self._ready(case, files))
-        print(table(found.run.stages), found.verdict.text, sep="\n", flush=True)
-        return found
+        measurement = measured(self._ready(case, files))
+        print(table(measurement.run.stages), measurement.verdict.text, sep="\n", flush=True)
+        return measurement
 
     def _search(
         self, variant: Variant, files: FileSet, path: Path, baseline: dict[str, Any]
@@ -148,15 +158,17 @@ class Campaign:
         def tried(frames: int) -> Try:
             case = shape_case(script, (*USUAL[:2], frames))
             run = measure(self._ready(case, files).task)
-            found = try_of(frames, run, self.card)
-            print(f"  {frames} frames: {failure_of(run) or gib(found.left_bytes)}", flush=True)
-            known[frames] = found
-            baseline_file.keep(path, baseline_file.with_tries(baseline, about, known.values()))
-            return found
+            outcome = try_of(frames, run, self.card)
+            print(f"  {frames} frames: {failure_of(run) or gib(outcome.left_bytes)}", flush=True)
+            known[frames] = outcome
+            baseline_file.write_baseline(
+                path, baseline_file.with_tries(baseline, about, known.values())
+            )
+            return outcome
 
-        found = longest(tried, known=tuple(known.values()), first=USUAL[2], most=MOST_FRAMES)
-        about["frames"] = found.frames
-        baseline_file.keep(path, baseline_file.with_tries(baseline, about, found.tries))
+        answer = longest(tried, known=tuple(known.values()), first=USUAL[2], most=MOST_FRAMES)
+        about["frames"] = answer.frames
+        baseline_file.write_baseline(path, baseline_file.with_tries(baseline, about, answer.tries))
 
     def _time(self, variant: Variant, files: FileSet) -> None:
         """Some runs of the usual shape, for verify/baselines/perf.json."""
@@ -204,7 +216,7 @@ class Campaign:
             files,
             variant,
             FULL,
-            FULL.gemma[Gemma.GEMMA_3],
+            FULL.gemma[GemmaFamily.GEMMA_3],
             GemmaStorage(shards=5),
             seed=0,
             blocks=Blocks.FP8,
@@ -214,7 +226,7 @@ class Campaign:
         )
         return files
 
-    def _command_line(self, case: Case, files: FileSet) -> list[str]:
+    def _command_line(self, case: CampaignCase, files: FileSet) -> list[str]:
         gemma = FileSet(self.work / "gemma").gemma_root
         models = named_models(files)
         models[GEMMA] = self.quantized if case.root == "prequantized" else gemma
@@ -284,7 +296,7 @@ def _require_known(names: frozenset[str]) -> None:
         )
 
 
-def _entry(case: Case, variant: Variant, found: Measurement) -> dict[str, Any]:
+def _entry(case: CampaignCase, variant: Variant, found: Measurement) -> dict[str, Any]:
     """The run as the baseline keeps it."""
     passed, ran_out = found.verdict.passed, found.run.out_of_memory
     expected = {Outcome.FITS: passed, Outcome.RUNS_OUT: ran_out, Outcome.ANY: passed or ran_out}

@@ -33,7 +33,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class CampaignCase:
     """One run; `images` are how many pictures it starts from."""
 
     name: str
@@ -46,7 +46,7 @@ class Case:
     outcome: Outcome = Outcome.FITS
 
 
-def cases(variant: Variant, *, offloads: bool) -> tuple[Case, ...]:
+def cases(variant: Variant, *, offloads: bool) -> tuple[CampaignCase, ...]:
     """The runs of a model; `offloads` where the upstream has --offload."""
     if variant is Variant.LTX_2:
         return (
@@ -59,16 +59,16 @@ def cases(variant: Variant, *, offloads: bool) -> tuple[Case, ...]:
     return (
         *(shape_case(guided, shape) for shape in SHAPES),
         shape_case("keyframe_interpolation", USUAL),
-        Case(f"whole clip, {guided}", guided, FITS, images=1),
+        CampaignCase(f"whole clip, {guided}", guided, FITS, images=1),
         *(_offloaded(guided, images=1) if offloads else ()),
     )
 
 
-def shape_case(script: str, shape: tuple[int, int, int]) -> Case:
+def shape_case(script: str, shape: tuple[int, int, int]) -> CampaignCase:
     """A clip of that shape with what a 24 GB card needs; of a guided stage two steps."""
     width, height, frames = shape
     within = width * height * frames <= USUAL[0] * USUAL[1] * USUAL[2]
-    return Case(
+    return CampaignCase(
         f"{script}, {width}x{height}, {frames} frames",
         script,
         FITS if script == "distilled" else (*FITS, *TWO_STEPS),
@@ -78,7 +78,7 @@ def shape_case(script: str, shape: tuple[int, int, int]) -> Case:
     )
 
 
-def _prompts(name: str, script: str, *, offloads: bool) -> tuple[Case, ...]:
+def _prompts(name: str, script: str, *, offloads: bool) -> tuple[CampaignCase, ...]:
     ways: dict[str, tuple[str, ...]] = {
         "no flag": (),
         "--gemma-4bit": ("--gemma-4bit",),
@@ -88,7 +88,7 @@ def _prompts(name: str, script: str, *, offloads: bool) -> tuple[Case, ...]:
     if offloads:
         ways["--offload cpu"] = ("--offload", "cpu")
     return tuple(
-        Case(
+        CampaignCase(
             f"{name}, {way}",
             script,
             flags,
@@ -100,15 +100,15 @@ def _prompts(name: str, script: str, *, offloads: bool) -> tuple[Case, ...]:
     )
 
 
-def _offloaded(script: str, images: int = 0) -> tuple[Case, ...]:
+def _offloaded(script: str, images: int = 0) -> tuple[CampaignCase, ...]:
     """Upstream's own way to save memory, and ours with it, for a whole clip."""
     offload, cast = ("--offload", "cpu"), ("--quantization", "fp8-cast")
-    return (
-        Case(f"whole clip, {script}, --offload cpu", script, (*offload, *cast), images=images),
-        Case(
-            f"whole clip, {script}, --gemma-4bit --offload cpu",
+    return tuple(
+        CampaignCase(
+            f"whole clip, {script}, {' '.join((*gemma, *offload))}",
             script,
-            ("--gemma-4bit", *offload, *cast),
+            (*gemma, *offload, *cast),
             images=images,
-        ),
+        )
+        for gemma in ((), ("--gemma-4bit",))
     )

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    from verify.clips.record import Order, record
+    from verify.clips.record import Recipe, record
     from verify.clips.tree import has_series
     from verify.upstream.process import Pipelines
 
@@ -34,10 +34,10 @@ def _record(args: argparse.Namespace) -> int:
         raise UsageError("no weights were named", remedy="give --files, or upstream's own flags")
     tree = args.tree.absolute()
     shape = TINY if examine(models, tree, args.passed_on) == "tiny" else FULL
-    order = Order(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
+    recipe = Recipe(models, Gemma(args.gemma), shape, _cases(args.case), args.passed_on)
     with Pipelines(tree, helped=not has_series(tree)) as pipelines:
-        made = record(order, pipelines, args.out.absolute(), print)
-    manifest = made.manifest
+        recording = record(recipe, pipelines, args.out.absolute(), print)
+    manifest = recording.manifest
     for case, flag in manifest.left_out.items():
         print(f"{case:<16} left out: no {flag}")
     print(f"{args.out}: {len(manifest.cases)} clips, {shape}, {manifest.label}")
@@ -66,14 +66,16 @@ def _check(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> int:
     from verify.clips.manifest import open_recording
     from verify.clips.report import write_report
-    from verify.clips.vram import read_vram
+    from verify.clips.vram_report import read_vram_report
 
     reference, *others = [open_recording(folder) for folder in args.recordings]
     if not others:
         raise UsageError(
             "a report compares at least two recordings", remedy="name the reference, then others"
         )
-    verdicts = write_report(args.html, reference, others, [read_vram(path) for path in args.vram])
+    verdicts = write_report(
+        args.html, reference, others, [read_vram_report(path) for path in args.vram]
+    )
     for verdict in verdicts:
         print(verdict.text)
     print(f"{args.html}: {args.html.stat().st_size / 1e6:.1f} MB, needs no network")

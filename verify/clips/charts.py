@@ -75,8 +75,8 @@ def chart(title: str, lines: Sequence[Line], *, ceiling: float) -> str:
                 f'x2="{x(at + 1):.1f}" y2="{y(other):.1f}"/>'
             )
         for at, value in enumerate(line.values):
-            said = "equal" if value == float("inf") else f"{value:.4g}"
-            name = escape(f"{line.label}, frame {at}: {said}")
+            figure = "equal" if value == float("inf") else f"{value:.4g}"
+            name = escape(f"{line.label}, frame {at}: {figure}")
             parts.append(_mark(number, x(at), y(value), name))
     return "".join([*parts, "</svg>"])
 

@@ -41,7 +41,7 @@ class Latent:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CaseComparison:
     """One clip against the reference's, stage by stage."""
 
     case: str
@@ -76,7 +76,7 @@ class Comparison:
 
     reference: Manifest
     other: Manifest
-    cases: tuple[Measured, ...]
+    cases: tuple[CaseComparison, ...]
 
 
 def compare(reference: Recording, other: Recording) -> Comparison:
@@ -153,7 +153,7 @@ def _require_same_images(a: Recording, b: Recording) -> None:
             )
 
 
-def _measure(reference: Recording, other: Recording, case: str) -> Measured:
+def _measure(reference: Recording, other: Recording, case: str) -> CaseComparison:
     clips = [r.file(case, manifest.CLIP) for r in (reference, other)]
     hidden = [_tensors(r.file(case, manifest.HIDDEN)) for r in (reference, other)]
     latents = [_tensors(r.file(case, manifest.LATENTS)) for r in (reference, other)]
@@ -169,7 +169,7 @@ def _measure(reference: Recording, other: Recording, case: str) -> Measured:
             f"the clips of {case} are {frames[0].shape} and {frames[1].shape} frames",
             remedy="record both again",
         )
-    return Measured(
+    return CaseComparison(
         case=case,
         layers=tuple(
             Layer(*_place(name), cosine(a, b), torch.equal(a, b))

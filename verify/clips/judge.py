@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.clips.compare import Comparison, Measured
-from verify.clips.models import KINDS, Kind
+from verify.clips.compare import CaseComparison, Comparison
+from verify.clips.models import WEIGHTS_KINDS, WeightsKind
 from verify.upstream.command_line import Gemma
 
 BEST_DB = 60.0
@@ -29,7 +29,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class BoundCheck:
     """One measure and its bound, at the place where it is worst."""
 
     case: str
@@ -56,12 +56,12 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ClipVerdict:
     """What came of a comparison."""
 
     passed: bool
     text: str  # one sentence, with both numbers
-    checks: tuple[Check, ...]  # empty where equality was asked for
+    checks: tuple[BoundCheck, ...]  # empty where equality was asked for
     differences: Mapping[str, str]  # case -> the first stage that differs
 
 
@@ -74,16 +74,18 @@ def spelled(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def read_bounds(path: Path = BOUNDS) -> Mapping[Kind, Mapping[Gemma, Bounds]]:
+def read_bounds(path: Path = BOUNDS) -> Mapping[WeightsKind, Mapping[Gemma, Bounds]]:
     """By weights, then by how the other recording's Gemma is quantized."""
     raw = tomllib.loads(path.read_text("utf-8"))
     return {
         kind: {Gemma(gemma): Bounds(**values) for gemma, values in raw[kind].items()}
-        for kind in KINDS
+        for kind in WEIGHTS_KINDS
     }
 
 
-def judge(comparison: Comparison, bounds: Mapping[Kind, Mapping[Gemma, Bounds]]) -> Verdict:
+def judge(
+    comparison: Comparison, bounds: Mapping[WeightsKind, Mapping[Gemma, Bounds]]
+) -> ClipVerdict:
     """Equal where both are quantized alike, else within the bounds of the other's quantization."""
     reference, other = comparison.reference, comparison.other
     differences = {
@@ -110,15 +112,15 @@ def judge(comparison: Comparison, bounds: Mapping[Kind, Mapping[Gemma, Bounds]])
             f"{what}: within bounds; closest is {closest.measure} of {closest.case} "
             f"({closest.where}), {spelled(closest.value)} with a bound of {closest.bound:g}"
         )
-    return Verdict(not out, text, checks, differences)
+    return ClipVerdict(not out, text, checks, differences)
 
 
-def _equality(comparison: Comparison, differences: Mapping[str, str]) -> Verdict:
+def _equality(comparison: Comparison, differences: Mapping[str, str]) -> ClipVerdict:
     reference, other = comparison.reference, comparison.other
     what = f"{other.label} against {reference.label}"
     if not differences:
         text = f"{what}: every byte of {len(comparison.cases)} clips is equal, and all before it"
-        return Verdict(True, text, (), {})
+        return ClipVerdict(True, text, (), {})
     measured = next(m for m in comparison.cases if m.case in differences)
     frame = measured.first_frame
     seen = (
@@ -135,22 +137,22 @@ def _equality(comparison: Comparison, differences: Mapping[str, str]) -> Verdict
         f"{what}: {len(differences)} of {len(comparison.cases)} clips are not equal; "
         f"{measured.case} differs from {differences[measured.case]} on, {seen}{machines}"
     )
-    return Verdict(False, text, (), differences)
+    return ClipVerdict(False, text, (), differences)
 
 
-def _checks(measured: Measured, limits: Bounds) -> Iterator[Check]:
+def _checks(measured: CaseComparison, limits: Bounds) -> Iterator[BoundCheck]:
     """One a measure, at its worst place, in the order of computing."""
     case = measured.case
     layer = min(measured.layers, key=lambda layer: layer.cosine)
     where = f"text {layer.text}, layer {layer.layer}"
-    yield Check(case, "hidden-state cosine", where, layer.cosine, limits.hidden_cosine, 1.0)
+    yield BoundCheck(case, "hidden-state cosine", where, layer.cosine, limits.hidden_cosine, 1.0)
     latent_bounds = {"video": limits.video_latent_cosine, "audio": limits.audio_latent_cosine}
     for latent in measured.latents:
         measure, bound = f"{latent.name} latent cosine", latent_bounds[latent.name]
-        yield Check(case, measure, "all of it", latent.cosine, bound, 1.0)
+        yield BoundCheck(case, measure, "all of it", latent.cosine, bound, 1.0)
     for measure, values, bound, best in (
         ("PSNR in dB", measured.psnr_db, limits.psnr_db, BEST_DB),
         ("SSIM", measured.ssim, limits.ssim, 1.0),
     ):
         frame = min(range(len(values)), key=values.__getitem__)
-        yield Check(case, measure, f"frame {frame}", values[frame], bound, best)
+        yield BoundCheck(case, measure, f"frame {frame}", values[frame], bound, best)

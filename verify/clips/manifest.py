@@ -19,7 +19,7 @@ from typing import Any
 from ltx2_patcher.boundaries.disk import translated
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.clips.cases import GEMMAS
-from verify.clips.models import KINDS, Kind
+from verify.clips.models import WEIGHTS_KINDS, WeightsKind
 from verify.upstream.command_line import ClipShape, Gemma
 
 FORMAT = 1
@@ -66,7 +66,7 @@ class Manifest:
 
     case_set: str  # `cases.digest`
     shape: ClipShape
-    weights: Kind
+    weights: WeightsKind
     weight_files: Mapping[str, WeightFile]  # by upstream's flag
     upstream: Upstream
     gemma: Gemma
@@ -131,7 +131,7 @@ def parse(text: str, origin: str) -> Manifest:
         )
         well = (
             manifest.gemma in GEMMAS
-            and manifest.weights in KINDS
+            and manifest.weights in WEIGHTS_KINDS
             and manifest.cases
             and all(case.files.keys() == CASE_FILES for case in manifest.cases)
             and all(Path(case.name).name == case.name for case in manifest.cases)

@@ -31,10 +31,10 @@ from verify.upstream.command_line import (
 from verify.upstream.provenance import base_of
 from verify.upstream.tree import ROOT
 
-Kind = Literal["tiny", "random", "real"]
+WeightsKind = Literal["tiny", "random", "real"]
 """What clips of them can show: nothing of looks where the weights are random."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+WEIGHTS_KINDS: tuple[WeightsKind, ...] = get_args(WeightsKind)
 
 FLAGS: Mapping[str, str] = {
     DISTILLED_CHECKPOINT: "the whole distilled model; for the distilled clips",
@@ -81,7 +81,7 @@ def of_files(files: FileSet) -> Models:
     return Models(named_models(files), random=True)
 
 
-def examine(models: Models, tree: Path, flags: Sequence[str] = ()) -> Kind:
+def examine(models: Models, tree: Path, flags: Sequence[str] = ()) -> WeightsKind:
     """What kind of weights they are, once the gate admits a clip of each script that they are for.
 
     `flags` go to every script of `tree`.

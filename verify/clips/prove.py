@@ -10,10 +10,10 @@ from ltx2_patcher.boundaries import machine
 from ltx2_patcher.jobs.models.inspect import inspect_gemma
 from verify.clips.cases import CASES, FULL, TINY
 from verify.clips.compare import compare
-from verify.clips.judge import Verdict, judge, read_bounds
+from verify.clips.judge import ClipVerdict, judge, read_bounds
 from verify.clips.manifest import Recording
-from verify.clips.models import Kind, Models, examine
-from verify.clips.record import Order, Progress, record
+from verify.clips.models import Models, WeightsKind, examine
+from verify.clips.record import Progress, Recipe, record
 from verify.clips.tree import copy_unpatched
 from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
@@ -26,9 +26,9 @@ _BESIDE_GEMMA_BYTES = 3 << 29
 class Proof:
     """What was recorded and how it was judged."""
 
-    weights: Kind
+    weights: WeightsKind
     recordings: tuple[Recording, ...]  # the reference first
-    verdicts: tuple[Verdict, ...]  # on each of the others
+    verdicts: tuple[ClipVerdict, ...]  # on each of the others
     unproved: str | None  # what this machine could not show, and why
 
     @property
@@ -55,13 +55,13 @@ def prove(
             unpatched = Path(name) / "upstream"
             copy_unpatched(tree, unpatched)
             with Pipelines(unpatched, helped=True) as pipelines:
-                order = Order(models, Gemma.PLAIN, shape, CASES, extra)
-                recordings.append(record(order, pipelines, folder / "unpatched", progress))
+                recipe = Recipe(models, Gemma.PLAIN, shape, CASES, extra)
+                recordings.append(record(recipe, pipelines, folder / "unpatched", progress))
     gemmas = [Gemma.FLAG_8BIT, Gemma.FLAG_4BIT]
     with Pipelines(tree) as pipelines:
         for gemma in gemmas if short_bytes > 0 else [Gemma.PLAIN, *gemmas]:
-            order = Order(models, gemma, shape, CASES, extra)
-            recordings.append(record(order, pipelines, folder / gemma.value, progress))
+            recipe = Recipe(models, gemma, shape, CASES, extra)
+            recordings.append(record(recipe, pipelines, folder / gemma.value, progress))
     reference, *others = recordings
     bounds = read_bounds()
     return Proof(

@@ -19,7 +19,7 @@ from verify.clips.decoding import faults, read_clip, read_frames
 from verify.clips.fingerprint import fingerprint
 from verify.clips.images import write_image
 from verify.clips.manifest import Manifest, Recorded, Recording, WeightFile
-from verify.clips.models import Kind, Models, examine
+from verify.clips.models import Models, WeightsKind, examine
 from verify.clips.tree import has_series, identify
 from verify.synthetic.staging import require_vacant, staged
 from verify.upstream.command_line import ClipShape, Gemma, Keyframe, command_line
@@ -31,7 +31,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Recipe:
     """What to record."""
 
     models: Models
@@ -42,7 +42,7 @@ class Order:
 
 
 def record(
-    order: Order, pipelines: Pipelines, out: Path, progress: Progress, *, timeout_s: float = 3600
+    recipe: Recipe, pipelines: Pipelines, out: Path, progress: Progress, *, timeout_s: float = 3600
 ) -> Recording:
     """A recording lies at `out`, whole: it was made beside it, and renamed last.
 
@@ -52,14 +52,14 @@ def record(
     clip), ConflictError (weights that don't go together), OutsideError (disk, a script too late).
     """
     require_vacant(out)
-    if (flags := order.gemma.flags) and not has_series(pipelines.tree):
+    if (flags := recipe.gemma.flags) and not has_series(pipelines.tree):
         raise UsageError(
             f"{pipelines.tree} is not patched, so its scripts do not take {flags[0]}",
             remedy="name a patched tree (`make patch`), or record it with --gemma none",
         )
-    kind = examine(order.models, pipelines.tree, (*order.gemma.flags, *order.extra))
-    lacking = {case.name: order.models.lacking(case) for case in order.cases}
-    able = [case for case in order.cases if lacking[case.name] is None]
+    kind = examine(recipe.models, pipelines.tree, (*recipe.gemma.flags, *recipe.extra))
+    lacking = {case.name: recipe.models.lacking(case) for case in recipe.cases}
+    able = [case for case in recipe.cases if lacking[case.name] is None]
     if not able:
         raise UsageError(
             f"no clip can be recorded without {next(iter(lacking.values()))}",
@@ -70,19 +70,19 @@ def record(
         images = _paint(able, staging / "images")
         machines, recorded = set(), []
         for case in able:
-            made, machine = _record_case(order, case, kind, pipelines, staging, timeout_s)
-            progress(f"{case.name:<16} gemma {order.gemma.value:<5} {made.seconds:6.1f} s")
+            made, machine = _record_case(recipe, case, kind, pipelines, staging, timeout_s)
+            progress(f"{case.name:<16} gemma {recipe.gemma.value:<5} {made.seconds:6.1f} s")
             recorded.append(made)
             machines.add(machine)
         (machine,) = machines
         made_of = Manifest(
-            case_set=digest(able, order.shape),
-            shape=order.shape,
+            case_set=digest(able, recipe.shape),
+            shape=recipe.shape,
             weights=kind,
-            weight_files=_weight_files(order.models, able),
+            weight_files=_weight_files(recipe.models, able),
             upstream=upstream,
-            gemma=order.gemma,
-            extra=order.extra,
+            gemma=recipe.gemma,
+            extra=recipe.extra,
             machine=machine,
             versions={"python": platform.python_version()} | versions(),
             date=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
@@ -104,18 +104,18 @@ def _paint(cases: Sequence[ReferenceCase], folder: Path) -> list[Path]:
 
 
 def _record_case(
-    order: Order,
+    recipe: Recipe,
     case: ReferenceCase,
-    kind: Kind,
+    kind: WeightsKind,
     pipelines: Pipelines,
     staging: Path,
     timeout_s: float,
 ) -> tuple[Recorded, str]:
     """What was recorded, and the machine."""
-    folder, shape = staging / case.name, order.shape
+    folder, shape = staging / case.name, recipe.shape
     folder.mkdir()
     clip = folder / manifest.CLIP
-    argv = _arguments(order, case, pipelines.tree, staging / "images", clip)
+    argv = _arguments(recipe, case, pipelines.tree, staging / "images", clip)
     module = f"ltx_pipelines.{case.script}"
     done = pipelines.run(RECORDER, [str(folder), module, *argv], timeout_s=timeout_s)
     if done.code:
@@ -150,29 +150,31 @@ def _record_case(
     return made, said_of_run["machine"]
 
 
-def _arguments(order: Order, case: ReferenceCase, tree: Path, images: Path, out: Path) -> list[str]:
+def _arguments(
+    recipe: Recipe, case: ReferenceCase, tree: Path, images: Path, out: Path
+) -> list[str]:
     argv = command_line(
         tree,
         case.script,
-        order.models.paths,
-        order.shape,
+        recipe.models.paths,
+        recipe.shape,
         prompt=case.prompt,
         seed=case.seed,
         out=out,
         keyframes=[
-            Keyframe(images / f"{one.image}.png", one.frame(order.shape), one.strength)
+            Keyframe(images / f"{one.image}.png", one.frame(recipe.shape), one.strength)
             for one in case.images
         ],
-        flags=order.gemma.flags,
+        flags=recipe.gemma.flags,
     )
-    return [*argv, *order.extra]
+    return [*argv, *recipe.extra]
 
 
 def _weight_files(models: Models, cases: Sequence[ReferenceCase]) -> Mapping[str, WeightFile]:
     used = {flag: path for case in cases for flag, path in models.of(case).items()}
-    found: dict[Path, str] = {}
+    fingerprints: dict[Path, str] = {}
     for path in used.values():
-        if path not in found:
+        if path not in fingerprints:
             with translated(path):
-                found[path] = fingerprint(path)
-    return {flag: WeightFile(path.name, found[path]) for flag, path in sorted(used.items())}
+                fingerprints[path] = fingerprint(path)
+    return {flag: WeightFile(path.name, fingerprints[path]) for flag, path in sorted(used.items())}

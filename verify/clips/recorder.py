@@ -154,8 +154,8 @@ def main() -> None:
         sys.exit(f"this upstream computes its {', '.join(missing)} where the recorder doesn't look")
     save_file(kept.hidden, folder / "hidden.safetensors")
     save_file(kept.latents, folder / "latents.safetensors")
-    said = {"seconds": round(seconds, 3), "machine": _machine()}
-    (folder / "run.json").write_text(json.dumps(said), encoding="utf-8")
+    run = {"seconds": round(seconds, 3), "machine": _machine()}
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     gc.collect()  # the next script in this process starts with an empty card
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

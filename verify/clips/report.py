@@ -13,12 +13,12 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk
 from verify.clips import stills
 from verify.clips.compare import compare
-from verify.clips.judge import Check, Verdict, judge, read_bounds, spelled
+from verify.clips.judge import BoundCheck, ClipVerdict, judge, read_bounds, spelled
 from verify.clips.manifest import Recording
-from verify.clips.models import Kind
+from verify.clips.models import WeightsKind
 from verify.clips.report_case import BAD, Column, case_section
 from verify.clips.report_origin import memory_section, origin_section, state_of
-from verify.clips.vram import Vram
+from verify.clips.vram_report import VramReport
 
 _HERE = Path(__file__).parent
 
@@ -27,7 +27,7 @@ _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'"
 )
-_SHOWS: Mapping[Kind, str] = {
+_SHOWS: Mapping[WeightsKind, str] = {
     "tiny": "Tiny random weights: this shows that every step works and how far quantizing carries "
     "through it, not what a clip looks like.",
     "random": "Random weights of the true size: this shows that every step works and fits, not "
@@ -37,8 +37,8 @@ _SHOWS: Mapping[Kind, str] = {
 
 
 def write_report(
-    path: Path, reference: Recording, others: Sequence[Recording], vram: Sequence[Vram]
-) -> tuple[Verdict, ...]:
+    path: Path, reference: Recording, others: Sequence[Recording], vram: Sequence[VramReport]
+) -> tuple[ClipVerdict, ...]:
     """The page lies at `path`; the verdict on each of `others`.
 
     Raises: UsageError, InvalidError (as `compare`), ConflictError (no plain file can stand there),
@@ -57,7 +57,7 @@ def write_report(
     return tuple(column.verdict for column in columns)
 
 
-def page(reference: Recording, columns: Sequence[Column], vram: Sequence[Vram]) -> str:
+def page(reference: Recording, columns: Sequence[Column], vram: Sequence[VramReport]) -> str:
     """The whole document."""
     style = (_HERE / "report.css").read_text("utf-8").replace("LEGEND", stills.legend_css())
     script = (_HERE / "report.js").read_text("utf-8")
@@ -101,10 +101,10 @@ def _verdict(column: Column, number: int) -> Iterator[str]:
     verdict = column.verdict
     state, mark, word = state_of(verdict.passed)
     asked = "within bounds" if column.bounds else "equal"
-    said = asked if verdict.passed else f"not {asked}"
+    outcome = asked if verdict.passed else f"not {asked}"
     yield (
         f'<section class="verdict {state}"><h2><span class="mark" aria-hidden="true">{mark}</span>'
-        f'<span class="swatch s{number}"></span>{escape(column.label)}: {escape(said)}</h2>'
+        f'<span class="swatch s{number}"></span>{escape(column.label)}: {escape(outcome)}</h2>'
         f'<p class="said"><span class="hidden">{word}: </span>{escape(verdict.text)}.</p>'
     )
     if column.bounds is not None:
@@ -120,7 +120,7 @@ def _verdict(column: Column, number: int) -> Iterator[str]:
     yield "</section>"
 
 
-def _by_clip(checks: Sequence[Check]) -> Iterator[str]:
+def _by_clip(checks: Sequence[BoundCheck]) -> Iterator[str]:
     measures = list(dict.fromkeys(check.measure for check in checks))
     yield '<details><summary>By clip</summary><div class="wide"><table><thead><tr><th></th>'
     yield "".join(f'<th scope="col">{escape(measure)}</th>' for measure in measures)
@@ -136,7 +136,7 @@ def _by_clip(checks: Sequence[Check]) -> Iterator[str]:
     yield "</tbody></table></div></details>"
 
 
-def _meter(check: Check) -> str:
+def _meter(check: BoundCheck) -> str:
     """The worst of one measure: the number, and where it stands between bound and best."""
     state, mark, _ = state_of(check.passed)
     title = escape(f"{check.case}, {check.where}")
@@ -148,7 +148,7 @@ def _meter(check: Check) -> str:
     )
 
 
-def _toolbar(reference: Recording, vram: Sequence[Vram]) -> Iterator[str]:
+def _toolbar(reference: Recording, vram: Sequence[VramReport]) -> Iterator[str]:
     links = "".join(
         f'<a href="#{escape(case.name)}">{escape(case.name)}</a>'
         for case in reference.manifest.cases

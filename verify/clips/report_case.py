@@ -11,9 +11,9 @@ from PIL import Image
 
 from verify.clips import manifest, stills
 from verify.clips.charts import Line, chart
-from verify.clips.compare import Comparison, Measured
+from verify.clips.compare import CaseComparison, Comparison
 from verify.clips.decoding import read_frames
-from verify.clips.judge import Bounds, Verdict, spelled
+from verify.clips.judge import Bounds, ClipVerdict, spelled
 from verify.clips.manifest import Recorded, Recording
 
 BAD = ' class="bad"'
@@ -26,7 +26,7 @@ class Column:
 
     recording: Recording
     comparison: Comparison
-    verdict: Verdict
+    verdict: ClipVerdict
     bounds: Bounds | None  # None where equality was asked for
 
     @property
@@ -34,7 +34,7 @@ class Column:
         """What tells it from its neighbours."""
         return self.recording.manifest.label
 
-    def measured(self, case: str) -> Measured:
+    def measured(self, case: str) -> CaseComparison:
         """How the case was measured."""
         return next(m for m in self.comparison.cases if m.case == case)
 
@@ -80,21 +80,21 @@ def _given(reference: Recording, case: Recorded) -> Iterator[str]:
     for name, frame in case.images.items():
         with Image.open(reference.folder / "images" / f"{name}.png") as image:
             small = np.asarray(image.convert("RGB").resize(_THUMBNAIL))
-        said = escape(f"{name}, given for frame {frame}")
-        yield f'<figure><img alt="{said}" src="{stills.photo(small)}"><figcaption>{said}'
+        caption = escape(f"{name}, given for frame {frame}")
+        yield f'<figure><img alt="{caption}" src="{stills.photo(small)}"><figcaption>{caption}'
         yield "</figcaption></figure>"
     yield "</div>"
 
 
 def _player(recording: Recording, case: str, number: int, note: str) -> str:
     clip = recording.file(case, manifest.CLIP).read_bytes()
-    made = next(c for c in recording.manifest.cases if c.name == case)
+    recorded = next(c for c in recording.manifest.cases if c.name == case)
     shape = recording.manifest.shape
     return (
         f'<figure><video muted playsinline preload="auto" width="{shape.width}" '
         f'height="{shape.height}" src="{stills.data_uri("video/mp4", clip)}"></video>'
         f'<figcaption><span class="swatch s{number}"></span>'
-        f"<b>{escape(recording.manifest.label)}</b> <span>{escape(note)}; {made.seconds:.1f} s"
+        f"<b>{escape(recording.manifest.label)}</b> <span>{escape(note)}; {recorded.seconds:.1f} s"
         f"</span></figcaption></figure>"
     )
 

@@ -7,7 +7,7 @@ from html import escape
 
 from verify.clips import stills
 from verify.clips.manifest import Manifest, Recording
-from verify.clips.vram import COLUMNS, Vram
+from verify.clips.vram_report import COLUMNS, VramReport
 from verify.upstream.command_line import Gemma
 
 
@@ -16,7 +16,7 @@ def state_of(passed: bool) -> tuple[str, str, str]:
     return ("good", "\N{CHECK MARK}", "passed") if passed else ("bad", "\N{BALLOT X}", "failed")
 
 
-def memory_section(vram: Sequence[Vram]) -> Iterator[str]:
+def memory_section(vram: Sequence[VramReport]) -> Iterator[str]:
     """A timeline and a table for each report."""
     if not vram:
         return
@@ -49,31 +49,31 @@ def memory_section(vram: Sequence[Vram]) -> Iterator[str]:
 
 def origin_section(recordings: Sequence[Recording]) -> Iterator[str]:
     """What each recording was made of, so that it can be made again."""
-    made = [recording.manifest for recording in recordings]
+    manifests = [recording.manifest for recording in recordings]
     yield '<section id="origin"><h2>Where these come from</h2><div class="wide"><table><thead><tr>'
     yield '<th scope="col"></th>'
-    for number, one in enumerate(made):
+    for number, one in enumerate(manifests):
         yield f'<th scope="col"><span class="swatch s{number}"></span>{escape(one.label)}</th>'
     yield "</tr></thead><tbody>"
-    for name, texts in _facts(made):
+    for name, texts in _facts(manifests):
         cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
         yield f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
     yield "</tbody></table></div></section>"
 
 
-def _facts(made: Sequence[Manifest]) -> Iterator[tuple[str, list[str]]]:
-    yield "recorded", [m.date for m in made]
-    yield "machine", [m.machine for m in made]
-    yield "base", [f"{m.upstream.base}, {_standing(m)}" for m in made]
-    yield "patched files", [m.upstream.files[:16] for m in made]
-    yield "Gemma", [m.gemma.value if m.gemma is not Gemma.PLAIN else "bf16" for m in made]
-    yield "further arguments", [" ".join(m.extra) or "none" for m in made]
-    for package in sorted({name for m in made for name in m.versions}):
-        yield package, [m.versions.get(package, "") for m in made]
-    for flag in made[0].weight_files:
-        files = [m.weight_files[flag] for m in made]
+def _facts(manifests: Sequence[Manifest]) -> Iterator[tuple[str, list[str]]]:
+    yield "recorded", [m.date for m in manifests]
+    yield "machine", [m.machine for m in manifests]
+    yield "base", [f"{m.upstream.base}, {_standing(m)}" for m in manifests]
+    yield "patched files", [m.upstream.files[:16] for m in manifests]
+    yield "Gemma", [m.gemma.value if m.gemma is not Gemma.PLAIN else "bf16" for m in manifests]
+    yield "further arguments", [" ".join(m.extra) or "none" for m in manifests]
+    for package in sorted({name for m in manifests for name in m.versions}):
+        yield package, [m.versions.get(package, "") for m in manifests]
+    for flag in manifests[0].weight_files:
+        files = [m.weight_files[flag] for m in manifests]
         yield flag, [f"{file.name}, {file.fingerprint[:16]}" for file in files]
-    yield "left out", [", ".join(m.left_out) or "nothing" for m in made]
+    yield "left out", [", ".join(m.left_out) or "nothing" for m in manifests]
 
 
 def _standing(made: Manifest) -> str:

@@ -30,12 +30,12 @@ def identify(tree: Path) -> Upstream:
         raise InvalidError(
             f"{tree} holds no upstream", remedy="name a checkout, for example vendor/LTX-2-1.0.0"
         )
-    found = json.dumps(disk.blob_ids(tree, lock.paths), sort_keys=True)
+    blobs = json.dumps(disk.blob_ids(tree, lock.paths), sort_keys=True)
     return Upstream(
         base=lock.base,
         standing=judgement.standing.value,
         group=judgement.group,
-        files=hashlib.sha256(found.encode()).hexdigest(),
+        files=hashlib.sha256(blobs.encode()).hexdigest(),
     )
 
 

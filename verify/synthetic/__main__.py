@@ -9,7 +9,7 @@ from pathlib import Path
 from ltx2_patcher.values.errors import OutsideError
 from verify import command
 from verify.synthetic import abilities
-from verify.synthetic.architecture import FULL, SIZES, Blocks, Gemma, Variant
+from verify.synthetic.architecture import FULL, SIZES, Blocks, GemmaFamily, Variant
 from verify.synthetic.files import FileSet, Layout, Part
 from verify.synthetic.staging import require_vacant
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     for package in ("torch", "ltx_pipelines"):
         _find(package)
     variant, layout = Variant(args.variant), Layout(args.layout)
-    gemma = Gemma(args.gemma) if args.gemma else variant.gemma
+    gemma = GemmaFamily(args.gemma) if args.gemma else variant.gemma
     abilities.require(_find("ltx_core"), variant, gemma, layout)
     # torch and upstream take seconds to import: not before the arguments are known to be good.
     import torch
@@ -50,14 +50,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _find(package: str) -> Path:
     """The folder of `package`, which is not imported. Raises: OutsideError (it is not there)."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
         raise OutsideError(
             f"{package} is not installed in {sys.executable}",
             remedy="use the Python that `make install` made, or put upstream's packages on "
             "PYTHONPATH",
         )
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--gemma",
-        choices=[g.value for g in Gemma],
+        choices=[g.value for g in GemmaFamily],
         help="the text encoder (default: the one that the variant was trained with)",
     )
     parser.add_argument(

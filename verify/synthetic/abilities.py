@@ -13,7 +13,7 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.rules.models.abilities import CORE, shown
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import UsageError
-from verify.synthetic.architecture import Gemma, Variant
+from verify.synthetic.architecture import GemmaFamily, Variant
 from verify.synthetic.files import Layout
 
 Kind = TypeVar("Kind", bound=Enum)
@@ -31,9 +31,9 @@ def variants(ltx_core: Path) -> list[Variant]:
     return [_VARIANTS[family] for family in _abilities(ltx_core).loads]
 
 
-def gemmas(ltx_core: Path) -> list[Gemma]:
+def gemmas(ltx_core: Path) -> list[GemmaFamily]:
     """The text encoders that it takes."""
-    return list(Gemma) if _abilities(ltx_core).takes_packed_files else [Gemma.GEMMA_3]
+    return list(GemmaFamily) if _abilities(ltx_core).takes_packed_files else [GemmaFamily.GEMMA_3]
 
 
 def layouts(ltx_core: Path) -> list[Layout]:
@@ -41,7 +41,7 @@ def layouts(ltx_core: Path) -> list[Layout]:
     return list(Layout) if _abilities(ltx_core).takes_packed_files else [Layout.MONOLITH]
 
 
-def require(ltx_core: Path, variant: Variant, gemma: Gemma, layout: Layout) -> None:
+def require(ltx_core: Path, variant: Variant, gemma: GemmaFamily, layout: Layout) -> None:
     """Return if the upstream at `ltx_core` loads such a file set.
 
     Raises: UsageError (it does not; with what it loads).

@@ -13,7 +13,7 @@ Replacements = Mapping[str, Any]
 METADATA = Path(__file__).parent / "metadata"
 
 
-class Gemma(Enum):
+class GemmaFamily(Enum):
     """The families of text encoders, both of 12 billion parameters."""
 
     GEMMA_3 = "3"
@@ -28,9 +28,9 @@ class Variant(Enum):
     LTX_2_5 = "2.5"  # LTX-2.5 22B
 
     @property
-    def gemma(self) -> Gemma:
+    def gemma(self) -> GemmaFamily:
         """The text encoder that the family was trained with."""
-        return Gemma.GEMMA_4 if self is Variant.LTX_2_5 else Gemma.GEMMA_3
+        return GemmaFamily.GEMMA_4 if self is Variant.LTX_2_5 else GemmaFamily.GEMMA_3
 
 
 class Blocks(Enum):
@@ -45,7 +45,7 @@ class Blocks(Enum):
 class GemmaSize:
     """What of Gemma's configuration to replace; nothing replaced is the true model."""
 
-    family: Gemma = Gemma.GEMMA_3
+    family: GemmaFamily = GemmaFamily.GEMMA_3
     replacements: Replacements = field(default_factory=dict)
 
 
@@ -58,7 +58,7 @@ class Size:
     """
 
     name: str
-    gemma: Mapping[Gemma, GemmaSize]
+    gemma: Mapping[GemmaFamily, GemmaSize]
     checkpoint: Replacements  # by component: transformer, vae, audio_vae, vocoder
     encoder_block: Replacements  # in the parameters of each block of a convolutional video VAE
     decoder_block: Replacements
@@ -96,7 +96,7 @@ TINY_GEMMA = GemmaSize(
 
 # A layer of each kind of attention; the global one has wider heads, and no values of its own.
 TINY_GEMMA_4 = GemmaSize(
-    family=Gemma.GEMMA_4,
+    family=GemmaFamily.GEMMA_4,
     replacements={
         "audio_token_id": 11,
         "boa_token_id": 9,
@@ -170,7 +170,7 @@ TINY = Size(
 
 FULL = Size(
     name="full",
-    gemma={family: GemmaSize(family) for family in Gemma},
+    gemma={family: GemmaSize(family) for family in GemmaFamily},
     checkpoint={},
     encoder_block={},
     decoder_block={},
@@ -178,12 +178,12 @@ FULL = Size(
     lora_rank=384,  # as the names of the published ones for 19B and LTX-2.3 say
 )
 
-_GEMMA_FILES = {Gemma.GEMMA_3: "gemma3_12b", Gemma.GEMMA_4: "gemma4_12b"}
+_GEMMA_FILES = {GemmaFamily.GEMMA_3: "gemma3_12b", GemmaFamily.GEMMA_4: "gemma4_12b"}
 
 SIZES: Mapping[str, Size] = {size.name: size for size in (TINY, FULL)}
 
 
-def checkpoint_metadata(variant: Variant, size: Size, gemma: Gemma) -> Config:
+def checkpoint_metadata(variant: Variant, size: Size, gemma: GemmaFamily) -> Config:
     """The safetensors metadata of the checkpoint; what is no text in it is written as JSON.
 
     `gemma_source_checkpoint` is there for Gemma 4 alone: by its absence, upstream wants Gemma 3.
@@ -199,7 +199,7 @@ def checkpoint_metadata(variant: Variant, size: Size, gemma: Gemma) -> Config:
         decoder_blocks = _smaller(vae["decoder_blocks"], size.decoder_block)
         config["vae"] = {**encoder, "decoder_blocks": decoder_blocks}
     metadata = {"config": config, "model_version": true["model_version"]}
-    if gemma is Gemma.GEMMA_4:
+    if gemma is GemmaFamily.GEMMA_4:
         metadata["gemma_source_checkpoint"] = {
             "ltx_version": true["model_version"],
             "gemma_version": _load(_GEMMA_FILES[gemma])["gemma_version"],

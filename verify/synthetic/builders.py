@@ -16,14 +16,14 @@ def upstream_builders(files: FileSet) -> dict[str, Any]:
     from ltx_core.model import audio_vae
 
     blocks = importlib.util.find_spec("ltx_pipelines.utils.blocks") is not None
-    found = _of_blocks(files) if blocks else _of_ledger(files)
+    builders = _of_blocks(files) if blocks else _of_ledger(files)
     # Not every revision has a pipeline that listens.
-    found["audio_encoder"] = _builder(
+    builders["audio_encoder"] = _builder(
         audio_vae.AudioEncoderConfigurator,
         files.audio_vae,
         audio_vae.AUDIO_VAE_ENCODER_COMFY_KEYS_FILTER,
     )
-    return found
+    return builders
 
 
 def _of_ledger(files: FileSet) -> dict[str, Any]:

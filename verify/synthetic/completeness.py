@@ -37,17 +37,17 @@ def faults(components: Sequence[Placed], tensors: Iterable[str]) -> list[str]:
     takes: a tensor that is left over in one component is fine where another one takes it.
     """
     taken = frozenset().union(*(placed.taken for placed in components))
-    found = [
+    sentences = [
         f"{placed.component}: no tensor for {k}" for placed in components for k in placed.missing
     ]
-    found += [
+    sentences += [
         f"{placed.component}: no place for {name}"
         for placed in components
         for name in placed.left - taken
     ]
     picked = taken.union(*(placed.left for placed in components))
-    found += [f"no component takes {name}" for name in set(tensors) - picked]
-    return sorted(found)
+    sentences += [f"no component takes {name}" for name in set(tensors) - picked]
+    return sorted(sentences)
 
 
 def place_all(files: FileSet) -> list[Placed]:
@@ -73,10 +73,10 @@ def _of_builder(component: str, builder: Any) -> Placed:
     model = _meta_model(builder, builder.module_ops)
     before = model.state_dict(keep_vars=True)
     wanted = {key: tuple(value.shape) for key, value in before.items()}
-    made, taken, left = _picked(builder.model_sd_ops, files, wanted)
+    filled, taken, left = _picked(builder.model_sd_ops, files, wanted)
     fitting = {
         key: torch.empty(shape, device="meta")
-        for key, shape in made.items()
+        for key, shape in filled.items()
         if wanted.get(key) == shape
     }
     # As upstream's builder does; one tensor fills each name of a module that has several.
@@ -136,28 +136,28 @@ def _of_transformers(root: Path) -> Placed:
     """The Gemma of a root, which until 2026-03-04 transformers loads for upstream."""
     from transformers import Gemma3ForConditionalGeneration
 
-    _, told = Gemma3ForConditionalGeneration.from_pretrained(
+    _, loading_info = Gemma3ForConditionalGeneration.from_pretrained(
         root, output_loading_info=True, device_map="meta"
     )
     # It tells them by the model's names, where the files have others.
-    left = frozenset(f"{root.name}:{key}" for key in told["unexpected_keys"])
+    left = frozenset(f"{root.name}:{key}" for key in loading_info["unexpected_keys"])
     taken = frozenset(tensor_names(root.glob("*.safetensors")))
-    return Placed("gemma", frozenset(told["missing_keys"]), taken, left)
+    return Placed("gemma", frozenset(loading_info["missing_keys"]), taken, left)
 
 
 def _picked(
     ops: Any, files: Iterable[Path], wanted: Mapping[str, Shape]
 ) -> tuple[dict[str, Shape], frozenset[str], frozenset[str]]:
     """What `ops` make of the files' tensors, and which of these are in the model and which not."""
-    made: dict[str, Shape] = {}
+    filled: dict[str, Shape] = {}
     taken: set[str] = set()
     left: set[str] = set()
     for file in files:
         for name, shape in _shapes(file).items():
             if keys := model_shapes(ops, name, shape):
-                made |= keys
+                filled |= keys
                 (taken if wanted.keys() >= keys.keys() else left).add(f"{file.name}:{name}")
-    return made, frozenset(taken), frozenset(left)
+    return filled, frozenset(taken), frozenset(left)
 
 
 def _shapes(file: Path) -> Shapes:

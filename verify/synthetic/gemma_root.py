@@ -113,10 +113,10 @@ def packed(root: PlannedRoot, path: Path, projection: Mapping[str, Content]) -> 
             str(Path(scratch) / root.shards[0].path.parent),
             {key: _as_tensor(key) for key in projection},
         )
-        made = {
+        packed_contents = {
             key: contents.get(_as_text(tensor)) or Given(tensor) for key, tensor in tensors.items()
         }
-    return PlannedFile(path, Part.GEMMA, made, metadata)
+    return PlannedFile(path, Part.GEMMA, packed_contents, metadata)
 
 
 def _as_tensor(text: str) -> torch.Tensor:

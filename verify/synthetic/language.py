@@ -6,12 +6,12 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from verify.synthetic.architecture import Gemma
+from verify.synthetic.architecture import GemmaFamily
 
 # In the order of their ids: Gemma's own ids of the first four, then as the tiny sizes say.
 _FIRST_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>")
 SPECIAL_TOKENS = {
-    Gemma.GEMMA_3: (
+    GemmaFamily.GEMMA_3: (
         *_FIRST_TOKENS,
         "<start_of_turn>",
         "<end_of_turn>",
@@ -19,7 +19,7 @@ SPECIAL_TOKENS = {
         "<end_of_image>",
         "<image_soft_token>",
     ),
-    Gemma.GEMMA_4: (
+    GemmaFamily.GEMMA_4: (
         *_FIRST_TOKENS,
         "<|turn>",
         "<turn|>",
@@ -53,19 +53,19 @@ CHAT_TEMPLATE = (
 
 # By the names that processors of transformers ask a tokenizer for.
 _IMAGE_TOKENS = {
-    Gemma.GEMMA_3: ("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
-    Gemma.GEMMA_4: ("<|image>", "<image|>", "<|image|>"),
+    GemmaFamily.GEMMA_3: ("<start_of_image>", "<end_of_image>", "<image_soft_token>"),
+    GemmaFamily.GEMMA_4: ("<|image>", "<image|>", "<|image|>"),
 }
 
 
 # What the configuration says of an id; the rest take the first ids that are free, in their order.
-_IDS: Mapping[Gemma, Mapping[str, str]] = {
-    Gemma.GEMMA_3: {
+_IDS: Mapping[GemmaFamily, Mapping[str, str]] = {
+    GemmaFamily.GEMMA_3: {
         "<start_of_image>": "boi_token_index",
         "<end_of_image>": "eoi_token_index",
         "<image_soft_token>": "image_token_index",
     },
-    Gemma.GEMMA_4: {
+    GemmaFamily.GEMMA_4: {
         "<|image>": "boi_token_id",
         "<image|>": "eoi_token_id",
         "<|image|>": "image_token_id",
@@ -77,7 +77,7 @@ _IDS: Mapping[Gemma, Mapping[str, str]] = {
 }
 
 
-def language_files(family: Gemma, config: Mapping[str, Any]) -> dict[str, str]:
+def language_files(family: GemmaFamily, config: Mapping[str, Any]) -> dict[str, str]:
     """By name, what a tokenizer of the vocabulary of `config`, and a processor, are read from.
 
     Gemma 4 has Gemma 3's processor, for its own needs torchvision, which upstream's pipelines do
@@ -86,7 +86,7 @@ def language_files(family: Gemma, config: Mapping[str, Any]) -> dict[str, str]:
     boi, eoi, image = _IMAGE_TOKENS[family]
     side = config["vision_config"].get("image_size", 224)
     tokens = config.get("mm_tokens_per_image", 256)
-    chat = {"chat_template": CHAT_TEMPLATE} if family is Gemma.GEMMA_3 else {}
+    chat = {"chat_template": CHAT_TEMPLATE} if family is GemmaFamily.GEMMA_3 else {}
     files: dict[str, dict[str, Any]] = {
         "tokenizer_config.json": {
             "tokenizer_class": "GemmaTokenizer",
@@ -128,7 +128,7 @@ def language_files(family: Gemma, config: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _tokenizer(family: Gemma, config: Mapping[str, Any]) -> str:
+def _tokenizer(family: GemmaFamily, config: Mapping[str, Any]) -> str:
     size: int = config["text_config"]["vocab_size"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -31,8 +31,8 @@ def file_names(ops: "SDOps | None", model_keys: Iterable[str]) -> dict[str, str]
         for key in keys
         if (name := next((c for c in _candidates(ops, key) if key in model_names(ops, c)), None))
     }
-    made = {key: name for name in names.values() for key in model_names(ops, name)}
-    assert made.keys() >= set(keys), f"{ops.name} leads to none of {set(keys) - made.keys()}"
+    reached = {key: name for name in names.values() for key in model_names(ops, name)}
+    assert reached.keys() >= set(keys), f"{ops.name} leads to none of {set(keys) - reached.keys()}"
     beside = {
         key
         for named, name in names.items()
@@ -54,8 +54,8 @@ def model_shapes(ops: "SDOps | None", name: str, shape: Shape) -> dict[str, Shap
     key = ops.apply_to_key(name)
     if key is None:
         return {}
-    made = ops.apply_to_key_value(key, torch.empty(shape, device="meta"))
-    return {result.new_key: tuple(result.new_value.shape) for result in made}
+    results = ops.apply_to_key_value(key, torch.empty(shape, device="meta"))
+    return {result.new_key: tuple(result.new_value.shape) for result in results}
 
 
 def _candidates(ops: "SDOps", key: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from verify.synthetic.architecture import Gemma, Variant
+from verify.synthetic.architecture import GemmaFamily, Variant
 from verify.synthetic.naming import file_names
 from verify.synthetic.tensorfile import Shape
 from verify.upstream import unpatched
@@ -60,7 +60,7 @@ def lora_shapes(metadata: Mapping[str, Any], rank: int) -> dict[str, Shape]:
     return {names[key]: shape for key, shape in shapes.items()}
 
 
-def gemma_shapes(family: Gemma, config: Mapping[str, Any]) -> dict[str, Shape]:
+def gemma_shapes(family: GemmaFamily, config: Mapping[str, Any]) -> dict[str, Shape]:
     """Each tensor of a Gemma root whose `config.json` is `config`."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 
@@ -117,7 +117,7 @@ def _text_projection(gemma_root: Path) -> Part:
     return unpatched.bound_to_root(configurator, gemma_root), ops
 
 
-def _gemma_ops(family: Gemma) -> Any:
+def _gemma_ops(family: GemmaFamily) -> Any:
     """The SDOps of upstream's Gemma, or None where it has none."""
     if importlib.util.find_spec(_ENCODERS) is None:
         return None
@@ -126,7 +126,7 @@ def _gemma_ops(family: Gemma) -> Any:
         if hasattr(module, shared):
             return getattr(module, shared)
     # Its public `get_gemma_ops` wants a root that has its weights already.
-    if family is Gemma.GEMMA_4:
+    if family is GemmaFamily.GEMMA_4:
         return module._build_gemma4_unified_llm_key_ops(comfy_flat=False)  # noqa: SLF001
     return module._build_gemma3_llm_key_ops()  # noqa: SLF001
 

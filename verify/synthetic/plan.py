@@ -44,7 +44,7 @@ _SPLIT_FILES = FileSet(Path(), Layout.SPLIT)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PlannedFileSet:
     """Every file of a file set."""
 
     files: tuple[PlannedFile, ...]
@@ -63,7 +63,7 @@ def plan_file_set(
     gemma: GemmaSize,
     storage: GemmaStorage,
     blocks: Blocks,
-) -> Plan:
+) -> PlannedFileSet:
     """A whole file set of `variant`, as upstream's own models want it.
 
     Raises: InvalidError (at true size, a tensor is not as published).
@@ -89,10 +89,10 @@ def plan_file_set(
     ]
     if layout is Layout.MONOLITH:
         checkpoint = _file(_FILES.checkpoint, Part.CHECKPOINT, contents, metadata)
-        return Plan((checkpoint, *root.shards, *files), root.texts)
+        return PlannedFileSet((checkpoint, *root.shards, *files), root.texts)
     projection = {k: v for k, v in contents.items() if k.startswith(_TEXT_PROJECTION)}
     text_encoder = packed(root, _SPLIT_FILES.text_encoder, projection)
-    return Plan((*_components(contents, metadata), text_encoder, *files), Texts({}))
+    return PlannedFileSet((*_components(contents, metadata), text_encoder, *files), Texts({}))
 
 
 def _checkpoint_shapes(variant: Variant, metadata: Config, root: PlannedRoot) -> Shapes:

@@ -7,14 +7,14 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from verify.synthetic.architecture import METADATA, Gemma, Variant
+from verify.synthetic.architecture import METADATA, GemmaFamily, Variant
 from verify.synthetic.tensorfile import Shape, Shapes
 
 _RANGE = re.compile(r"\{(\d+)-(\d+)\}")
 
 # Of LTX-2.5 only the transformer's file is known, of Gemma 4 none.
 _CHECKPOINT_PREFIX = {Variant.LTX_2_5: "model.diffusion_model."}
-_GEMMA_LISTS = {Gemma.GEMMA_3: "gemma3_12b"}
+_GEMMA_LISTS = {GemmaFamily.GEMMA_3: "gemma3_12b"}
 
 
 def checkpoint_differences(variant: Variant, shapes: Shapes) -> list[str]:
@@ -24,7 +24,7 @@ def checkpoint_differences(variant: Variant, shapes: Shapes) -> list[str]:
     return _differences(variant.value, known)
 
 
-def gemma_differences(family: Gemma, shapes: Shapes) -> list[str]:
+def gemma_differences(family: GemmaFamily, shapes: Shapes) -> list[str]:
     """As `checkpoint_differences`, of a Gemma root."""
     return _differences(_GEMMA_LISTS[family], shapes) if family in _GEMMA_LISTS else []
 
@@ -37,14 +37,14 @@ def tensors(name: str) -> dict[str, Shape]:
 
 def _differences(name: str, shapes: Shapes) -> list[str]:
     listed = tensors(name)
-    found = [f"{key} is missing" for key in listed.keys() - shapes.keys()]
-    found += [f"{key} is in no published file" for key in shapes.keys() - listed.keys()]
-    found += [
+    sentences = [f"{key} is missing" for key in listed.keys() - shapes.keys()]
+    sentences += [f"{key} is in no published file" for key in shapes.keys() - listed.keys()]
+    sentences += [
         f"{key} is {shapes[key]}, published {listed[key]}"
         for key in shapes.keys() & listed.keys()
         if tuple(shapes[key]) != listed[key]
     ]
-    return sorted(found)
+    return sorted(sentences)
 
 
 def _expanded(line: str) -> Iterator[tuple[str, Shape]]:

@@ -29,23 +29,25 @@ _INPUT_SCALE = 2**-5  # for activations up to 14; what the published ones are is
 
 def stored(shapes: Shapes, blocks: Blocks, variant: Variant) -> dict[str, Drawn | Given]:
     """Each tensor of a checkpoint of `shapes`, and the scales that `blocks` puts beside them."""
-    found: dict[str, Drawn | Given] = {}
+    contents: dict[str, Drawn | Given] = {}
     for name, shape in shapes.items():
         of_block = _BLOCK.fullmatch(name)
         if of_block is None or blocks is Blocks.BF16:
-            found[name] = Drawn(name, Kind(shape, torch.bfloat16))
+            contents[name] = Drawn(name, Kind(shape, torch.bfloat16))
         elif blocks is Blocks.FP8:
             cast = _CAST.fullmatch(of_block["rest"])
-            found[name] = Drawn(name, Kind(shape, torch.float8_e4m3fn if cast else torch.bfloat16))
+            contents[name] = Drawn(
+                name, Kind(shape, torch.float8_e4m3fn if cast else torch.bfloat16)
+            )
         else:
-            kept = int(of_block["number"]) in _KEPT[variant]
+            stays_bf16 = int(of_block["number"]) in _KEPT[variant]
             linear = name.endswith(".weight") and len(shape) == 2  # norms have one, tables no name
-            found |= (
+            contents |= (
                 _scaled(name, shape)
-                if linear and not kept
+                if linear and not stays_bf16
                 else {name: Drawn(name, Kind(shape, torch.bfloat16))}
             )
-    return found
+    return contents
 
 
 def _scaled(name: str, shape: tuple[int, ...]) -> Mapping[str, Drawn | Given]:

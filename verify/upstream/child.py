@@ -22,7 +22,7 @@ from verify.upstream import unpatched
 KEPT_BYTES = 100_000  # of each stream in a reply, counted from its end
 
 
-def serve(*, helped: bool) -> None:
+def answer_requests(*, helped: bool) -> None:
     """Answer requests until stdin ends; `helped` is for upstream without our group `portable`."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     upstream = importlib.util.find_spec("ltx_core")
@@ -107,4 +107,4 @@ def _say(replies: IO[str], message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    serve(helped="--helped" in sys.argv[1:])
+    answer_requests(helped="--helped" in sys.argv[1:])

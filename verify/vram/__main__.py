@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> int:
-    found = measured(ready, told=_tell)
-    run, verdict = found.run, found.verdict
+    measurement = measured(ready, on_turn=_tell)
+    run, verdict = measurement.run, measurement.verdict
     print(table(run.stages))
     if ready.task.gpu is None:
         print("no GPU here: seconds and host memory were measured, VRAM was not")
@@ -61,9 +61,9 @@ def _measure(ready: Prepared, json_out: Path | None, plot_out: Path | None) -> i
         print(run.last_words, file=sys.stderr)
     print(("within: " if verdict.passed else "NOT WITHIN: ") + verdict.text)
     if json_out is not None:
-        disk.replace(json_out, report_text(found.report()).encode())
+        disk.replace(json_out, report_text(measurement.report()).encode())
     if plot_out is not None:
-        write_plot(found.report(), plot_out)
+        write_plot(measurement.report(), plot_out)
     return 0 if verdict.passed else 1
 
 
@@ -71,11 +71,11 @@ def _search(ready: Prepared) -> int:
     card = requests.require_card(ready)
 
     def tried(frames: int) -> Try:
-        found = try_of(frames, measure(ready.of_length(frames).task), card)
-        left = found.left_bytes
-        told = "out of memory" if left is None else f"{left / GIB:.2f} GiB left"
-        print(f"  {frames:>5} frames: {told}", flush=True)
-        return found
+        outcome = try_of(frames, measure(ready.of_length(frames).task), card)
+        left = outcome.left_bytes
+        sentence = "out of memory" if left is None else f"{left / GIB:.2f} GiB left"
+        print(f"  {frames:>5} frames: {sentence}", flush=True)
+        return outcome
 
     found = longest(tried, first=FIRST_FRAMES, most=MOST_FRAMES)
     if found.frames is None:

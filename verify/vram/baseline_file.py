@@ -27,9 +27,9 @@ Entry = Mapping[str, Any]
 """A run as `baseline_run` keeps it."""
 
 
-def begun(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The baseline at `path` where it is of the same code, machine and model, else an empty one;
-    with the date of `about`, as what is measured last counts.
+def resume_baseline(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the baseline at `path` where it is of the same code, machine and model, else begin an
+    empty one; its date is that of `about`, as what is measured last counts.
 
     Raises: InvalidError (it is damaged).
     """
@@ -37,11 +37,11 @@ def begun(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     if not path.exists():
         return empty
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        alike = all(found[key] == about[key] for key in about if key != "date")
+        baseline: dict[str, Any] = json.loads(path.read_bytes())
+        alike = all(baseline[key] == about[key] for key in about if key != "date")
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidError(f"{path} is no baseline", remedy="remove it") from error
-    return {**found, "date": about["date"]} if alike else empty
+    return {**baseline, "date": about["date"]} if alike else empty
 
 
 def slug(text: str) -> str:
@@ -49,8 +49,8 @@ def slug(text: str) -> str:
     return "-".join("".join(c if c.isalnum() or c == "." else " " for c in text.lower()).split())
 
 
-def keep(path: Path, baseline: Mapping[str, Any]) -> None:
-    """It lies at `path`, whole. Raises: OutsideError."""
+def write_baseline(path: Path, baseline: Mapping[str, Any]) -> None:
+    """Write the file at `path` whole, or not at all. Raises: OutsideError."""
     disk.replace(path, report_text(baseline).encode())
 
 
@@ -70,31 +70,32 @@ def checks(runs: Sequence[Entry], root_bytes: int) -> list[dict[str, Any]]:
         for stage in run["stages"]
         if stage["name"] == "text encoding"
     }
-    found = []
+    judged = []
     for name, seconds in loads.items():
         beside = name.replace("prequantized", "--gemma-4bit")
         if beside == name or beside not in loads:
             continue
         text = f"{name}: {seconds} s to load, {loads[beside]} s quantizing meanwhile"
-        found.append({"text": text, "passed": seconds * FASTER <= loads[beside]})
+        judged.append({"text": text, "passed": seconds * FASTER <= loads[beside]})
         text = f"{name}: {root_bytes / GIB:.2f} GiB read"
-        found.append({"text": text, "passed": 0 < root_bytes <= READ_BYTES})
-    return found
+        judged.append({"text": text, "passed": 0 < root_bytes <= READ_BYTES})
+    return judged
 
 
 def with_tries(
     baseline: Mapping[str, Any], about: Mapping[str, Any], tries: Iterable[Try]
 ) -> dict[str, Any]:
-    """The baseline with what a search for the longest clip has tried so far; `about` says of what.
+    """Put what a search for the longest clip has tried so far into a copy of the baseline; `about`
+    says what was searched.
 
-    Of each length what it left in GiB, rounded down, or null where it ran out of memory.
+    A try is its frames and the GiB that it left, rounded down, or null where it ran out of memory.
     """
     left = sorted((one.frames, one.left_bytes) for one in tries)
-    kept = [
+    lengths = [
         [frames, None if bytes_ is None else math.floor(bytes_ / GIB * 100) / 100]
         for frames, bytes_ in left
     ]
-    return {**baseline, "longest": {**about, "tries": kept}}
+    return {**baseline, "longest": {**about, "tries": lengths}}
 
 
 def tries_of(baseline: Mapping[str, Any]) -> list[Try]:
@@ -106,7 +107,7 @@ def tries_of(baseline: Mapping[str, Any]) -> list[Try]:
 
 
 def as_try(run: Entry) -> Try | None:
-    """What it says of its length; None where it ended for another reason than memory."""
+    """Take a run for a try of its length; None where it ended for another reason than memory."""
     if run["out_of_memory"]:
         return Try(run["frames"], None)
     if not run["ended_well"]:

@@ -1,4 +1,4 @@
-"""The measured process: `python -m verify.vram.child ORDER`, with an `Order` as JSON."""
+"""The measured process: `python -m verify.vram.child TASK`, with a `ChildTask` as JSON."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import os
 import signal
 import sys
 
-from verify.vram.order import parse_order
+from verify.vram.child_task import parse_task
 
 
 def main() -> int:
-    """Run the order on the command line."""
-    order = parse_order(sys.argv[1])
+    """Run the task that the command line holds."""
+    task = parse_task(sys.argv[1])
     # Linux: die with the parent, also where that is killed (prctl(2), PR_SET_PDEATHSIG); before
     # torch is imported, which takes seconds. One that is gone already sends no signal.
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != order.parent:
+    if os.getppid() != task.parent:
         return 1
     from verify.vram.inside import run
 
-    return run(order)
+    return run(task)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import torch
 
+from verify.vram.child_task import ChildTask
 from verify.vram.events import Doing, Failure, Held, Peaks, Turn, event_line
-from verify.vram.order import Order
 from verify.vram.stages import STAGE_OF, TEXT_ENCODER, TRANSFORMER, UPSAMPLER, VIDEO_ENCODER
 
 HELD_EVERY_S = 0.02
@@ -94,21 +94,21 @@ class Notes:
     def _peaks(self) -> Peaks | None:
         if not self._cuda:
             return None
-        found = Peaks(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
+        peaks = Peaks(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
         torch.cuda.reset_peak_memory_stats()
-        return found
+        return peaks
 
 
-def run(order: Order) -> int:
+def run(task: ChildTask) -> int:
     """The exit code of the script; 0 too where it ended at the stage that was asked for."""
-    with Path(order.events).open("w", encoding="utf-8") as file:
-        notes = Notes(file, order.until)
+    with Path(task.events).open("w", encoding="utf-8") as file:
+        notes = Notes(file, task.until)
         with ExitStack() as stack:
-            _hold(order)
+            _hold(task)
             stack.enter_context(_sampled(notes))
             _watch_builders(notes)
             try:
-                code = _script(order)
+                code = _script(task)
             except _Reached:
                 code = 0
             except Exception as error:  # noqa: BLE001 - whatever a script lets through
@@ -120,9 +120,9 @@ def run(order: Order) -> int:
     return code
 
 
-def _script(order: Order) -> int:
-    module = importlib.import_module(order.module)
-    sys.argv = [str(module.__file__), *order.argv]
+def _script(task: ChildTask) -> int:
+    module = importlib.import_module(task.module)
+    sys.argv = [str(module.__file__), *task.argv]
     try:
         module.main()
     except SystemExit as stop:  # its argument is read as the interpreter reads it
@@ -133,12 +133,12 @@ def _script(order: Order) -> int:
     return 0
 
 
-def _hold(order: Order) -> None:
+def _hold(task: ChildTask) -> None:
     """Let torch take of this card what the smaller one has, and choose as on that one."""
-    if order.allocator_bytes is not None:
+    if task.allocator_bytes is not None:
         total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, order.allocator_bytes / total))
-    if order.ampere:
+        torch.cuda.set_per_process_memory_fraction(min(1.0, task.allocator_bytes / total))
+    if task.ampere:
         _keep_triton_on_this_card()
         torch.cuda.get_device_capability = lambda device=None: AMPERE  # noqa: ARG005
         # Torch prefers cuDNN's attention on Hopper and flash attention on Ampere.

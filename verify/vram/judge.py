@@ -33,7 +33,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LimitCheck:
     """One limit, and what the run came to."""
 
     stage: str
@@ -59,25 +59,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class VramVerdict:
     """All that was judged; `failure` is what ended the run before its time, `absent` are the stages
     that a limit is for and that never came up.
     """
 
-    findings: tuple[Finding, ...]
+    checks: tuple[LimitCheck, ...]
     failure: str | None
     absent: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether the run ended well, and every limit was judged and held."""
-        held = all(finding.passed for finding in self.findings)
+        held = all(check.passed for check in self.checks)
         return self.failure is None and held and not self.absent
 
     @property
     def text(self) -> str:
         """What went wrong, or the tightest of what held."""
-        wrong = [finding.text for finding in self.findings if not finding.passed]
+        wrong = [check.text for check in self.checks if not check.passed]
         if self.failure is not None:
             return self.failure
         if wrong:
@@ -87,9 +87,9 @@ class Verdict:
                 f"a limit is for {', '.join(self.absent)}, which never came up; "
                 "see what verify/vram/stages.py takes for it"
             )
-        if not self.findings:
+        if not self.checks:
             return "nothing was judged: no budget was given and no limit is set for it"
-        tightest = max(self.findings, key=lambda f: f.peak_bytes / f.bound_bytes)
+        tightest = max(self.checks, key=lambda f: f.peak_bytes / f.bound_bytes)
         return f"every limit holds, the tightest: {tightest.text}"
 
 
@@ -106,17 +106,17 @@ def applies(limit: Limit, workload: Workload) -> bool:
 
 def judged(
     workload: Workload, stages: Sequence[Stage], card: Card | None, limits: Sequence[Limit]
-) -> tuple[Finding, ...]:
+) -> tuple[LimitCheck, ...]:
     """The card's budget and each limit that applies, for each stage that was measured.
 
     A run that is held to a card runs out of memory before it is over the budget, so what the budget
     finds then is how near it came.
     """
-    found = list(_of_card(stages, card)) if card else []
+    checks = list(_of_card(stages, card)) if card else []
     for limit in limits:
         if applies(limit, workload):
-            found += _of_limit(limit, stages)
-    return tuple(found)
+            checks += _of_limit(limit, stages)
+    return tuple(checks)
 
 
 def absent(workload: Workload, stages: Sequence[Stage], limits: Sequence[Limit]) -> tuple[str, ...]:
@@ -130,17 +130,17 @@ def remedy_of(stage: str) -> str:
     return "add --gemma-4bit" if stage in _OF_GEMMA else "give fewer frames or a smaller size"
 
 
-def _of_card(stages: Sequence[Stage], card: Card) -> Iterator[Finding]:
+def _of_card(stages: Sequence[Stage], card: Card) -> Iterator[LimitCheck]:
     for stage in stages:
         if stage.peak_reserved_bytes is not None:
             peak = stage.peak_reserved_bytes + CONTEXT_BYTES
-            yield Finding(stage.name, "card", peak, card.usable_bytes, remedy_of(stage.name))
+            yield LimitCheck(stage.name, "card", peak, card.usable_bytes, remedy_of(stage.name))
 
 
-def _of_limit(limit: Limit, stages: Sequence[Stage]) -> Iterator[Finding]:
+def _of_limit(limit: Limit, stages: Sequence[Stage]) -> Iterator[LimitCheck]:
     for stage in stages:
         if limit.stage in {None, stage.name} and (peak := _peak(limit.measure, stage)) is not None:
-            yield Finding(stage.name, limit.measure, peak, limit.bound_bytes, limit.remedy)
+            yield LimitCheck(stage.name, limit.measure, peak, limit.bound_bytes, limit.remedy)
 
 
 def _peak(measure: Measure, stage: Stage) -> int | None:

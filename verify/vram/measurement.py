@@ -8,7 +8,7 @@ from typing import Any
 
 from verify.vram.ending import failure_of
 from verify.vram.events import Turn
-from verify.vram.judge import Verdict, absent, judged
+from verify.vram.judge import VramVerdict, absent, judged
 from verify.vram.limits import read_limits
 from verify.vram.report import report_of
 from verify.vram.requests import Prepared
@@ -21,7 +21,7 @@ class Measurement:
 
     ready: Prepared
     run: Run
-    verdict: Verdict
+    verdict: VramVerdict
 
     def report(self) -> dict[str, Any]:
         """For a file, and for the timeline."""
@@ -29,12 +29,12 @@ class Measurement:
         return report_of(ready.workload, self.run, self.verdict, ready.task.card, ready.about)
 
 
-def measured(ready: Prepared, *, told: Callable[[Turn], None] = lambda _: None) -> Measurement:
+def measured(ready: Prepared, *, on_turn: Callable[[Turn], None] = lambda _: None) -> Measurement:
     """Run it to its end, well or not. Raises: as `measure`, InvalidError (limits.toml)."""
     limits = read_limits()
-    run = measure(ready.task, told=told)
-    verdict = Verdict(
-        findings=judged(ready.workload, run.stages, ready.task.card, limits),
+    run = measure(ready.task, on_turn=on_turn)
+    verdict = VramVerdict(
+        checks=judged(ready.workload, run.stages, ready.task.card, limits),
         failure=failure_of(run),
         absent=absent(ready.workload, run.stages, limits),
     )

@@ -53,9 +53,9 @@ class Change:
     @property
     def text(self) -> str:
         """One line with all numbers."""
-        told = "SLOWER" if self.slower else "as before"
+        outcome = "SLOWER" if self.slower else "as before"
         numbers = f"{self.before_s:8.2f}{self.now_s:8.2f} s  noise {self.noise_s:.2f}"
-        return f"{self.stage:<20}{numbers}  {told}"
+        return f"{self.stage:<20}{numbers}  {outcome}"
 
 
 def changes(before: Seconds, now: Seconds) -> tuple[Change, ...]:
@@ -146,10 +146,10 @@ def _compare(ready: Prepared, count: int) -> int:
             f"no baseline is of {asked['machine']} and this request",
             remedy="record one with --record",
         )
-    found = changes(before["seconds"], _measured(ready, count))
-    for change in found:
+    compared = changes(before["seconds"], _measured(ready, count))
+    for change in compared:
         print(change.text)
-    return int(any(change.slower for change in found))
+    return int(any(change.slower for change in compared))
 
 
 def _asked(ready: Prepared) -> dict[str, Any]:
@@ -174,14 +174,14 @@ def is_of(entry: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
 
 def _entries() -> list[dict[str, Any]]:
     try:
-        found: list[dict[str, Any]] = json.loads(BASELINE.read_text("utf-8"))
+        entries: list[dict[str, Any]] = json.loads(BASELINE.read_text("utf-8"))
     except FileNotFoundError:
         return []
     except ValueError as error:
         raise InvalidError(
             f"{BASELINE} can't be read: {error}", remedy="`git checkout -- verify/baselines`"
         ) from error
-    return found
+    return entries
 
 
 def parser() -> argparse.ArgumentParser:

@@ -81,5 +81,5 @@ def _shade(axes: Any, stretches: list[dict[str, Any]], wall_s: float) -> None:
 
 
 def _title(report: Mapping[str, Any]) -> str:
-    told = f"{report['pipeline']}, {report['size']}, {report['frames']} frames {report['flags']}"
-    return f"{told}\n{report.get('machine', 'no GPU')}"
+    request = f"{report['pipeline']}, {report['size']}, {report['frames']} frames {report['flags']}"
+    return f"{request}\n{report.get('machine', 'no GPU')}"

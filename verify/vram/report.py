@@ -9,7 +9,7 @@ from typing import Any
 
 from ltx2_patcher.rules.models.card import GIB, Card
 from ltx2_patcher.rules.models.workload import Workload
-from verify.vram.judge import Verdict
+from verify.vram.judge import VramVerdict
 from verify.vram.runner import Run
 from verify.vram.stages import Stage
 
@@ -20,7 +20,7 @@ TIMELINE_POINTS = 400
 def report_of(
     workload: Workload,
     run: Run,
-    verdict: Verdict,
+    verdict: VramVerdict,
     card: Card | None,
     about: Mapping[str, object],
 ) -> dict[str, Any]:
@@ -56,13 +56,13 @@ def baseline_run(
 
     `expected` tells that it came to what it had to, `whole` that it was no part of a run.
     """
-    kept = ("pipeline", "size", "frames", "flags", "out_of_memory", "verdict", "wall_s", "stages")
+    fields = ("pipeline", "size", "frames", "flags", "out_of_memory", "verdict", "wall_s", "stages")
     return {
         "name": name,
         "model": model,
         "as_expected": expected,
         "ended_well": report["verdict"]["passed"] and whole,
-        **{key: report[key] for key in kept},
+        **{key: report[key] for key in fields},
     }
 
 

@@ -17,9 +17,9 @@ from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.rules.models.card import Card
 from ltx2_patcher.values.errors import OutsideError
 from verify.upstream.tree import script_environment
+from verify.vram.child_task import ChildTask, task_text
 from verify.vram.events import Failure, Held, Turn, parse_events
 from verify.vram.host_memory import Sample, sample_of
-from verify.vram.order import Order, order_text
 from verify.vram.stages import DeviceUse, Stage, Stretch, stages, stretches
 from verify.vram.watch import Device
 
@@ -64,8 +64,8 @@ class Run:
         return self.failure is not None and self.failure.out_of_memory
 
 
-def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run:
-    """Run to the end; `told` hears of each turn as it comes. The child never outlives this call.
+def measure(task: Task, *, on_turn: Callable[[Turn], None] = lambda _: None) -> Run:
+    """Run to the end; `on_turn` is called with each turn as it comes. No child outlives this.
 
     Raises: OutsideError (the child can't be started, or the driver does not answer).
     """
@@ -84,7 +84,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
                     host.append(sample)
                 if device is not None:
                     used.append(device.used())
-                told_of = _tell(events, told_of, told)
+                told_of = _tell(events, told_of, on_turn)
                 time.sleep(WATCH_EVERY_S)
         finally:
             process.kill()
@@ -93,7 +93,7 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
         seen = parse_events(_lines(events))
         ended = _ended(seen.turns)
         err.seek(0)
-        words = err.read().decode("utf-8", "replace").splitlines()[-_KEPT_LINES:]
+        printed = err.read().decode("utf-8", "replace").splitlines()[-_KEPT_LINES:]
     parts = stretches(ended)
     return Run(
         code=process.returncode,
@@ -105,12 +105,12 @@ def measure(task: Task, *, told: Callable[[Turn], None] = lambda _: None) -> Run
         host=tuple(host),
         device=tuple(used),
         failure=seen.failure,
-        last_words="\n".join(words),
+        last_words="\n".join(printed),
     )
 
 
 def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
-    order = Order(
+    child_task = ChildTask(
         module=f"ltx_pipelines.{task.script}",
         argv=task.argv,
         events=str(events),
@@ -120,7 +120,7 @@ def _start(task: Task, events: Path, err: IO[bytes]) -> subprocess.Popen[bytes]:
         until=task.until,
     )
     env = script_environment(task.tree, task.gpu)
-    argv = [sys.executable, "-m", "verify.vram.child", order_text(order)]
+    argv = [sys.executable, "-m", "verify.vram.child", task_text(child_task)]
     try:
         return subprocess.Popen(argv, env=env, stdout=err, stderr=err, stdin=subprocess.DEVNULL)
     except OSError as error:
@@ -137,7 +137,7 @@ def _ended(turns: Sequence[Turn]) -> Sequence[Turn]:
     return (*turns, Turn(time.monotonic(), None, "compute", None))
 
 
-def _tell(events: Path, told_of: int, told: Callable[[Turn], None]) -> int:
+def _tell(events: Path, told_of: int, on_turn: Callable[[Turn], None]) -> int:
     """Tell of the turns since the first `told_of` bytes; how many bytes have been told of now."""
     try:
         with events.open("rb") as file:
@@ -147,7 +147,7 @@ def _tell(events: Path, told_of: int, told: Callable[[Turn], None]) -> int:
         return told_of
     whole = new[: new.rfind(b"\n") + 1]
     for turn in parse_events(whole.decode().splitlines(keepends=True)).turns:
-        told(turn)
+        on_turn(turn)
     return told_of + len(whole)
 
 

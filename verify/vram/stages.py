@@ -67,7 +67,7 @@ class Stage:
 
 def stretches(turns: Sequence[Turn]) -> tuple[Stretch, ...]:
     """What each pair of turns encloses, in order."""
-    found: list[Stretch] = []
+    parts: list[Stretch] = []
     upsampled = False
     named = _for_the_upsampler(turns)
     for turn, after in pairwise(named):
@@ -78,8 +78,8 @@ def stretches(turns: Sequence[Turn]) -> tuple[Stretch, ...]:
             stage = STAGE_2 if upsampled else STAGE_1
         else:
             stage = STAGE_OF[turn.component]
-        found.append(Stretch(stage, turn.doing, turn.at_s, after.at_s, after.before))
-    return tuple(found)
+        parts.append(Stretch(stage, turn.doing, turn.at_s, after.at_s, after.before))
+    return tuple(parts)
 
 
 def stages(

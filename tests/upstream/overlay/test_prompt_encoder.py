@@ -30,7 +30,7 @@ from verify.campaigns.gemma_reference import (
     hidden_states,
     settings_for,
 )
-from verify.synthetic.architecture import SIZES, Gemma
+from verify.synthetic.architecture import SIZES, GemmaFamily
 from verify.synthetic.gemma_root import GemmaStorage, write_gemma_root
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> Roots:
         if family == "4 instruct":
             write_instruct_root(root)
         else:
-            size = SIZES["tiny"].gemma[Gemma(family)]
+            size = SIZES["tiny"].gemma[GemmaFamily(family)]
             write_gemma_root(root, size, GemmaStorage(), seed=0)
         return root
 

@@ -14,12 +14,12 @@ from ltx2_patcher.rules.models.card import GIB, SPARE_BYTES
 from ltx2_patcher.values.errors import InvalidError
 from verify.vram.baseline_file import (
     as_try,
-    begun,
     checks,
-    keep,
+    resume_baseline,
     tries_of,
     with_run,
     with_tries,
+    write_baseline,
 )
 from verify.vram.search import Try
 
@@ -38,19 +38,19 @@ def run(name: str, load_s: float = 1.0, *, out_of_memory: bool = False) -> dict[
 
 def test_what_was_kept_is_gone_on_with_on_another_day(tmp_path: Path) -> None:
     path = tmp_path / "baseline.json"
-    assert begun(path, ABOUT) == {**ABOUT, "checks": [], "runs": []}
+    assert resume_baseline(path, ABOUT) == {**ABOUT, "checks": [], "runs": []}
     kept = {**ABOUT, "checks": [], "runs": [run("a")]}
-    keep(path, kept)
+    write_baseline(path, kept)
     later = {"date": "2026-12-01"}
-    assert begun(path, {**ABOUT, **later}) == {**kept, **later}
+    assert resume_baseline(path, {**ABOUT, **later}) == {**kept, **later}
 
 
 @pytest.mark.parametrize("other", [{"code": {"a.py": "2"}}, {"machine": "another"}])
 def test_what_is_of_other_code_or_another_card_is_left_out(
     tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    keep(tmp_path / "baseline.json", {**ABOUT, "checks": [], "runs": [run("a")]})
-    assert begun(tmp_path / "baseline.json", {**ABOUT, **other})["runs"] == []
+    write_baseline(tmp_path / "baseline.json", {**ABOUT, "checks": [], "runs": [run("a")]})
+    assert resume_baseline(tmp_path / "baseline.json", {**ABOUT, **other})["runs"] == []
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"base": "1.0'])
@@ -58,7 +58,7 @@ def test_a_damaged_one_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "baseline.json"
     path.write_bytes(content)
     with pytest.raises(InvalidError, match="is no baseline"):
-        begun(path, ABOUT)
+        resume_baseline(path, ABOUT)
 
 
 @given(before=NAMES, new=st.sampled_from("abcde"))

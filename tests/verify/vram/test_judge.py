@@ -13,7 +13,7 @@ from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.rules.models.request import parse_argv
 from ltx2_patcher.rules.models.workload import Workload, workload_of
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from verify.vram.judge import Limit, Verdict, absent, applies, judged
+from verify.vram.judge import Limit, VramVerdict, absent, applies, judged
 from verify.vram.limits import read_limits
 from verify.vram.stages import Stage
 
@@ -166,7 +166,7 @@ def test_a_limit_is_for_its_requests_alone() -> None:
 def test_a_limit_judges_its_stage() -> None:
     found = judged(ASKED, [stage("text encoding", 9.5), stage("stage 1", 20)], None, [LIMIT])
     assert [(f.stage, f.passed) for f in found] == [("text encoding", False)]
-    verdict = Verdict(found, None)
+    verdict = VramVerdict(found, None)
     assert not verdict.passed
     assert verdict.text == ("text encoding: allocated 9.50 GiB is 0.50 over the 9.00 allowed; do")
 
@@ -175,10 +175,10 @@ def test_a_limit_whose_stage_never_came_up_did_not_hold() -> None:
     limits = [LIMIT, replace(LIMIT, stage=None, measure="host"), replace(LIMIT, flags=("--no",))]
     assert absent(ASKED, [stage("text encoding", 8)], limits) == ()
     missing = absent(ASKED, [stage("stage 1", 20)], limits)
-    verdict = Verdict((), None, missing)
+    verdict = VramVerdict((), None, missing)
     assert not verdict.passed
     assert verdict.text.startswith("a limit is for text encoding, which never came up")
-    assert Verdict((), "out of memory in starting", missing).text == "out of memory in starting"
+    assert VramVerdict((), "out of memory in starting", missing).text == "out of memory in starting"
 
 
 def test_a_length_that_the_model_chooses_is_not_measured() -> None:
@@ -190,11 +190,11 @@ def test_a_length_that_the_model_chooses_is_not_measured() -> None:
 
 def test_a_verdict_names_the_tightest_of_what_held() -> None:
     parts = [stage("stage 1", 20), stage("stage 2", 21)]
-    verdict = Verdict(judged(ASKED, parts, CARD, ()), None)
+    verdict = VramVerdict(judged(ASKED, parts, CARD, ()), None)
     assert verdict.passed
     assert "tightest: stage 2" in verdict.text
-    assert not Verdict((), "out of memory in stage 1").passed
-    assert "nothing was judged" in Verdict((), None).text
+    assert not VramVerdict((), "out of memory in stage 1").passed
+    assert "nothing was judged" in VramVerdict((), None).text
 
 
 def test_the_limits_that_have_to_hold_are_read() -> None:

@@ -18,7 +18,7 @@ from verify.clips.compare import compare
 from verify.clips.judge import judge, read_bounds
 from verify.clips.manifest import HIDDEN, LATENTS, Recording, open_recording
 from verify.clips.models import Models
-from verify.clips.record import Order, record
+from verify.clips.record import Recipe, record
 from verify.clips.recorder import kept_layers
 from verify.clips.tree import copy_unpatched, identify
 from verify.upstream.command_line import LORA, Gemma
@@ -46,8 +46,8 @@ def recorded(
     def made(which: str, gemma: Gemma, *cases: ReferenceCase) -> Recording:
         out = tmp_path_factory.mktemp("recordings") / "recording"
         pipelines = {"patched": patched, "upstream": upstream}[which]
-        order = Order(models, gemma, TINY, cases)
-        return record(order, pipelines, out, lambda _line: None, timeout_s=300)
+        recipe = Recipe(models, gemma, TINY, cases)
+        return record(recipe, pipelines, out, lambda _line: None, timeout_s=300)
 
     return made
 
@@ -116,17 +116,17 @@ def test_the_kept_layers_of_a_deep_model_are_few() -> None:
 def test_a_flag_is_refused_without_the_series(
     models: Models, upstream: Pipelines, tmp_path: Path
 ) -> None:
-    order = Order(models, Gemma.FLAG_4BIT, TINY, (DISTILLED,))
+    recipe = Recipe(models, Gemma.FLAG_4BIT, TINY, (DISTILLED,))
     with pytest.raises(UsageError, match="is not patched"):
-        record(order, upstream, tmp_path / "out", print)
+        record(recipe, upstream, tmp_path / "out", print)
     assert not (tmp_path / "out").exists()
 
 
 def test_an_existing_folder_is_refused(models: Models, patched: Pipelines, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
-    order = Order(models, Gemma.PLAIN, TINY, (DISTILLED,))
+    recipe = Recipe(models, Gemma.PLAIN, TINY, (DISTILLED,))
     with pytest.raises(UsageError, match="exists and is not empty"):
-        record(order, patched, tmp_path, print)
+        record(recipe, patched, tmp_path, print)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -134,19 +134,19 @@ def test_a_script_that_fails_leaves_nothing(
     models: Models, patched: Pipelines, tmp_path: Path
 ) -> None:
     """And is named, with what it said last."""
-    order = Order(models, Gemma.PLAIN, TINY, (DISTILLED,), extra=("--no-such-flag",))
+    recipe = Recipe(models, Gemma.PLAIN, TINY, (DISTILLED,), extra=("--no-such-flag",))
     with pytest.raises(
         InvalidError, match=r"distilled-t2v: distilled ended with 2: .*no-such-flag"
     ):
-        record(order, patched, tmp_path / "out", print)
+        record(recipe, patched, tmp_path / "out", print)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_to_record_is_told(models: Models, patched: Pipelines, tmp_path: Path) -> None:
     distilled_only = Models({k: v for k, v in models.paths.items() if k != LORA}, random=True)
-    order = Order(distilled_only, Gemma.PLAIN, TINY, (TWO_STAGE,))
+    recipe = Recipe(distilled_only, Gemma.PLAIN, TINY, (TWO_STAGE,))
     with pytest.raises(UsageError, match="no clip can be recorded without --distilled-lora"):
-        record(order, patched, tmp_path / "out", print)
+        record(recipe, patched, tmp_path / "out", print)
 
 
 @pytest.mark.slow

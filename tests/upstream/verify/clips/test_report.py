@@ -15,7 +15,7 @@ from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
 from tests.upstream.verify.clips.browser import find_browser, said_of_itself, visit
 from tests.upstream.verify.clips.recordings import PLAIN, QUANTIZED, SHAPE, write_recording
 from verify.clips.report import write_report
-from verify.clips.vram import read_vram
+from verify.clips.vram_report import read_vram_report
 from verify.upstream.command_line import Gemma
 
 EVIL = "<script>alert('x')</script> & \"quoted\" </style>"
@@ -71,7 +71,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, vram: Path) -> Path:
     out = write_recording(
         folder / "4", QUANTIZED, prompt=EVIL, hidden_noise=3.0, picture_noise={2: 60.0}
     )
-    verdicts = write_report(folder / "page.html", reference, [well, out], [read_vram(vram)])
+    verdicts = write_report(folder / "page.html", reference, [well, out], [read_vram_report(vram)])
     assert [verdict.passed for verdict in verdicts] == [True, False]
     return folder / "page.html"
 
@@ -152,18 +152,18 @@ def test_a_file_that_is_no_memory_report_is_refused(
     path = tmp_path / "report.json"
     path.write_text(json.dumps(VRAM | change), encoding="utf-8")
     with pytest.raises(InvalidError, match=r"is no report of verify\.vram"):
-        read_vram(path)
+        read_vram_report(path)
     path.write_bytes(b"\xff")
     with pytest.raises(InvalidError, match="is no report"):
-        read_vram(path)
+        read_vram_report(path)
     with pytest.raises(UsageError, match="there is no"):
-        read_vram(tmp_path / "nothing.json")
+        read_vram_report(tmp_path / "nothing.json")
 
 
 def test_a_report_without_a_timeline_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(json.dumps(VRAM), encoding="utf-8")
-    assert read_vram(path).timeline is None
+    assert read_vram_report(path).timeline is None
 
 
 def test_a_page_is_not_written_where_a_folder_is(tmp_path: Path) -> None:

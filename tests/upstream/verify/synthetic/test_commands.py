@@ -9,7 +9,7 @@ import pytest
 
 from tests.trees import ROOT
 from verify.synthetic.abilities import gemmas, layouts, variants
-from verify.synthetic.architecture import Gemma, Variant
+from verify.synthetic.architecture import GemmaFamily, Variant
 from verify.synthetic.files import Layout
 from verify.upstream.tree import core_of
 
@@ -56,7 +56,7 @@ def test_an_unknown_variant_is_refused(tmp_path: Path) -> None:
     ("option", "newest", "offered"),
     [
         ("--variant", Variant.LTX_2_5.value, [variant.value for variant in variants(CORE)]),
-        ("--gemma", Gemma.GEMMA_4.value, [g.value for g in gemmas(CORE)]),
+        ("--gemma", GemmaFamily.GEMMA_4.value, [g.value for g in gemmas(CORE)]),
         ("--layout", Layout.SPLIT.value, [layout.value for layout in layouts(CORE)]),
     ],
 )

@@ -16,7 +16,7 @@ from tests.trees import ROOT
 from tests.upstream.conftest import MAKER, FileSets
 from tests.upstream.verify.synthetic.digests import digests
 from verify.synthetic.abilities import gemmas, layouts, variants
-from verify.synthetic.architecture import METADATA, Gemma
+from verify.synthetic.architecture import METADATA, GemmaFamily
 from verify.synthetic.files import FileSet, Layout, file_set
 from verify.upstream.process import Pipelines
 from verify.upstream.tree import core_of
@@ -25,7 +25,7 @@ CORE = core_of(Path(os.environ["LTX2_UPSTREAM_TREE"]))
 VARIANTS = [variant.value for variant in variants(CORE)]
 NEWEST = VARIANTS[-1]
 LAYOUTS = layouts(CORE)
-TRUE_GEMMAS = {Gemma.GEMMA_3: "gemma3_12b", Gemma.GEMMA_4: "gemma4_12b"}
+TRUE_GEMMAS = {GemmaFamily.GEMMA_3: "gemma3_12b", GemmaFamily.GEMMA_4: "gemma4_12b"}
 
 
 def names(file: Path) -> set[str]:
@@ -148,7 +148,7 @@ def test_any_gemma_goes_with_any_variant(
     """In each layout; making one proves that upstream's builders take it whole."""
     files = fileset(variant, layout, gemma)
     assert file_set(files.root) == files
-    true = json.loads((METADATA / f"{TRUE_GEMMAS[Gemma(gemma)]}.json").read_text("utf-8"))
+    true = json.loads((METADATA / f"{TRUE_GEMMAS[GemmaFamily(gemma)]}.json").read_text("utf-8"))
     if layout is Layout.SPLIT:
         config = json.loads(metadata(files.text_encoder)["gemma_config"])
     else:

@@ -28,11 +28,11 @@ from tests.upstream.patches.fp8 import DOWNCAST_MAP, in_fp8, ledger
 from tests.upstream.verify.synthetic.digests import digests
 from verify.synthetic import progress, published
 from verify.synthetic.abilities import variants
-from verify.synthetic.architecture import FULL, TINY, Blocks, Gemma, Variant
+from verify.synthetic.architecture import FULL, TINY, Blocks, GemmaFamily, Variant
 from verify.synthetic.build import build_file_set
 from verify.synthetic.files import FileSet, Layout, Part
 from verify.synthetic.gemma_root import GEMMA_DTYPES, GemmaStorage
-from verify.synthetic.plan import Plan, plan_file_set
+from verify.synthetic.plan import PlannedFileSet, plan_file_set
 from verify.synthetic.storage import stored
 from verify.synthetic.tensorfile import Kind
 from verify.synthetic.weights import Drawn
@@ -50,7 +50,7 @@ LISTS = {Variant.LTX_2: "2.0", Variant.LTX_2_3: "2.3", Variant.LTX_2_5: "2.5"}
 
 
 @cache
-def plan(variant: Variant, blocks: Blocks, gemma_dtype: str = "bf16") -> Plan:
+def plan(variant: Variant, blocks: Blocks, gemma_dtype: str = "bf16") -> PlannedFileSet:
     """The whole set of true size."""
     storage = GemmaStorage(GEMMA_DTYPES[gemma_dtype])
     gemma = FULL.gemma[variant.gemma]
@@ -75,7 +75,7 @@ def test_true_size_is_as_published(variant: Variant) -> None:
     if variant is Variant.LTX_2_5:
         shapes = {n: shape for n, shape in shapes.items() if n.startswith("model.diffusion_model")}
     assert shapes == published.tensors(LISTS[variant])
-    if variant.gemma is Gemma.GEMMA_3:
+    if variant.gemma is GemmaFamily.GEMMA_3:
         shards = [file for file in plan(variant, Blocks.FP8).files if file.part is Part.GEMMA]
         gemma = {name: kind.shape for shard in shards for name, kind in shard.kinds.items()}
         assert gemma == published.tensors("gemma3_12b")
@@ -204,7 +204,12 @@ def test_a_part_is_that_of_the_whole_set(
 def test_a_set_takes_what_its_plan_says(fileset: FileSets) -> None:
     files = fileset("2.0")
     planned = plan_file_set(
-        files.layout, Variant.LTX_2, TINY, TINY.gemma[Gemma.GEMMA_3], GemmaStorage(), Blocks.BF16
+        files.layout,
+        Variant.LTX_2,
+        TINY,
+        TINY.gemma[GemmaFamily.GEMMA_3],
+        GemmaStorage(),
+        Blocks.BF16,
     )
     taken = sum(path.stat().st_size for path in files.root.rglob("*") if path.is_file())
     assert planned.nbytes() == taken
@@ -222,7 +227,7 @@ def test_a_part_that_there_is_not_is_refused(tmp_path: Path, patched: Pipelines)
 def test_room_for_the_whole_set_is_asked_for_first(tmp_path: Path) -> None:
     """Not file by file: the LoRA, which does not fit, is the last but one."""
     size = replace(TINY, lora_rank=1 << 40)
-    gemma = TINY.gemma[Gemma.GEMMA_3]
+    gemma = TINY.gemma[GemmaFamily.GEMMA_3]
     with pytest.raises(OutsideError, match="takes [0-9.]+ GiB") as refused:
         build_file_set(
             FileSet(tmp_path / "new" / "set"), Variant.LTX_2, size, gemma, GemmaStorage(), seed=0
@@ -304,7 +309,7 @@ def test_true_widths_are_proved_and_written(tmp_path: Path, patched: Pipelines) 
         files,
         Variant.LTX_2,
         size,
-        FULL.gemma[Gemma.GEMMA_3],
+        FULL.gemma[GemmaFamily.GEMMA_3],
         GemmaStorage(shards=8),
         seed=0,
         only=[Part.UPSAMPLER, Part.LORA],

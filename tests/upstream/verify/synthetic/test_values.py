@@ -11,7 +11,7 @@ import torch
 from verify.synthetic.architecture import (
     METADATA,
     TINY,
-    Gemma,
+    GemmaFamily,
     Variant,
     checkpoint_metadata,
     gemma_config,
@@ -21,7 +21,7 @@ from verify.synthetic.completeness import Placed, faults
 from verify.synthetic.tensorfile import Kind
 from verify.synthetic.weights import PIECE, Drawn
 
-TRUE_GEMMAS = {Gemma.GEMMA_3: "gemma3_12b", Gemma.GEMMA_4: "gemma4_12b"}
+TRUE_GEMMAS = {GemmaFamily.GEMMA_3: "gemma3_12b", GemmaFamily.GEMMA_4: "gemma4_12b"}
 
 
 def test_a_tensor_that_one_component_leaves_and_another_takes_is_fine() -> None:
@@ -69,8 +69,8 @@ def test_each_replacement_counts_in_some_variant() -> None:
         assert unknown(size.replacements, [config]) == []
 
 
-@pytest.mark.parametrize("family", Gemma)
-def test_tiny_gemma_fits_bitsandbytes(family: Gemma) -> None:
+@pytest.mark.parametrize("family", GemmaFamily)
+def test_tiny_gemma_fits_bitsandbytes(family: GemmaFamily) -> None:
     """Its CPU kernels crash on Linears that do not take a multiple of 64 features."""
     text = gemma_config(TINY.gemma[family])["text_config"]
     taken = [text["hidden_size"], text["intermediate_size"]]

@@ -185,7 +185,7 @@ def test_a_killed_script_is_told_with_the_stage_it_was_in(
                 if b"verify.vram.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
 
-    run = measure(Task(patched_tree, "distilled", tuple(argv), None, None), told=kill)
+    run = measure(Task(patched_tree, "distilled", tuple(argv), None, None), on_turn=kill)
     assert run.code == -signal.SIGKILL
     assert run.stages[-1].name == "stage 1"
     assert "killed by signal 9 in stage 1" in str(failure_of(run))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ChildTask:
     """One run of a script; `module` is "ltx_pipelines.distilled"."""
 
     module: str
@@ -17,12 +17,12 @@ class Order:
     until: str | None  # the last stage to run; None runs all
 
 
-def order_text(order: Order) -> str:
+def task_text(task: ChildTask) -> str:
     """The child's argument."""
-    return json.dumps(asdict(order))
+    return json.dumps(asdict(task))
 
 
-def parse_order(text: str) -> Order:
-    """What `order_text` wrote."""
+def parse_task(text: str) -> ChildTask:
+    """What `task_text` wrote."""
     fields = json.loads(text)
-    return Order(**{**fields, "argv": tuple(fields["argv"])})
+    return ChildTask(**{**fields, "argv": tuple(fields["argv"])})

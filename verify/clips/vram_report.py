@@ -23,7 +23,7 @@ COLUMNS = tuple(f"{title}, {unit}" for _, title, unit in _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageFigures:
     """One stage of a pipeline."""
 
     name: str
@@ -31,7 +31,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Vram:
+class VramReport:
     """What one run took, stage by stage."""
 
     title: str  # "distilled --gemma-4bit, base 1.0.0"
@@ -39,11 +39,11 @@ class Vram:
     budget_gib: float | None  # None where nothing held it to one
     passed: bool
     text: str
-    stages: tuple[Stage, ...]
+    stages: tuple[StageFigures, ...]
     timeline: bytes | None  # a PNG
 
 
-def read_vram(path: Path) -> Vram:
+def read_vram_report(path: Path) -> VramReport:
     """Raises: UsageError (no such file), InvalidError (it is no such report), OutsideError."""
     with translated(path):
         if not path.is_file():
@@ -54,14 +54,16 @@ def read_vram(path: Path) -> Vram:
     try:
         raw = json.loads(text)
         flags = raw["flags"] if isinstance(raw["flags"], str) else " ".join(raw["flags"])
-        return Vram(
+        return VramReport(
             title=f"{raw['pipeline']} {flags}".strip() + f", base {raw['base']}",
             machine=str(raw["machine"]),
             budget_gib=None if raw["budget_gib"] is None else float(raw["budget_gib"]),
             passed=raw["verdict"]["passed"] is True,
             text=str(raw["verdict"]["text"]),
             stages=tuple(
-                Stage(str(stage["name"]), tuple(_figure(stage, *column) for column in _COLUMNS))
+                StageFigures(
+                    str(stage["name"]), tuple(_figure(stage, *column) for column in _COLUMNS)
+                )
                 for stage in raw["stages"]
             ),
             timeline=timeline,
