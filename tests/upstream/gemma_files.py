@@ -118,14 +118,14 @@ def write_root(
 
 def _spell_as_the_hub(root: Path) -> None:
     """Undo what transformers 5 does to the names of Gemma 3's vision tower; older ones do not."""
-    from ltx_core.text_encoders.gemma.quantized.spelling import hub_spelling
+    from ltx_core.text_encoders.gemma.quantized.key_names import hub_name
 
     for shard in root.glob("*.safetensors"):
-        tensors = {hub_spelling(name): tensor for name, tensor in load_file(shard).items()}
+        tensors = {hub_name(name): tensor for name, tensor in load_file(shard).items()}
         save_file(tensors, shard, metadata={"format": "pt"})
     for index in root.glob("*.safetensors.index.json"):
         stated = json.loads(index.read_text())
-        weight_map = {hub_spelling(name): file for name, file in stated["weight_map"].items()}
+        weight_map = {hub_name(name): file for name, file in stated["weight_map"].items()}
         index.write_text(json.dumps({**stated, "weight_map": weight_map}))
 
 

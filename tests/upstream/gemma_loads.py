@@ -114,11 +114,11 @@ def load(way: str, root: Path) -> Any:
         return stream(root, **{f"gemma_{bits}": True})
     if kind == "load-then-quantize":
         return load_then_quantize(root, bits)
-    from ltx_core.text_encoders.gemma.quantized import Mode
+    from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4
 
     from verify.campaigns.gemma_reference import from_pretrained, settings_for
 
-    return from_pretrained(root, settings_for(Mode(bits)))
+    return from_pretrained(root, settings_for({"4bit": NF4, "8bit": INT8}[bits]))
 
 
 def _warm_up() -> None:

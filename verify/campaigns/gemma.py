@@ -162,18 +162,18 @@ class Bench:
             tied=encoder.model.lm_head.weight.data_ptr() == embedding.data_ptr(),
         )
 
-    def equal(self, mode: Any, root: Path, work: Path) -> dict[str, bool]:
+    def equal(self, method: Any, root: Path, work: Path) -> dict[str, bool]:
         """Which ways of loading give transformers' bits; the quantized root is made in `work`."""
         from ltx_core.loader import registry as registries
         from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 
         from verify.campaigns.gemma_reference import from_pretrained, settings_for
 
-        flag = {f"gemma_{mode.value}": True}
-        theirs = from_pretrained(root, settings_for(mode), "cuda:0")
+        flag = {f"gemma_{method.label}": True}
+        theirs = from_pretrained(root, settings_for(method), "cuda:0")
         keeping_all = getattr(registries, "ModelRegistry", None) or registries.StateDictRegistry
         registry = keeping_all()
-        written = convert_root(root, work / f"equal-{mode.value}", mode, self.device).output
+        written = convert_root(root, work / f"equal-{method.label}", method, self.device).output
         ways: dict[str, Callable[[], Any]] = {
             "streamed": lambda: self.build(root, **flag).model,
             "registry, first": lambda: self.build(root, registry=registry, **flag).model,
@@ -181,7 +181,7 @@ class Bench:
             "converted": lambda: self.build(written).model,
             "converted, by transformers": lambda: from_pretrained(written, None, "cuda:0"),
         }
-        return {f"{mode.value}: {way}": same(build(), theirs) for way, build in ways.items()}
+        return {f"{method.label}: {way}": same(build(), theirs) for way, build in ways.items()}
 
     def free(self) -> None:
         """Let go of what earlier loads left cached."""
@@ -255,8 +255,8 @@ def _prove_all(args: argparse.Namespace) -> bool:
 
 def _prove(family: GemmaFamily, work: Path, size: str) -> dict[str, Any]:
     """Every check of one family of Gemma; full-size roots are made where `size` says so."""
-    from ltx_core.text_encoders.gemma.quantized import Mode
     from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+    from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4
 
     from verify.campaigns.gemma_encoder import write_checkpoint
     from verify.synthetic.architecture import SIZES
@@ -267,19 +267,22 @@ def _prove(family: GemmaFamily, work: Path, size: str) -> dict[str, Any]:
     write_gemma_root(tiny_root, tiny, GemmaStorage(shards=2), seed=0, device="cuda")
     bench = Bench(write_checkpoint(work / "tiny.safetensors", tiny_root))
     # These loads also warm up: what CUDA brings in at first use is no part of a load.
-    equal = {way: ok for mode in Mode for way, ok in bench.equal(mode, tiny_root, work).items()}
+    methods = (NF4, INT8)
+    equal = {
+        way: ok for method in methods for way, ok in bench.equal(method, tiny_root, work).items()
+    }
 
     chosen = SIZES[size].gemma[family]
     write_gemma_root(root, chosen, GemmaStorage(shards=6), seed=0, device="cuda")
     bench = Bench(write_checkpoint(work / "checkpoint.safetensors", root))
     loads = [
-        bench.measured(f"streaming {mode.value}", root, **{f"gemma_{mode.value}": True})
-        for mode in Mode
+        bench.measured(f"streaming {method.label}", root, **{f"gemma_{method.label}": True})
+        for method in methods
     ]
     bench.free()
     with HostPeak() as host:
         begin = time.perf_counter()
-        written = convert_root(root, work / "4bit", Mode.NF4, bench.device)
+        written = convert_root(root, work / "4bit", NF4, bench.device)
         convert_s = time.perf_counter() - begin
     loads.append(bench.measured("prequantized 4bit", written.output))
     return {

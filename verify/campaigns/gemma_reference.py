@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ltx_core.text_encoders.gemma.quantized import Mode
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, Method
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
 _BESIDE_THE_LANGUAGE_MODEL = [
@@ -24,9 +24,9 @@ LANGUAGE_MODEL_ONLY = [
 TOKENS = torch.arange(20, 84)[None]
 
 
-def settings_for(mode: Mode, **changes: Any) -> BitsAndBytesConfig:
-    """The BitsAndBytesConfig of the flag, with changes."""
-    if mode is Mode.INT8:
+def settings_for(method: Method, **changes: Any) -> BitsAndBytesConfig:
+    """The BitsAndBytesConfig of the method's flag, with changes."""
+    if method == INT8:
         return BitsAndBytesConfig(
             **{"load_in_8bit": True, "llm_int8_skip_modules": LANGUAGE_MODEL_ONLY, **changes}
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ltx_core.text_encoders.gemma.quantized.methods import METHODS
 
 from tests.upstream.conftest import DATE
 from tests.upstream.gemma_files import GemmaSize, random_model, write_root
@@ -18,6 +19,9 @@ collect_ignore = [] if "2026-03-30" <= DATE < "2026-08-11" else ["test_requested
 
 CPU = torch.device("cpu")
 SIZE = GemmaSize()
+
+ASKED_FOR = tuple(method for method in METHODS if method.flag is not None)
+methods = pytest.mark.parametrize("method", ASKED_FOR, ids=lambda method: method.label)
 
 MakeEncoders = Callable[..., TextEncoders]
 

@@ -15,21 +15,19 @@ import torch
 from ltx_core.text_encoders.gemma.quantized import (
     GemmaOutputError,
     GemmaRootError,
-    Mode,
     conversion,
 )
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4, Method
 from safetensors.torch import load_file
 
 from tests.upstream.gemma_files import random_model, rewrite_shards, write_root
-from tests.upstream.overlay.conftest import CPU, SIZE, MakeEncoders
+from tests.upstream.overlay.conftest import CPU, SIZE, MakeEncoders, methods
 from verify.campaigns.gemma_reference import (
     assert_equal,
     from_pretrained,
     settings_for,
 )
-
-modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -61,15 +59,15 @@ def quantize(
     )
 
 
-@modes
+@methods
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 def test_the_output_opens_here_and_in_transformers(
-    tmp_path: Path, make_encoders: MakeEncoders, mode: Mode, dtype: torch.dtype
+    tmp_path: Path, make_encoders: MakeEncoders, method: Method, dtype: torch.dtype
 ) -> None:
     root = write_root(tmp_path / "in", random_model(SIZE, dtype=dtype), shard_size="200KB")
     before = contents(root)
-    done = convert_root(root, tmp_path / "out", mode, CPU)
-    expected = from_pretrained(root, settings_for(mode))
+    done = convert_root(root, tmp_path / "out", method, CPU)
+    expected = from_pretrained(root, settings_for(method))
     assert_equal(from_pretrained(done.output), expected)
     assert_equal(make_encoders(done.output).text_encoder().model, expected)
     assert done.bytes_after < done.bytes_before
@@ -80,13 +78,13 @@ def test_the_output_opens_here_and_in_transformers(
     ).keys()
 
 
-@modes
+@methods
 def test_many_shards_are_written_when_they_grow(
-    bf16_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
+    bf16_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: Method
 ) -> None:
-    whole = convert_root(bf16_root, tmp_path / "whole", mode, CPU)
+    whole = convert_root(bf16_root, tmp_path / "whole", method, CPU)
     monkeypatch.setattr(conversion, "_SHARD_BYTES", 150_000)
-    split = convert_root(bf16_root, tmp_path / "split", mode, CPU)
+    split = convert_root(bf16_root, tmp_path / "split", method, CPU)
     assert (whole.shards, split.shards > 2) == (1, True)
     assert_equal(from_pretrained(split.output), from_pretrained(whole.output))
     weight_map = json.loads((split.output / "model.safetensors.index.json").read_text())[
@@ -107,14 +105,14 @@ def test_tokenizer_and_processor_in_sibling_folders_come_along(
         (root / name).mkdir()
         for file in (root / "text_encoder").glob(files):
             file.rename(root / name / file.name)
-    done = convert_root(root, tmp_path / "out", Mode.NF4, CPU)
+    done = convert_root(root, tmp_path / "out", NF4, CPU)
     assert contents(done.output).keys() >= {
         path.name for path in bf16_root.iterdir() if "model-" not in path.name
     }
 
 
 def test_config_says_bfloat16_and_how_it_is_quantized(bf16_root: Path, tmp_path: Path) -> None:
-    done = convert_root(bf16_root, tmp_path / "out", Mode.NF4, CPU)
+    done = convert_root(bf16_root, tmp_path / "out", NF4, CPU)
     config = json.loads((done.output / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
     assert config["quantization_config"]["bnb_4bit_quant_type"] == "nf4"
@@ -147,7 +145,7 @@ def test_an_output_in_the_wrong_place_is_refused(
     (tmp_path / "file").write_text("")
     before = contents(tmp_path)
     with pytest.raises(GemmaOutputError, match=said):
-        convert_root(root, output, Mode.NF4, CPU)
+        convert_root(root, output, NF4, CPU)
     assert contents(tmp_path) == before
     assert list((tmp_path / "taken").iterdir()) == []
 
@@ -157,17 +155,17 @@ def test_a_full_disk_is_refused_before_work(
 ) -> None:
     monkeypatch.setattr(conversion, "_planned_bytes", lambda _: 2**60)
     with pytest.raises(GemmaOutputError, match=r"GiB free where .* needed"):
-        convert_root(bf16_root, tmp_path / "out", Mode.NF4, CPU)
+        convert_root(bf16_root, tmp_path / "out", NF4, CPU)
     assert list(tmp_path.iterdir()) == []
 
 
-@modes
+@methods
 def test_the_space_asked_for_is_enough_and_not_much_more(
-    bf16_root: Path, tmp_path: Path, mode: Mode
+    bf16_root: Path, tmp_path: Path, method: Method
 ) -> None:
-    done = convert_root(bf16_root, tmp_path / "out", mode, CPU)
+    done = convert_root(bf16_root, tmp_path / "out", method, CPU)
     shards = conversion.read_shards(bf16_root)
-    plan = conversion.make_plan(shards.tensors, mode, conversion._stored_name)
+    plan = conversion.make_plan(shards.tensors, method, conversion._stored_name)
     asked = sum(map(conversion._planned_bytes, plan.tensors))
     index = (done.output / "model.safetensors.index.json").stat().st_size
     assert done.bytes_after + index <= asked <= done.bytes_after + 5000 * len(plan.tensors)
@@ -176,13 +174,13 @@ def test_the_space_asked_for_is_enough_and_not_much_more(
 def test_a_write_that_fails_leaves_nothing(bf16_root: Path, tmp_path: Path) -> None:
     done = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit", file_limit_bytes=100_000)
     last = done.stderr.splitlines()[-1]
-    assert (done.returncode, "Traceback" in done.stderr) == (5, False)
+    assert (done.returncode, "Traceback" in done.stderr) == (GemmaOutputError.exit_code, False)
     assert "out cannot be written (File too large); check its disk" in last
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_root_that_is_not_what_it_should_be_is_refused(bf16_root: Path, tmp_path: Path) -> None:
-    quantized = convert_root(bf16_root, tmp_path / "quantized", Mode.NF4, CPU).output
+    quantized = convert_root(bf16_root, tmp_path / "quantized", NF4, CPU).output
     without_config = shutil.copytree(bf16_root, tmp_path / "without-config")
     (without_config / "config.json").unlink()
     without_tokenizer = shutil.copytree(bf16_root, tmp_path / "without-tokenizer")
@@ -208,7 +206,7 @@ def test_a_root_that_is_not_what_it_should_be_is_refused(bf16_root: Path, tmp_pa
         tmp_path / "absent": "no model",
     }.items():
         with pytest.raises(GemmaRootError, match=said):
-            convert_root(root, tmp_path / "out", Mode.INT8, CPU)
+            convert_root(root, tmp_path / "out", INT8, CPU)
     assert contents(tmp_path) == before
 
 
@@ -221,12 +219,12 @@ KILL_EVERYWHERE = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from ltx_core.text_encoders.gemma.quantized import Mode
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import NF4
 
 root, folder, clean = map(Path, sys.argv[1:])
 output = folder / "out"
-convert_root(root, clean, Mode.NF4, torch.device("cpu"))
+convert_root(root, clean, NF4, torch.device("cpu"))
 
 def die_at(count):
     def audit(event, args):
@@ -243,7 +241,7 @@ while True:
     child = os.fork()
     if child == 0:
         die_at(kills + 1)
-        convert_root(root, output, Mode.NF4, torch.device("cpu"))
+        convert_root(root, output, NF4, torch.device("cpu"))
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     if output.exists():
@@ -272,7 +270,7 @@ def test_two_runs_do_not_share_an_output(bf16_root: Path, tmp_path: Path) -> Non
     with conversion._staging(tmp_path / "out", 0) as staging:
         (staging / "mine").write_text("")
         with pytest.raises(GemmaOutputError, match="another run is writing"):
-            convert_root(bf16_root, tmp_path / "out", Mode.NF4, CPU)
+            convert_root(bf16_root, tmp_path / "out", NF4, CPU)
         assert (staging / "mine").exists()
     assert list(tmp_path.iterdir()) == []
 
@@ -283,10 +281,10 @@ def test_the_script_converts_and_says_what_it_did(
     done = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit")
     assert done.returncode == 0
     assert "out: 1 shard(s)" in done.stdout
-    theirs = from_pretrained(bf16_root, settings_for(Mode.INT8))
+    theirs = from_pretrained(bf16_root, settings_for(INT8))
     assert_equal(make_encoders(tmp_path / "out").text_encoder().model, theirs)
     again = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit")
-    assert (again.returncode, "Traceback" in again.stderr) == (5, False)
+    assert (again.returncode, "Traceback" in again.stderr) == (GemmaOutputError.exit_code, False)
     said = "out exists already; remove it, or give another output"
     assert again.stderr.splitlines()[-1].endswith(said)
     assert quantize(bf16_root, tmp_path, dict(os.environ), "--8bit", "--4bit").returncode == 2

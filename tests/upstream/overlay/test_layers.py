@@ -4,42 +4,29 @@ import weakref
 
 import pytest
 import torch
-from ltx_core.text_encoders.gemma.quantized import Mode
-from ltx_core.text_encoders.gemma.quantized.layers import Linear4bit, Linear8bit
-from ltx_core.text_encoders.gemma.quantized.quantize import quantized_parts
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, METHODS, Method
 
 CPU = torch.device("cpu")
 OUT, IN = 96, 128
 
 
-@pytest.fixture(params=Mode, ids=lambda mode: mode.value)
-def mode(request: pytest.FixtureRequest) -> Mode:
-    kind: Mode = request.param
-    return kind
+@pytest.fixture(params=METHODS, ids=str)
+def method(request: pytest.FixtureRequest) -> Method:
+    parameter: Method = request.param
+    return parameter
 
 
 def random(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(shape[0])).bfloat16()
 
 
-def parts_of(mode: Mode) -> dict[str, torch.Tensor]:
-    return {**quantized_parts(random(OUT, IN), mode, CPU, CPU), "bias": random(OUT)}
+def parts_of(method: Method) -> dict[str, torch.Tensor]:
+    return {**method.quantize(random(OUT, IN), CPU, CPU), "bias": random(OUT)}
 
 
-def make(mode: Mode) -> torch.nn.Sequential:
-    layer = (
-        Linear8bit(IN, OUT, bias=True)
-        if mode is Mode.INT8
-        else Linear4bit(
-            IN,
-            OUT,
-            bias=True,
-            packed_shape=(OUT * IN // 2, 1),
-            packed_dtype=torch.uint8,
-            quant_type="nf4",
-        )
-    )
-    return torch.nn.Sequential(layer).eval()
+def make(method: Method) -> torch.nn.Sequential:
+    linear = torch.nn.Linear(IN, OUT, device="meta")
+    return torch.nn.Sequential(method.layer(linear, method.packed((OUT, IN)))).eval()
 
 
 @torch.inference_mode()
@@ -54,76 +41,76 @@ def load(model: torch.nn.Module, parts: dict[str, torch.Tensor]) -> None:
     assert not result.unexpected_keys
 
 
-def test_a_layer_computes_about_what_the_dense_one_does(mode: Mode) -> None:
-    load(model := make(mode), parts_of(mode))
+def test_a_layer_computes_about_what_the_dense_one_does(method: Method) -> None:
+    load(model := make(method), parts_of(method))
     dense = random(7, IN).float() @ random(OUT, IN).float().T + random(OUT).float()
     cosine = torch.nn.functional.cosine_similarity(
         run(model).float().flatten(), dense.flatten(), dim=0
     )
-    assert cosine > (0.99 if mode is Mode.NF4 else 0.9995)
+    assert cosine > (0.9995 if method == INT8 else 0.99)
 
 
-def test_one_state_dict_fills_many_models_and_stays_as_it_was(mode: Mode) -> None:
-    parts = parts_of(mode)
+def test_one_state_dict_fills_many_models_and_stays_as_it_was(method: Method) -> None:
+    parts = parts_of(method)
     before = {name: part.clone() for name, part in parts.items()}
     outputs = []
     for _ in range(2):
-        load(model := make(mode), parts)
+        load(model := make(method), parts)
         outputs += [run(model), run(model)]
     assert all(torch.equal(output, outputs[0]) for output in outputs)
     assert all(torch.equal(parts[name], before[name]) for name in parts)
 
 
-def test_a_used_layer_takes_another_weight(mode: Mode) -> None:
-    load(model := make(mode), parts_of(mode))
+def test_a_used_layer_takes_another_weight(method: Method) -> None:
+    load(model := make(method), parts_of(method))
     run(model)
-    doubled = {**quantized_parts(random(OUT, IN) * 2, mode, CPU, CPU), "bias": random(OUT)}
+    doubled = {**method.quantize(random(OUT, IN) * 2, CPU, CPU), "bias": random(OUT)}
     load(model, doubled)
-    load(fresh := make(mode), doubled)
+    load(fresh := make(method), doubled)
     assert torch.equal(run(model), run(fresh))
 
 
 @pytest.mark.parametrize("used", [False, True])
-def test_moving_a_layer_changes_nothing_it_computes(mode: Mode, used: bool) -> None:
-    load(model := make(mode), parts_of(mode))
+def test_moving_a_layer_changes_nothing_it_computes(method: Method, used: bool) -> None:
+    load(model := make(method), parts_of(method))
     expected = run(model)
     if not used:
-        load(model, parts_of(mode))
+        load(model, parts_of(method))
     assert torch.equal(run(model.to(CPU).to(torch.bfloat16)), expected)
 
 
-def test_what_takes_the_parameter_takes_all_of_the_weight(mode: Mode) -> None:
-    """A shell kept for later holds nothing once empty parameters have taken their place."""
-    parts = parts_of(mode)
-    load(model := make(mode), parts)
+def test_what_takes_the_parameter_takes_all_of_the_weight(method: Method) -> None:
+    """A meta model kept for later holds nothing once empty parameters have taken their place."""
+    parts = parts_of(method)
+    load(model := make(method), parts)
     expected = run(model)
     layer = model[0]
-    scales = "SCB" if mode is Mode.INT8 else "quant_state"
+    scales = "SCB" if method == INT8 else "quant_state"
     dropped = weakref.ref(getattr(layer.weight, scales))
     for name, parameter in list(layer.named_parameters()):
         empty = torch.empty_like(parameter, device="meta")
         setattr(layer, name, torch.nn.Parameter(empty, requires_grad=False))
     del parts
     assert dropped() is None
-    load(model, parts_of(mode))
+    load(model, parts_of(method))
     assert torch.equal(run(model), expected)
 
 
-def test_an_unquantized_weight_is_refused(mode: Mode) -> None:
+def test_an_unquantized_weight_is_refused(method: Method) -> None:
     with pytest.raises((ValueError, KeyError, RuntimeError)):
-        make(mode).load_state_dict(
+        make(method).load_state_dict(
             {"0.weight": random(OUT, IN), "0.bias": random(OUT)}, assign=True
         )
 
 
-def test_a_layer_moved_to_the_meta_device_is_freed_and_loads_again(mode: Mode) -> None:
+def test_a_layer_moved_to_the_meta_device_is_freed_and_loads_again(method: Method) -> None:
     """As upstream's gpu_model frees a model, in inference mode, from 2026-03-30 on."""
-    load(model := make(mode), parts_of(mode))
+    load(model := make(method), parts_of(method))
     before = run(model)
     held = weakref.ref(model[0].weight)
     with torch.inference_mode():
         model.to("meta")
     assert held() is None
     assert all(tensor.is_meta for tensor in model.state_dict().values())
-    load(model, parts_of(mode))
+    load(model, parts_of(method))
     assert torch.equal(run(model), before)

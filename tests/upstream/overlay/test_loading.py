@@ -19,15 +19,14 @@ from ltx_core.text_encoders.gemma.quantized import (
     GemmaFlagsError,
     GemmaQuantizationError,
     GemmaRootError,
-    Mode,
-    quantize,
 )
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4, Method
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from tests.upstream.conftest import DATE
 from tests.upstream.gemma_files import random_model, rewrite_shards, write_root
-from tests.upstream.overlay.conftest import SIZE, MakeEncoders
+from tests.upstream.overlay.conftest import ASKED_FOR, SIZE, MakeEncoders, methods
 from verify.campaigns.gemma_encoder import TAKES_ROOTS
 from verify.campaigns.gemma_reference import (
     LANGUAGE_MODEL_ONLY,
@@ -38,8 +37,7 @@ from verify.campaigns.gemma_reference import (
     settings_for,
 )
 
-FLAGS = {Mode.NF4: {"gemma_4bit": True}, Mode.INT8: {"gemma_8bit": True}}
-modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
+FLAGS = {NF4: {"gemma_4bit": True}, INT8: {"gemma_8bit": True}}
 
 
 def tensors_of(root: Path) -> dict[str, torch.Tensor]:
@@ -59,12 +57,12 @@ def bnb_layers(model: PreTrainedModel) -> set[str]:
 
 
 @pytest.mark.core
-@modes
+@methods
 def test_hidden_states_equal_transformers_and_generation_runs(
-    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
-    theirs = from_pretrained(bf16_root, settings_for(mode))
-    ours = make_encoders(bf16_root, **FLAGS[mode]).text_encoder().model
+    theirs = from_pretrained(bf16_root, settings_for(method))
+    ours = make_encoders(bf16_root, **FLAGS[method]).text_encoder().model
     assert len(bnb_layers(ours)) == 7 * SIZE.layers
     assert all(".language_model.layers." in name for name in bnb_layers(ours))
     assert_equal(ours, theirs)
@@ -76,25 +74,25 @@ def test_hidden_states_equal_transformers_and_generation_runs(
     assert torch.equal(*written)
 
 
-@modes
+@methods
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shard_size", ["5GB", "200KB"])
 def test_any_float_in_any_number_of_files_is_quantized(
-    tmp_path: Path, make_encoders: MakeEncoders, mode: Mode, dtype: torch.dtype, shard_size: str
+    tmp_path: Path, make_encoders: MakeEncoders, method: Method, dtype: torch.dtype, shard_size: str
 ) -> None:
     root = write_root(tmp_path / "gemma", random_model(SIZE, dtype=dtype), shard_size=shard_size)
-    ours = make_encoders(root, **FLAGS[mode]).text_encoder().model
-    assert_equal(ours, from_pretrained(root, settings_for(mode)))
+    ours = make_encoders(root, **FLAGS[method]).text_encoder().model
+    assert_equal(ours, from_pretrained(root, settings_for(method)))
 
 
-@modes
+@methods
 def test_both_key_layouts_give_the_same_model(
-    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, mode: Mode
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
     root = shutil.copytree(bf16_root, tmp_path / "newer")
     rewrite_shards(root, in_newer_layout(tensors_of(root)), shards=2)
-    ours = make_encoders(root, **FLAGS[mode]).text_encoder().model
-    assert_equal(ours, from_pretrained(bf16_root, settings_for(mode)))
+    ours = make_encoders(root, **FLAGS[method]).text_encoder().model
+    assert_equal(ours, from_pretrained(bf16_root, settings_for(method)))
 
 
 def in_newer_layout(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -110,20 +108,20 @@ MIXED = [
     "model.language_model.layers.1.mlp",
     "model.language_model.layers.0.self_attn.q_proj",
 ]
-KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
-    "nf4": (Mode.NF4, {}),
-    "nf4, vision tower too": (Mode.NF4, {"llm_int8_skip_modules": None}),
-    "nf4, single quantization": (Mode.NF4, {"bnb_4bit_use_double_quant": False}),
-    "fp4": (Mode.NF4, {"bnb_4bit_quant_type": "fp4"}),
+KINDS: dict[str, tuple[Method, dict[str, Any]]] = {
+    "nf4": (NF4, {}),
+    "nf4, vision tower too": (NF4, {"llm_int8_skip_modules": None}),
+    "nf4, single quantization": (NF4, {"bnb_4bit_use_double_quant": False}),
+    "fp4": (NF4, {"bnb_4bit_quant_type": "fp4"}),
     "fp4, single quantization": (
-        Mode.NF4,
+        NF4,
         {"bnb_4bit_quant_type": "fp4", "bnb_4bit_use_double_quant": False},
     ),
-    "nf4, packed in bfloat16": (Mode.NF4, {"bnb_4bit_quant_storage": torch.bfloat16}),
-    "nf4, some layers in bf16": (Mode.NF4, {"llm_int8_skip_modules": MIXED}),
-    "int8": (Mode.INT8, {}),
-    "int8, vision tower too": (Mode.INT8, {"llm_int8_skip_modules": None}),
-    "int8, some layers in bf16": (Mode.INT8, {"llm_int8_skip_modules": MIXED}),
+    "nf4, packed in bfloat16": (NF4, {"bnb_4bit_quant_storage": torch.bfloat16}),
+    "nf4, some layers in bf16": (NF4, {"llm_int8_skip_modules": MIXED}),
+    "int8": (INT8, {}),
+    "int8, vision tower too": (INT8, {"llm_int8_skip_modules": None}),
+    "int8, some layers in bf16": (INT8, {"llm_int8_skip_modules": MIXED}),
 }
 
 
@@ -133,36 +131,36 @@ KINDS: dict[str, tuple[Mode, dict[str, Any]]] = {
 def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
     bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, kind: str, layout: str
 ) -> None:
-    mode, changes = KINDS[kind]
+    method, changes = KINDS[kind]
     root = shutil.copytree(bf16_root, tmp_path / "root")
     for file in root.glob("model*"):
         file.unlink()
-    from_pretrained(bf16_root, settings_for(mode, **changes)).save_pretrained(root)
+    from_pretrained(bf16_root, settings_for(method, **changes)).save_pretrained(root)
     if layout == "newer, sharded":
         rewrite_shards(root, in_newer_layout(tensors_of(root)), shards=3)
     theirs = from_pretrained(root)
-    for flags in ({}, FLAGS[mode]):
+    for flags in ({}, FLAGS[method]):
         ours = make_encoders(root, **flags).text_encoder().model
         assert_equal(ours, theirs)
         assert bool([name for name in bnb_layers(ours) if "vision_tower" in name]) == (
             "vision" in kind
         )
         assert len(bnb_layers(ours)) < 7 * SIZE.layers or "some layers" not in kind
-    other = next(other for other in Mode if other is not mode)
+    other = next(other for other in ASKED_FOR if other != method)
     with pytest.raises(
-        GemmaFlagsError, match=f"already quantized to {mode.value}; leave the flag out"
+        GemmaFlagsError, match=f"already quantized to {method.label}; leave the flag out"
     ):
         make_encoders(root, **FLAGS[other])
 
 
-@modes
+@methods
 def test_a_quantized_lm_head_is_left_out_for_the_tied_one(
-    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, mode: Mode
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
     root = shutil.copytree(bf16_root, tmp_path / "root")
     for file in root.glob("model*"):
         file.unlink()
-    from_pretrained(bf16_root, settings_for(mode)).save_pretrained(root)
+    from_pretrained(bf16_root, settings_for(method)).save_pretrained(root)
     tensors = tensors_of(root)
     layer = "language_model.model.layers.0.self_attn.o_proj."
     tensors |= {
@@ -203,20 +201,20 @@ def test_similarity_to_bf16_against_another_prompt(
 
     exact, control = (last_states({}, prompt) for prompt in prompts)
     assert similarity(exact, control) < 0.5
-    assert similarity(exact, last_states(FLAGS[Mode.NF4], prompts[0])) > 0.95
-    assert similarity(exact, last_states(FLAGS[Mode.INT8], prompts[0])) > 0.998
+    assert similarity(exact, last_states(FLAGS[NF4], prompts[0])) > 0.95
+    assert similarity(exact, last_states(FLAGS[INT8], prompts[0])) > 0.998
 
 
-@modes
-def test_a_registry_keeps_one_state_dict_a_mode_and_serves_it_unchanged(
-    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
+@methods
+def test_a_registry_keeps_one_state_dict_a_method_and_serves_it_unchanged(
+    bf16_root: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
     """Before 1.0.0 a quantized Gemma never goes there, and on 2026-01-08 none at all."""
     registry = weights_registry()
     dense = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
-    theirs = from_pretrained(bf16_root, settings_for(mode))
+    theirs = from_pretrained(bf16_root, settings_for(method))
     for _ in range(2):
-        ours = make_encoders(bf16_root, registry=registry, **FLAGS[mode]).text_encoder().model
+        ours = make_encoders(bf16_root, registry=registry, **FLAGS[method]).text_encoder().model
         assert_equal(ours, theirs)
         assert ours.lm_head.weight is ours.model.language_model.embed_tokens.weight
     again = hidden_states(make_encoders(bf16_root, registry=registry).text_encoder().model)
@@ -233,16 +231,16 @@ def weights_registry() -> Any:
     return registry.ModelRegistry(cache_weights=True, cache_models=False)
 
 
-@modes
+@methods
 def test_a_model_that_is_let_go_is_freed(
-    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
-    ledger = make_encoders(bf16_root, **FLAGS[mode])
+    ledger = make_encoders(bf16_root, **FLAGS[method])
     for _ in range(2):
         encoder = ledger.text_encoder()
         hidden_states(encoder.model)
         weights = [weakref.ref(parameter) for parameter in encoder.parameters()]
-        if not TAKES_ROOTS:  # the PromptEncoder keeps the shell
+        if not TAKES_ROOTS:  # the PromptEncoder keeps the meta model
             encoder.dispose()
         del encoder
         gc.collect()
@@ -250,11 +248,11 @@ def test_a_model_that_is_let_go_is_freed(
 
 
 @pytest.mark.revisions(before="2026-03-30")
-@modes
+@methods
 def test_variants_of_a_ledger_keep_the_flags(
-    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
-    ledger: Any = make_encoders(bf16_root, **FLAGS[mode])
+    ledger: Any = make_encoders(bf16_root, **FLAGS[method])
     variants = [ledger.with_loras(())]
     if hasattr(ledger, "with_additional_loras"):
         variants.append(ledger.with_additional_loras(()))
@@ -262,7 +260,7 @@ def test_variants_of_a_ledger_keep_the_flags(
         assert (variant.gemma_4bit, variant.gemma_8bit) == (ledger.gemma_4bit, ledger.gemma_8bit)
         loads = [each.gemma_quantization.model_sd_ops.name for each in (ledger, variant)]
         assert loads[0] == loads[1]
-        assert loads[0].endswith(mode.value)
+        assert loads[0].endswith(method.label)
 
 
 def test_both_flags_are_refused(bf16_root: Path, make_encoders: MakeEncoders) -> None:
@@ -278,9 +276,9 @@ def damaged(bf16_root: Path, tmp_path: Path) -> Path:
     return shutil.copytree(bf16_root, tmp_path / "damaged")
 
 
-@modes
+@methods
 def test_a_missing_key_is_an_error_before_any_work(
-    damaged: Path, make_encoders: MakeEncoders, mode: Mode
+    damaged: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
     tensors = tensors_of(damaged)
     del tensors["language_model.model.layers.1.mlp.up_proj.weight"]
@@ -288,7 +286,7 @@ def test_a_missing_key_is_an_error_before_any_work(
     with pytest.raises(
         GemmaRootError, match=r"lacks model.model.language_model.layers.1.mlp.up_proj.weight; "
     ):
-        make_encoders(damaged, **FLAGS[mode])
+        make_encoders(damaged, **FLAGS[method])
 
 
 def test_a_missing_key_of_a_prequantized_root_is_an_error_too(
@@ -298,7 +296,7 @@ def test_a_missing_key_of_a_prequantized_root_is_an_error_too(
         file.unlink()
     source = damaged.parent / "source"
     write_root(source, random_model(SIZE, dtype=torch.bfloat16))
-    from_pretrained(source, settings_for(Mode.NF4)).save_pretrained(damaged)
+    from_pretrained(source, settings_for(NF4)).save_pretrained(damaged)
     tensors = tensors_of(damaged)
     absmax = "language_model.model.layers.0.mlp.up_proj.weight.absmax"
     for lost, said in {
@@ -361,9 +359,9 @@ def test_config_and_shards_must_agree(
         for file in damaged.glob("model*"):
             file.unlink()
         source = write_root(damaged.parent / "source", random_model(SIZE, dtype=torch.bfloat16))
-        from_pretrained(source, settings_for(Mode.NF4)).save_pretrained(damaged)
+        from_pretrained(source, settings_for(NF4)).save_pretrained(damaged)
     else:
-        config["quantization_config"] = settings_for(Mode.NF4).to_dict()
+        config["quantization_config"] = settings_for(NF4).to_dict()
     (damaged / "config.json").write_text(json.dumps(config))
     with pytest.raises(GemmaRootError, match=r"not quantized as its config.json says"):
         make_encoders(damaged, gemma_4bit=True)
@@ -391,39 +389,39 @@ def test_every_error_is_one_sentence_with_a_remedy(
 # --- bitsandbytes ---
 
 
-@modes
+@methods
 def test_a_missing_bitsandbytes_is_told_at_once(
-    bf16_root: Path, make_encoders: MakeEncoders, monkeypatch: pytest.MonkeyPatch, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, monkeypatch: pytest.MonkeyPatch, method: Method
 ) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(BitsAndBytesUnavailable, match=r"cannot be imported .*; run: pip install"):
-        make_encoders(bf16_root, **FLAGS[mode])
+        make_encoders(bf16_root, **FLAGS[method])
 
 
-@modes
+@methods
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a device that bitsandbytes cannot use")
 def test_a_device_without_a_working_backend_is_told_at_once(
-    bf16_root: Path, make_encoders: MakeEncoders, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, method: Method
 ) -> None:
     with pytest.raises(
         BitsAndBytesUnavailable, match=r"does not work on cuda .*; run: pip install"
     ):
-        make_encoders(bf16_root, device=torch.device("cuda"), **FLAGS[mode])
+        make_encoders(bf16_root, device=torch.device("cuda"), **FLAGS[method])
 
 
-@modes
+@methods
 def test_kernels_that_compute_nonsense_are_found_out(
-    bf16_root: Path, make_encoders: MakeEncoders, monkeypatch: pytest.MonkeyPatch, mode: Mode
+    bf16_root: Path, make_encoders: MakeEncoders, monkeypatch: pytest.MonkeyPatch, method: Method
 ) -> None:
-    right = quantize.quantized_parts
+    right = type(method).quantize
 
     def wrong(*arguments: Any) -> dict[str, torch.Tensor]:
         parts: dict[str, torch.Tensor] = right(*arguments)
         return {**parts, "weight": parts["weight"].flip(0)}
 
-    monkeypatch.setattr(quantize, "quantized_parts", wrong)
+    monkeypatch.setattr(type(method), "quantize", wrong)
     with pytest.raises(BitsAndBytesUnavailable, match="multiplies wrongly on cpu"):
-        make_encoders(bf16_root, **FLAGS[mode])
+        make_encoders(bf16_root, **FLAGS[method])
 
 
 def test_without_a_flag_bitsandbytes_is_never_touched(bf16_root: Path, checkpoint: Path) -> None:
@@ -435,7 +433,7 @@ from verify.campaigns.gemma_encoder import text_encoders
 model = text_encoders(*map(Path, sys.argv[1:])).text_encoder().model
 assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
 assert type(model.model.language_model.layers[0].mlp.up_proj) is torch.nn.Linear
-assert not [name for name in sys.modules if name.endswith("gemma.quantized.layers")]
+assert not [name for name in sys.modules if name.endswith("bitsandbytes_layers")]
 """
     command = [sys.executable, "-c", script, str(bf16_root), str(checkpoint)]
     subprocess.run(command, env=dict(os.environ), check=True)

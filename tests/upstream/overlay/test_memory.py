@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ltx_core.text_encoders.gemma.quantized import Mode
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import NF4
 from ltx_core.text_encoders.gemma.quantized.root import read_shards
 
 from tests.upstream.gemma_files import GemmaSize, random_model, write_root
@@ -31,7 +31,7 @@ def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     roots = {"bf16": write_root(folder / "bf16", model, shard_size="100MB")}
     roots["f32"] = write_root(folder / "f32", model.float(), shard_size="200MB")
     del model
-    roots["4bit"] = convert_root(roots["bf16"], folder / "4bit", Mode.NF4, CPU).output
+    roots["4bit"] = convert_root(roots["bf16"], folder / "4bit", NF4, CPU).output
     return roots
 
 

@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 import torch
 from ltx_core.loader import LoraPathStrengthAndSDOps
-from ltx_core.text_encoders.gemma.quantized import GemmaFlagsError, Mode
+from ltx_core.text_encoders.gemma.quantized import GemmaFlagsError, GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import Method
 from ltx_pipelines.utils.gemma_flags import add_gemma_flags
 from safetensors.torch import save_file
 
 from tests.upstream.conftest import BASE, DATE
-from tests.upstream.overlay.conftest import CPU
+from tests.upstream.overlay.conftest import ASKED_FOR, CPU, methods
 from verify.campaigns.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
 
-modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
 CHECKPOINT = {"checkpoint_path": "unread"}
 TWO_STAGES = {**CHECKPOINT, "distilled_lora": [LORA], "spatial_upsampler_path": "unread"}
@@ -72,9 +72,14 @@ def pipeline_module(script: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def quantized_roots(bf16_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, Path]:
+def quantized_roots(
+    bf16_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[Method, Path]:
     folder = tmp_path_factory.mktemp("quantized")
-    return {mode: convert_root(bf16_root, folder / mode.value, mode, CPU).output for mode in Mode}
+    return {
+        method: convert_root(bf16_root, folder / method.label, method, CPU).output
+        for method in ASKED_FOR
+    }
 
 
 @pytest.fixture(scope="session")
@@ -133,37 +138,43 @@ def arguments(script: str, root: Path, inputs: Path) -> list[str]:
 
 @pytest.mark.revisions(before="2026-03-30")
 @pipelines
-@modes
+@methods
 def test_constructors_hand_the_keywords_to_every_ledger(
-    bf16_root: Path, script: str, mode: Mode
+    bf16_root: Path, script: str, method: Method
 ) -> None:
     from ltx_pipelines.utils import ModelLedger
 
     name, keywords, count = PIPELINES[script]
     pipeline = getattr(pipeline_module(script), name)(
-        gemma_root=str(bf16_root), loras=[], device=CPU, **keywords, **{f"gemma_{mode.value}": True}
+        gemma_root=str(bf16_root),
+        loras=[],
+        device=CPU,
+        **keywords,
+        **{f"gemma_{method.label}": True},
     )
     ledgers = [held for held in vars(pipeline).values() if isinstance(held, ModelLedger)]
     assert len(ledgers) == count
-    assert {ledger.gemma_quantization.model_loader.mode for ledger in ledgers} == {mode}
+    assert {ledger.gemma_quantization.model_loader.method for ledger in ledgers} == {method}
 
 
 @pytest.mark.revisions(since="2026-03-30")
 @pipelines
-@modes
+@methods
 def test_constructors_hand_the_keywords_to_their_encoder(
-    quantized_roots: dict[Mode, Path], script: str, mode: Mode
+    quantized_roots: dict[Method, Path], script: str, method: Method
 ) -> None:
     """Seen by what the keyword meets: a root that is quantized the other way."""
     pipeline = getattr(pipeline_module(script), PIPELINES[script][0])
     wanted = inspect.signature(pipeline).parameters.values()
     # What a pipeline makes after its prompt encoder is never reached.
     given: dict[str, Any] = {p.name: [LORA] for p in wanted if p.default is p.empty}
-    other = next(other for other in Mode if other is not mode)
+    other = next(other for other in ASKED_FOR if other != method)
     root = str(quantized_roots[other])
     given |= {"gemma_root": root} if TAKES_ROOTS else {"model_paths": model_paths(root)}
-    with pytest.raises(GemmaFlagsError, match=f"{mode.flag} was given, but .* {other.value}"):
-        pipeline(**given, device=CPU, **{f"gemma_{mode.value}": True})
+    with pytest.raises(
+        GemmaFlagsError, match=f"{method.flag.name} was given, but .* {other.label}"
+    ):
+        pipeline(**given, device=CPU, **{f"gemma_{method.label}": True})
 
 
 def model_paths(gemma_root: str) -> Any:
@@ -173,22 +184,22 @@ def model_paths(gemma_root: str) -> Any:
 
 
 @scripts
-@modes
+@methods
 def test_scripts_hand_the_flags_to_their_pipeline(
-    quantized_roots: dict[Mode, Path],
+    quantized_roots: dict[Method, Path],
     inputs: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
-    mode: Mode,
+    method: Method,
 ) -> None:
     """Seen by what the flag meets: a root that is quantized the other way."""
-    other = next(other for other in Mode if other is not mode)
+    other = next(other for other in ASKED_FOR if other != method)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(
-        sys, "argv", [script, *arguments(script, quantized_roots[other], inputs), mode.flag]
+        sys, "argv", [script, *arguments(script, quantized_roots[other], inputs), method.flag.name]
     )
     with pytest.raises(
-        GemmaFlagsError, match=f"{mode.flag} was given, but .* quantized to {other.value}"
+        GemmaFlagsError, match=f"{method.flag.name} was given, but .* quantized to {other.label}"
     ):
         pipeline_module(script).main()
 
@@ -212,7 +223,7 @@ def test_an_error_about_gemma_ends_a_script_with_one_sentence(
     done = run_script(
         "distilled", [*arguments("distilled", damaged, inputs), "--gemma-4bit"], dict(os.environ)
     )
-    assert done.returncode == 4
+    assert done.returncode == GemmaRootError.exit_code
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"distilled.py: error: {shard} ")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ltx_core.text_encoders.gemma.quantized import GemmaRootError, Mode
+from ltx_core.text_encoders.gemma.quantized import GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.header import StoredTensor
-from ltx_core.text_encoders.gemma.quantized.plan import Treatment, make_plan, part_names
+from ltx_core.text_encoders.gemma.quantized.methods import FP4, METHODS, Method
+from ltx_core.text_encoders.gemma.quantized.plan import Treatment, make_plan
 
 FILE = Path("model.safetensors")
 LAYER = "language_model.model.layers.0.mlp.up_proj"
@@ -70,28 +71,29 @@ contents = st.sampled_from(
 roots = st.dictionaries(st.tuples(prefixes, modules).map("".join), contents)
 
 
-@given(roots, st.sampled_from([None, *Mode]))
+@given(roots, st.sampled_from([None, *METHODS]))
 def test_a_plan_names_every_tensor_exactly_once(
-    root: dict[str, Mapping[str, tuple[str, tuple[int, ...]]]], mode: Mode | None
+    root: dict[str, Mapping[str, tuple[str, tuple[int, ...]]]], method: Method | None
 ) -> None:
     tensors = [tensor for layer, parts in root.items() for tensor in stored(layer, parts)]
-    plan = make_plan(tensors, mode, to_target)
+    plan = make_plan(tensors, method, to_target)
     assert [planned.stored for planned in plan.tensors] == tensors
     weights = {planned.target for planned in plan.tensors if planned.target}
     assert all(f"{layer.target}.weight" in weights for layer in plan.layers)
     for planned in plan.tensors:
-        if planned.treatment in (Treatment.NF4, Treatment.INT8):
+        if planned.treatment is Treatment.QUANTIZE:
+            assert planned.method == method
             assert ".language_model." in planned.target
             assert "embed_tokens" not in planned.target
-            assert len(set(part_names(planned))) == len(part_names(planned))
+            assert len(set(planned.part_names)) == len(planned.part_names)
 
 
 @given(
     st.lists(st.sampled_from([NF4_PARTS, INT8_PARTS, DENSE]), max_size=4),
-    st.sampled_from([None, *Mode]),
+    st.sampled_from([None, *METHODS]),
 )
 def test_both_key_layouts_lead_to_one_plan(
-    layers: list[Mapping[str, tuple[str, tuple[int, ...]]]], mode: Mode | None
+    layers: list[Mapping[str, tuple[str, tuple[int, ...]]]], method: Method | None
 ) -> None:
     plans = []
     for prefix in ("language_model.model.", "model.language_model."):
@@ -100,36 +102,36 @@ def test_both_key_layouts_lead_to_one_plan(
             for n, parts in enumerate(layers)
             for t in stored(f"{prefix}layers.{n}.mlp.up_proj", parts)
         ]
-        plan = make_plan(tensors, mode, to_target)
+        plan = make_plan(tensors, method, to_target)
         plans.append(
             (plan.layers, [(planned.target, planned.treatment) for planned in plan.tensors])
         )
     assert plans[0] == plans[1]
 
 
-@pytest.mark.parametrize("mode", Mode)
-def test_only_the_language_models_linears_are_quantized(mode: Mode) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_only_the_language_models_linears_are_quantized(method: Method) -> None:
     names = {
-        LAYER: (Treatment.NF4 if mode is Mode.NF4 else Treatment.INT8),
+        LAYER: Treatment.QUANTIZE,
         "language_model.model.embed_tokens": Treatment.KEEP,
         "vision_tower.vision_model.encoder.layers.0.mlp.fc1": Treatment.KEEP,
         "multi_modal_projector.mm_input_projection": Treatment.KEEP,
         "lm_head": Treatment.UNUSED,
     }
-    plan = make_plan([t for name in names for t in stored(name, DENSE)], mode, to_target)
+    plan = make_plan([t for name in names for t in stored(name, DENSE)], method, to_target)
     assert [planned.treatment for planned in plan.tensors] == list(names.values())
     assert [layer.target for layer in plan.layers] == [
         "model.model.language_model.layers.0.mlp.up_proj"
     ]
 
 
-@pytest.mark.parametrize("mode", [None, *Mode])
+@pytest.mark.parametrize("method", [None, *METHODS])
 @pytest.mark.parametrize("parts", [NF4_PARTS, INT8_PARTS])
 def test_quantized_layers_stay_as_they_are_wherever_they_are(
-    mode: Mode | None, parts: Mapping[str, tuple[str, tuple[int, ...]]]
+    method: Method | None, parts: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> None:
     tensors = stored(LAYER, parts) + stored("vision_tower.encoder.fc1", parts)
-    plan = make_plan(tensors, mode, to_target)
+    plan = make_plan(tensors, method, to_target)
     assert {planned.treatment for planned in plan.tensors} == {Treatment.VERBATIM}
     assert len(plan.layers) == 2
 
@@ -158,4 +160,4 @@ def test_fp4_and_single_quantization_are_told_from_the_names() -> None:
         "weight.quant_state.bitsandbytes__fp4": ("U8", (80,)),
     }
     (layer,) = make_plan(stored(LAYER, parts), None, to_target).layers
-    assert (layer.mode, layer.quant_type, layer.nbytes) == (Mode.NF4, "fp4", 2048)
+    assert (layer.method, layer.weight.nbytes) == (FP4, 2048)

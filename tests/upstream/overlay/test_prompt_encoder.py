@@ -1,4 +1,4 @@
-"""Gemma 3 and 4, as folders and packed files, through upstream's PromptEncoder and its shells."""
+"""Gemma 3 and 4, as folders and packed files, through upstream's PromptEncoder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from ltx_core.text_encoders.gemma.quantized import (
     GemmaFlagsError,
     GemmaOutputError,
     GemmaRootError,
-    Mode,
 )
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4, Method
 from transformers import AutoModelForImageTextToText
 
 from tests.upstream.gemma_files import write_tokenizer
+from tests.upstream.overlay.conftest import ASKED_FOR, methods
 from verify.campaigns.gemma_reference import (
     TOKENS,
     assert_equal,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder
 
 pytestmark = pytest.mark.revisions(since="2026-08-11")
-modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 CPU = torch.device("cpu")
 PROMPT = "a red fox runs over fresh snow at dawn"
 
@@ -129,11 +129,11 @@ def write_instruct_root(root: Path) -> None:
     write_tokenizer(root)
 
 
-def prompt_encoder(root: Path, mode: Mode | None = None, **keywords: Any) -> PromptEncoder:
+def prompt_encoder(root: Path, method: Method | None = None, **keywords: Any) -> PromptEncoder:
     from ltx_pipelines.utils.blocks import PromptEncoder
     from ltx_pipelines.utils.model_paths import ModelPaths
 
-    flags = {} if mode is None else {f"gemma_{mode.value}": True}
+    flags = {} if method is None else {f"gemma_{method.label}": True}
     paths = ModelPaths.from_monolith("unread", gemma_root=str(root))
     return PromptEncoder(paths, torch.bfloat16, CPU, **flags, **keywords)
 
@@ -150,13 +150,13 @@ def quantized_layers(encoder: Any) -> list[str]:
 
 
 @kinds
-@modes
+@methods
 def test_hidden_states_equal_transformers_and_generation_runs(
-    roots: Roots, kind: str, mode: Mode
+    roots: Roots, kind: str, method: Method
 ) -> None:
     root, source = roots(kind)
-    theirs = from_pretrained(source, settings_for(mode))
-    ours = prompt_encoder(root, mode)._build_text_encoder()
+    theirs = from_pretrained(source, settings_for(method))
+    ours = prompt_encoder(root, method)._build_text_encoder()
     assert_equal(ours.model, theirs)
     assert quantized_layers(ours)
     assert all(".language_model." in name for name in quantized_layers(ours))
@@ -180,22 +180,22 @@ def test_without_a_flag_upstreams_builder_is_as_it_was(roots: Roots, kind: str) 
 
 
 @kinds
-@modes
+@methods
 def test_a_converted_root_gives_the_same_bits_without_a_flag_or_with_its_own(
-    roots: Roots, tmp_path: Path, kind: str, mode: Mode
+    roots: Roots, tmp_path: Path, kind: str, method: Method
 ) -> None:
     root, source = roots(kind)
     output = tmp_path / f"out{root.suffix}"
-    done = convert_root(root, output, mode, CPU)
+    done = convert_root(root, output, method, CPU)
     assert (done.output, output.is_file()) == (output, root.is_file())
     assert done.bytes_after < done.bytes_before
-    theirs = from_pretrained(source, settings_for(mode))
-    for flag in (None, mode):
+    theirs = from_pretrained(source, settings_for(method))
+    for flag in (None, method):
         assert_equal(prompt_encoder(output, flag)._build_text_encoder().model, theirs)
     if output.is_dir():
         assert_equal(from_pretrained(output), theirs)
-    other = next(other for other in Mode if other is not mode)
-    with pytest.raises(GemmaFlagsError, match=f"already quantized to {mode.value}"):
+    other = next(other for other in ASKED_FOR if other != method)
+    with pytest.raises(GemmaFlagsError, match=f"already quantized to {method.label}"):
         prompt_encoder(output, other)
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
@@ -204,7 +204,7 @@ def test_what_else_a_packed_file_holds_stays_as_it_is(roots: Roots, tmp_path: Pa
     from safetensors.torch import load_file
 
     root, _ = roots("4, packed")
-    output = convert_root(root, tmp_path / "out.safetensors", Mode.NF4, CPU).output
+    output = convert_root(root, tmp_path / "out.safetensors", NF4, CPU).output
     before, after = load_file(root), load_file(output)
     others = [name for name in before if not name.startswith(("model.", "vision_model."))]
     assert "tokenizer_json" in others
@@ -217,16 +217,16 @@ def test_what_else_a_packed_file_holds_stays_as_it_is(roots: Roots, tmp_path: Pa
 def test_a_packed_file_becomes_one_by_that_name_only(roots: Roots, tmp_path: Path) -> None:
     root, _ = roots("4, packed")
     with pytest.raises(GemmaOutputError, match=r"an output that ends with .safetensors"):
-        convert_root(root, tmp_path / "folder", Mode.NF4, CPU)
+        convert_root(root, tmp_path / "folder", NF4, CPU)
     assert list(tmp_path.iterdir()) == []
 
 
-@modes
+@methods
 def test_a_gemma_4_that_transformers_saved_quantized_loads(
-    roots: Roots, tmp_path: Path, mode: Mode
+    roots: Roots, tmp_path: Path, method: Method
 ) -> None:
     _, source = roots("4")
-    theirs = from_pretrained(source, settings_for(mode))
+    theirs = from_pretrained(source, settings_for(method))
     theirs.save_pretrained(tmp_path)
     for file in source.iterdir():
         if file.name != "config.json" and not file.name.startswith("model"):
@@ -234,7 +234,7 @@ def test_a_gemma_4_that_transformers_saved_quantized_loads(
     assert_equal(prompt_encoder(tmp_path)._build_text_encoder().model, theirs)
 
 
-# --- shells, registries, dispose() ---
+# --- meta models, registries, dispose() ---
 
 
 @pytest.fixture
@@ -261,17 +261,17 @@ def live_bytes() -> int:
 @pytest.mark.core
 @pytest.mark.parametrize("kind", ["3", "4", "4, packed"])
 @pytest.mark.usefixtures("only_new_objects")
-@modes
+@methods
 def test_ten_calls_of_two_encoders_on_one_registry_give_memory_back(
-    roots: Roots, kind: str, mode: Mode
+    roots: Roots, kind: str, method: Method
 ) -> None:
-    """What a shell keeps between calls is what upstream's own shell keeps: a few small buffers."""
+    """What a meta model keeps between calls is what upstream's own keeps: a few small buffers."""
     from ltx_core.loader.registry import ModelRegistry
 
     registry = ModelRegistry(cache_models=True, cache_weights=False)
     root, source = roots(kind)
-    expected = hidden_states(from_pretrained(source, settings_for(mode)))
-    encoders = [prompt_encoder(root, mode, registry=registry) for _ in range(2)]
+    expected = hidden_states(from_pretrained(source, settings_for(method)))
+    encoders = [prompt_encoder(root, method, registry=registry) for _ in range(2)]
     after: list[int] = []
     for number in range(10):
         with torch.inference_mode(), encoders[number % 2]._text_encoder_ctx() as encoder:
@@ -293,7 +293,7 @@ def test_plain_and_quantized_encoders_share_a_registry_that_keeps_all(roots: Roo
 
     registry = ModelRegistry(cache_models=True, cache_weights=True)
     root, source = roots("4")
-    ways = [None, Mode.NF4, Mode.INT8]
+    ways = [None, NF4, INT8]
     encoders = [prompt_encoder(root, way, registry=registry) for way in ways]
     expected = [from_pretrained(source, way and settings_for(way)) for way in ways]
     for _ in range(2):
@@ -315,21 +315,21 @@ def test_where_the_transformer_streams_a_quantized_gemma_is_resident(
 
     root, source = roots("4")
     if prequantized:
-        root = convert_root(root, tmp_path / "out", Mode.NF4, CPU).output
-    flag = None if prequantized else Mode.NF4
+        root = convert_root(root, tmp_path / "out", NF4, CPU).output
+    flag = None if prequantized else NF4
     encoder = prompt_encoder(root, flag, offload_mode=OffloadMode(offload))
     with encoder._text_encoder_ctx() as held:
         assert type(held).__name__ == "LTXGemmaTextEncoder"
-        assert_equal(held.model, from_pretrained(source, settings_for(Mode.NF4)))
+        assert_equal(held.model, from_pretrained(source, settings_for(NF4)))
 
 
-@modes
-def test_a_separate_enhancer_is_quantized_too(roots: Roots, mode: Mode) -> None:
+@methods
+def test_a_separate_enhancer_is_quantized_too(roots: Roots, method: Method) -> None:
     encode_root, _ = roots("4")
     root, source = roots("4 instruct")
-    encoder = prompt_encoder(encode_root, mode, prompt_enhancer_gemma_root=str(root))
+    encoder = prompt_encoder(encode_root, method, prompt_enhancer_gemma_root=str(root))
     enhancer = encoder._build_enhancer_text_encoder()
-    assert_equal(enhancer.model, from_pretrained(source, settings_for(mode)))
+    assert_equal(enhancer.model, from_pretrained(source, settings_for(method)))
     assert quantized_layers(encoder._build_text_encoder())
     written = enhancer.enhance_t2v(PROMPT, max_new_tokens=4)
     assert isinstance(written, str)
@@ -337,7 +337,7 @@ def test_a_separate_enhancer_is_quantized_too(roots: Roots, mode: Mode) -> None:
 
 def test_an_enhancer_of_the_same_root_is_the_encoder(roots: Roots) -> None:
     root, _ = roots("3")
-    encoder = prompt_encoder(root, Mode.NF4, prompt_enhancer_gemma_root=str(root))
+    encoder = prompt_encoder(root, NF4, prompt_enhancer_gemma_root=str(root))
     assert encoder._enhancer_text_encoder_builder is encoder._text_encoder_builder
 
 
@@ -356,20 +356,20 @@ def alone(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("alone")
-@modes
-def test_a_replica_a_card_may_be_quantized(roots: Roots, mode: Mode) -> None:
+@methods
+def test_a_replica_a_card_may_be_quantized(roots: Roots, method: Method) -> None:
     import torch.distributed as dist
     from ltx_core.loader.registry import ModelRegistry
     from ltx_pipelines.multigpu.bp_gemma_builder import BatchParallelGemmaBuilder
 
     root, _ = roots("4")
-    flags = {f"gemma_{mode.value}": True}
+    flags = {f"gemma_{method.label}": True}
     builder = BatchParallelGemmaBuilder(
         str(root), dist.group.WORLD, ModelRegistry(), src_rank=0, **flags
     )
     with torch.inference_mode():
         ((states, _),) = builder.build(device=CPU).encode([PROMPT])
-        ((expected, _),) = prompt_encoder(root, mode)._build_text_encoder().encode([PROMPT])
+        ((expected, _),) = prompt_encoder(root, method)._build_text_encoder().encode([PROMPT])
     assert all(torch.equal(*pair) for pair in zip(states, expected, strict=True))
 
 
@@ -380,7 +380,7 @@ def test_a_gemma_spread_over_cards_is_refused_quantized(roots: Roots, tmp_path: 
 
     root, _ = roots("4")
     AccelerateGemmaBuilder(str(root), None, None, ModelRegistry(), src_rank=0)
-    quantized = convert_root(root, tmp_path / "out", Mode.INT8, CPU).output
+    quantized = convert_root(root, tmp_path / "out", INT8, CPU).output
     with pytest.raises(GemmaRootError, match=r"quantized to 8bit, which .*; give a bf16 Gemma"):
         AccelerateGemmaBuilder(str(quantized), None, None, ModelRegistry(), src_rank=0)
 
@@ -390,7 +390,7 @@ def test_a_builder_of_ones_own_takes_no_flag(roots: Roots) -> None:
     own = prompt_encoder(root)._text_encoder_builder
     prompt_encoder(root, text_encoder_builder=own)
     with pytest.raises(GemmaFlagsError, match=r"--gemma-8bit cannot be taken here"):
-        prompt_encoder(root, Mode.INT8, text_encoder_builder=own)
+        prompt_encoder(root, INT8, text_encoder_builder=own)
 
 
 SCRIPTS_FOR_SEVERAL = ["distilled_mgpu", "ti2vid_two_stages_mgpu", "ti2vid_two_stages_hq_mgpu"]
@@ -408,7 +408,7 @@ def test_scripts_for_several_cards_refuse_with_a_reason(
     save_file({"x": torch.zeros(1)}, checkpoint, metadata={"model_version": "2.3.0"})
     flags = [quantized]
     if quantized == "root":
-        root, flags = convert_root(root, tmp_path / "out", Mode.NF4, CPU).output, []
+        root, flags = convert_root(root, tmp_path / "out", NF4, CPU).output, []
     arguments = ["--gemma-root", str(root), "--prompt", "a fox", "--output-path", "out.mp4"]
     arguments += ["--spatial-upsampler-path", str(checkpoint), *flags]
     if script == "distilled_mgpu":
@@ -424,5 +424,6 @@ def test_scripts_for_several_cards_refuse_with_a_reason(
         check=False,
     )
     last = done.stderr.splitlines()[-1]
-    assert (done.returncode, "Traceback" in done.stderr) == (4 if quantized == "root" else 2, False)
+    refusal = GemmaRootError if quantized == "root" else GemmaFlagsError
+    assert (done.returncode, "Traceback" in done.stderr) == (refusal.exit_code, False)
     assert "multi-GPU runs spread one unquantized Gemma over the cards" in last

@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ltx_core.text_encoders.gemma.quantized import Mode, quantize
-from ltx_core.text_encoders.gemma.quantized.quantize import cast_to, quantized_parts
+from ltx_core.text_encoders.gemma.quantized import pieces
+from ltx_core.text_encoders.gemma.quantized.methods import FP4, INT8, NF4, Method
+from ltx_core.text_encoders.gemma.quantized.pieces import cast_to
 
 CPU = torch.device("cpu")
 dtypes = st.sampled_from([torch.float32, torch.float16, torch.bfloat16])
@@ -16,22 +17,23 @@ shapes = st.tuples(st.integers(1, 24), st.sampled_from([64, 96, 129, 256]))
 @pytest.fixture(scope="module", autouse=True)
 def _small_pieces() -> None:
     """Pieces so small that a weight of some rows takes several."""
-    quantize._CPU_PIECE = 256
+    pieces._CPU_PIECE = 256
 
 
 def weight_of(shape: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape))).to(dtype)
 
 
-@given(shapes, dtypes)
+@given(st.sampled_from([("nf4", NF4), ("fp4", FP4)]), shapes, dtypes)
 @settings(deadline=None)
 def test_4bit_parts_are_those_of_bitsandbytes_at_once(
-    shape: tuple[int, int], dtype: torch.dtype
+    method: tuple[str, Method], shape: tuple[int, int], dtype: torch.dtype
 ) -> None:
     weight = weight_of(shape, dtype)
-    parts = quantized_parts(weight, Mode.NF4, CPU, CPU)
+    quant_type, ours = method
+    parts = ours.quantize(weight, CPU, CPU)
     packed, state = bnb.quantize_4bit(
-        weight.bfloat16(), blocksize=64, compress_statistics=True, quant_type="nf4"
+        weight.bfloat16(), blocksize=64, compress_statistics=True, quant_type=quant_type
     )
     expected = {"weight": packed} | {
         f"weight.{k}": v for k, v in state.as_dict(packed=True).items()
@@ -46,7 +48,7 @@ def test_8bit_parts_are_those_of_bitsandbytes_at_once(
     shape: tuple[int, int], dtype: torch.dtype
 ) -> None:
     weight = weight_of(shape, dtype)
-    parts = quantized_parts(weight, Mode.INT8, CPU, CPU)
+    parts = INT8.quantize(weight, CPU, CPU)
     values, scales, _ = bnb.int8_vectorwise_quant(weight.bfloat16().half())
     assert torch.equal(parts["weight"], values)
     assert torch.equal(parts["SCB"], scales)

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from ltx_core.text_encoders.gemma.quantized import GemmaFlagsError, GemmaRootError, Mode
+from ltx_core.text_encoders.gemma.quantized import GemmaFlagsError, GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4, Method
 from ltx_pipelines.utils.asking_flags import add_gemma_root_flags
 from ltx_pipelines.utils.requested_gemma import GemmaRoot
 
-from tests.upstream.overlay.conftest import CPU
+from tests.upstream.overlay.conftest import CPU, methods
 from verify.campaigns.gemma_reference import assert_equal, from_pretrained, settings_for
 
 if TYPE_CHECKING:
     from ltx_pipelines.utils.blocks import PromptEncoder
-
-modes = pytest.mark.parametrize("mode", Mode, ids=lambda mode: mode.value)
 
 
 def prompt_encoder(root: str, **keywords: Any) -> PromptEncoder:
@@ -36,17 +35,17 @@ def prompt_encoder(root: str, **keywords: Any) -> PromptEncoder:
 # --- the value ---
 
 
-def asked(root: str) -> tuple[str, bool, bool]:
+def asked(root: str) -> tuple[str, Method | None]:
     wanted = GemmaRoot(root)
-    return str(wanted), wanted.gemma_4bit, wanted.gemma_8bit
+    return str(wanted), wanted.asked
 
 
 def test_a_root_keeps_what_was_asked_of_it_wherever_it_goes() -> None:
     root = GemmaRoot("gemma", gemma_8bit=True)
-    assert asked("gemma") == ("gemma", False, False)
-    assert asked(root) == ("gemma", False, True)
-    assert asked(GemmaRoot(root, gemma_8bit=True)) == ("gemma", False, True)
-    assert asked(pickle.loads(pickle.dumps(root))) == ("gemma", False, True)
+    assert asked("gemma") == ("gemma", None)
+    assert asked(root) == ("gemma", INT8)
+    assert asked(GemmaRoot(root, gemma_8bit=True)) == ("gemma", INT8)
+    assert asked(pickle.loads(pickle.dumps(root))) == ("gemma", INT8)
     assert Path(root) == Path("gemma")
 
 
@@ -65,8 +64,8 @@ def test_a_parser_puts_the_flags_into_the_root_in_any_order(
     add_gemma_root_flags(parser)
     for argv in (["--gemma-4bit", "--gemma-root", "g"], ["--gemma-root", "g", "--gemma-4bit"]):
         given = parser.parse_known_args(argv)[0] if known else parser.parse_args(argv)
-        assert asked(given.gemma_root) == ("g", True, False)
-    assert asked(parser.parse_args(["--gemma-root", "g"]).gemma_root) == ("g", False, False)
+        assert asked(given.gemma_root) == ("g", NF4)
+    assert asked(parser.parse_args(["--gemma-root", "g"]).gemma_root) == ("g", None)
 
 
 # --- where it is loaded ---
@@ -81,15 +80,15 @@ def streaming() -> list[dict[str, Any]]:
     return [{"offload_mode": OffloadMode.CPU}, {"offload_mode": OffloadMode.DISK}]
 
 
-@modes
+@methods
 @pytest.mark.parametrize("prequantized", [False, True])
 def test_where_the_transformer_streams_a_quantized_gemma_is_resident(
-    bf16_root: Path, tmp_path: Path, mode: Mode, prequantized: bool
+    bf16_root: Path, tmp_path: Path, method: Method, prequantized: bool
 ) -> None:
-    root = GemmaRoot(str(bf16_root), **{f"gemma_{mode.value}": True})
+    root = GemmaRoot(str(bf16_root), **{f"gemma_{method.label}": True})
     if prequantized:
-        root = GemmaRoot(str(convert_root(bf16_root, tmp_path / "out", mode, CPU).output))
-    theirs = from_pretrained(bf16_root, settings_for(mode))
+        root = GemmaRoot(str(convert_root(bf16_root, tmp_path / "out", method, CPU).output))
+    theirs = from_pretrained(bf16_root, settings_for(method))
     for keywords in streaming():
         prefetch = () if keywords else (2,)  # until 2026-04-23 each call says how many layers ahead
         encoder = prompt_encoder(root, **keywords)
@@ -144,7 +143,7 @@ def test_builders_for_several_cards_load_an_unquantized_gemma_only(
     make(str(bf16_root), *groups, DummyRegistry(), src_rank=0)
     with pytest.raises(GemmaFlagsError, match="--gemma-4bit cannot be taken here: "):
         make(GemmaRoot(str(bf16_root), gemma_4bit=True), *groups, DummyRegistry(), src_rank=0)
-    quantized = convert_root(bf16_root, tmp_path / "out", Mode.INT8, CPU).output
+    quantized = convert_root(bf16_root, tmp_path / "out", INT8, CPU).output
     with pytest.raises(GemmaRootError, match=r"quantized to 8bit, which .*; give a bf16 Gemma"):
         make(str(quantized), *groups, DummyRegistry(), src_rank=0)
 
@@ -175,6 +174,6 @@ def test_scripts_for_several_cards_refuse_with_a_reason(
         text=True,
         check=False,
     )
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == GemmaFlagsError.exit_code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"{script}.py: error: --gemma-4bit cannot be")

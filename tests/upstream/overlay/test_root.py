@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ltx_core.text_encoders.gemma.quantized import GemmaRootError, Mode
+from ltx_core.text_encoders.gemma.quantized import GemmaRootError
+from ltx_core.text_encoders.gemma.quantized.methods import FP4, INT8, NF4, Method
 from ltx_core.text_encoders.gemma.quantized.root import (
     find_model,
-    prequantized_mode,
     read_config,
     read_shards,
     require_model,
+    stated_methods,
 )
 
 
@@ -72,25 +73,23 @@ def test_a_root_without_shards_or_with_two_models_is_refused(root: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("settings", "mode"),
+    ("settings", "stated"),
     [
-        (None, None),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False}, Mode.NF4),
-        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, Mode.INT8),
-        ({"load_in_8bit": True}, Mode.INT8),
+        (None, ()),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False}, (NF4, FP4)),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, (INT8,)),
+        ({"load_in_8bit": True}, (INT8,)),
     ],
 )
 def test_config_says_how_a_root_is_quantized(
-    settings: dict[str, object] | None, mode: Mode | None
+    settings: dict[str, object] | None, stated: tuple[Method, ...]
 ) -> None:
-    assert prequantized_mode({"quantization_config": settings}, Path("root")) is mode
+    assert stated_methods({"quantization_config": settings}, Path("root")) == stated
 
 
 def test_other_quantizations_are_refused_by_name() -> None:
     with pytest.raises(GemmaRootError, match="quantized with gptq"):
-        prequantized_mode(
-            {"quantization_config": {"quant_method": "gptq", "bits": 4}}, Path("root")
-        )
+        stated_methods({"quantization_config": {"quant_method": "gptq", "bits": 4}}, Path("root"))
 
 
 @pytest.mark.parametrize(

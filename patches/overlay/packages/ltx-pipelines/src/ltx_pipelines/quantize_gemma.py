@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ltx_core.text_encoders.gemma.quantized import Mode
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
+from ltx_core.text_encoders.gemma.quantized.methods import METHODS
 from ltx_pipelines.utils.gemma_flags import report_in_one_sentence
 
 
@@ -19,20 +19,20 @@ def main() -> None:
         "--gemma-root", type=Path, required=True, help="The float32, float16 or bfloat16 Gemma root to read."
     )
     parser.add_argument("--output", type=Path, required=True, help="The folder to make; it must not exist yet.")
-    mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument(
-        "--4bit", dest="mode", action="store_const", const=Mode.NF4, help="NF4, double quantization, bf16 compute."
-    )
-    mode.add_argument("--8bit", dest="mode", action="store_const", const=Mode.INT8, help="LLM.int8.")
+    flags = parser.add_mutually_exclusive_group(required=True)
+    for method in METHODS:
+        if method.flag is not None:
+            name = method.flag.name.replace("gemma-", "")
+            flags.add_argument(name, dest="method", action="store_const", const=method, help=method.flag.summary)
     report_in_one_sentence(parser)
     args = parser.parse_args()
     logging.getLogger().setLevel(logging.INFO)
     logging.basicConfig(format="%(message)s")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    done = convert_root(args.gemma_root, args.output, args.mode, device)
+    conversion = convert_root(args.gemma_root, args.output, args.method, device)
     sys.stdout.write(
-        f"{done.output}: {done.shards} shard(s), {done.bytes_after / 1024**3:.2f} GiB "
-        f"of {done.bytes_before / 1024**3:.2f}; give it as --gemma-root, no flag needed\n"
+        f"{conversion.output}: {conversion.shards} shard(s), {conversion.bytes_after / 1024**3:.2f} GiB "
+        f"of {conversion.bytes_before / 1024**3:.2f}; give it as --gemma-root, no flag needed\n"
     )
 
 

@@ -15,8 +15,8 @@ def add_gemma_root_flags(parser: argparse.ArgumentParser) -> None:
     def parse_known_args(
         args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        found, others = parse(args, namespace)
-        found.gemma_root = GemmaRoot(found.gemma_root, gemma_4bit=found.gemma_4bit, gemma_8bit=found.gemma_8bit)
-        return found, others
+        parsed, others = parse(args, namespace)
+        parsed.gemma_root = GemmaRoot(parsed.gemma_root, gemma_4bit=parsed.gemma_4bit, gemma_8bit=parsed.gemma_8bit)
+        return parsed, others
 
     parser.parse_known_args = parse_known_args  # which parse_args calls; upstream's parsers come from several classes

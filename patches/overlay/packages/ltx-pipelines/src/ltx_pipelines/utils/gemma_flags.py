@@ -1,38 +1,22 @@
-"""The command line of a quantized Gemma: two flags, and errors that end a script with one sentence."""
+"""The command line of a quantized Gemma: a flag for each method, and errors that end a script with one sentence."""
 
 import argparse
 import sys
 from types import TracebackType
 
 from ltx_core.text_encoders.gemma.quantized import GemmaQuantizationError, refuse_gemma_flags, require_unquantized
+from ltx_core.text_encoders.gemma.quantized.methods import METHODS
 
 
 def add_gemma_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--gemma-4bit` and `--gemma-8bit` to a script's parser, and give the script's errors about them a last word.
+    """Add `--gemma-4bit` and `--gemma-8bit` to a script's parser, and report its errors about them in one sentence.
 
     Only what would end the process anyway is changed: a GemmaQuantizationError that nobody catches is reported as
     argparse reports a wrong flag, and ends with the exit code of its class.
     """
     group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--gemma-4bit",
-        action="store_true",
-        help=(
-            "Load the Gemma text encoder in 4 bits (NF4, double quantization, bf16 compute) through bitsandbytes: "
-            "about 7.8 GiB of VRAM in place of 22.7. Quantized while it is read, which takes as long as reading it in "
-            "bf16; prompts are understood slightly differently, so a seed gives a somewhat different clip. "
-            "Not needed for a root that is already quantized to 4 bits."
-        ),
-    )
-    group.add_argument(
-        "--gemma-8bit",
-        action="store_true",
-        help=(
-            "Load the Gemma text encoder in 8 bits (LLM.int8) through bitsandbytes: about 12.7 GiB of VRAM in place of "
-            "22.7, closer to bf16 than 4 bits are, and slower to encode a prompt. "
-            "Not needed for a root that is already quantized to 8 bits."
-        ),
-    )
+    for flag in (method.flag for method in METHODS if method.flag is not None):
+        group.add_argument(flag.name, action="store_true", help=flag.help)
     report_in_one_sentence(parser)
 
 

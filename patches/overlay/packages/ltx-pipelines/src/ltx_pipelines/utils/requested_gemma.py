@@ -8,37 +8,31 @@ import torch
 
 from ltx_core.loader.sd_ops import SDOps
 from ltx_core.text_encoders.gemma import EmbeddingsProcessorConfigurator, GemmaTextEncoderConfigurator
-from ltx_core.text_encoders.gemma.quantized import (
-    GemmaQuantization,
-    gemma_quantization,
-    refuse_gemma_flags,
-    require_unquantized,
-)
-from ltx_core.text_encoders.gemma.quantized.mode import requested_mode
+from ltx_core.text_encoders.gemma.quantized import GemmaQuantization, require_unquantized
+from ltx_core.text_encoders.gemma.quantized.flags import agreed, asked_method, refuse
+from ltx_core.text_encoders.gemma.quantized.methods import Method
+from ltx_core.text_encoders.gemma.quantized.quantization import quantization_of
 from ltx_core.text_encoders.gemma.root_config import bound_to_root
 
 
 class GemmaRoot(str):
     """The path of a Gemma root, with what the flags ask of it."""
 
-    gemma_4bit: bool
-    gemma_8bit: bool
+    asked: Method | None
 
     def __new__(cls, path: str, *, gemma_4bit: bool = False, gemma_8bit: bool = False) -> "GemmaRoot":
         """`path`, to be loaded as asked for here, or as it says already. Raises: GemmaFlagsError (both at once)."""
         root = super().__new__(cls, path)
-        root.gemma_4bit = gemma_4bit or getattr(path, "gemma_4bit", False)
-        root.gemma_8bit = gemma_8bit or getattr(path, "gemma_8bit", False)
-        requested_mode(root.gemma_4bit, root.gemma_8bit)
+        root.asked = agreed(asked_method(gemma_4bit, gemma_8bit), getattr(path, "asked", None))
         return root
 
     def quantization(self, device: torch.device, sd_ops: SDOps) -> GemmaQuantization | None:
-        """What `gemma_quantization` says of this root. Raises: GemmaQuantizationError."""
-        return gemma_quantization(self, device, sd_ops, gemma_4bit=self.gemma_4bit, gemma_8bit=self.gemma_8bit)
+        """What `quantization_of` says of this root. Raises: GemmaQuantizationError."""
+        return quantization_of(self, device, sd_ops, self.asked)
 
     def refuse_flags(self, reason: str) -> None:
         """No flag is given where `reason` says that none can be taken. Raises: GemmaFlagsError."""
-        refuse_gemma_flags(self.gemma_4bit, self.gemma_8bit, reason)
+        refuse(self.asked, reason)
 
 
 def require_plain(gemma_root: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Gemma in 4 or 8 bits through bitsandbytes, quantized while its shards are read, or read already quantized.
+"""Gemma in few bits a weight, quantized while its shards are read, or read already quantized.
 
 Importing this imports no bitsandbytes; a load that needs it does.
 """
@@ -10,7 +10,7 @@ from ltx_core.text_encoders.gemma.quantized.errors import (
     GemmaQuantizationError,
     GemmaRootError,
 )
-from ltx_core.text_encoders.gemma.quantized.mode import Mode, refuse_gemma_flags
+from ltx_core.text_encoders.gemma.quantized.flags import refuse_gemma_flags
 from ltx_core.text_encoders.gemma.quantized.quantization import (
     GemmaQuantization,
     check_gemma_flags,
@@ -25,7 +25,6 @@ __all__ = [
     "GemmaQuantization",
     "GemmaQuantizationError",
     "GemmaRootError",
-    "Mode",
     "check_gemma_flags",
     "gemma_quantization",
     "refuse_gemma_flags",

@@ -1,4 +1,4 @@
-"""A quantized Gemma root written from a bf16 one, in the layout of transformers and bitsandbytes."""
+"""A quantized Gemma root written from a bf16 one, in the layout of transformers and the method."""
 
 import fcntl
 import json
@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
-from ltx_core.text_encoders.gemma.quantized.backend import require_bitsandbytes
 from ltx_core.text_encoders.gemma.quantized.errors import GemmaOutputError, GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.header import read_header
-from ltx_core.text_encoders.gemma.quantized.mode import Mode
+from ltx_core.text_encoders.gemma.quantized.key_names import plain_name
+from ltx_core.text_encoders.gemma.quantized.meta_model import Slots, require_weights
+from ltx_core.text_encoders.gemma.quantized.methods import Method
 from ltx_core.text_encoders.gemma.quantized.plan import (
     Plan,
     PlannedTensor,
     Treatment,
     make_plan,
-    part_names,
     require_as_stated,
 )
 from ltx_core.text_encoders.gemma.quantized.root import (
@@ -30,15 +30,13 @@ from ltx_core.text_encoders.gemma.quantized.root import (
     INDEX_NAME,
     PACKED_CONFIG,
     GemmaShards,
-    prequantized_mode,
     read_config,
     read_shards,
     require_model,
+    stated_methods,
 )
 from ltx_core.text_encoders.gemma.quantized.shard_writer import DEFAULT_METADATA, ShardWriter
-from ltx_core.text_encoders.gemma.quantized.shell import Blank, require_weights
-from ltx_core.text_encoders.gemma.quantized.spelling import plain_name
-from ltx_core.text_encoders.gemma.quantized.stream import stream
+from ltx_core.text_encoders.gemma.quantized.stream import loaded_parts, mapped
 
 logger: logging.Logger = logging.getLogger(__name__)
 
@@ -63,8 +61,8 @@ class Conversion:
     bytes_after: int  # of the shards written
 
 
-def convert_root(gemma_root: Path, output: Path, mode: Mode, device: torch.device) -> Conversion:
-    """Write the root quantized to `mode` as the new `output`, which appears complete or not at all.
+def convert_root(gemma_root: Path, output: Path, method: Method, device: torch.device) -> Conversion:
+    """Write the root quantized by `method` as the new `output`, which appears complete or not at all.
 
     A folder becomes a folder, a packed file a packed file. Weights are quantized on `device`, one tensor in memory at a
     time. Everything is checked before work begins.
@@ -74,15 +72,15 @@ def convert_root(gemma_root: Path, output: Path, mode: Mode, device: torch.devic
     model = require_model(gemma_root)
     _require_place(gemma_root, output)
     config = read_config(model)
-    if (stored := prequantized_mode(config, model)) is not None:
-        raise GemmaRootError(f"{model} is already quantized to {stored.value}", "use it as it is")
+    if stated := stated_methods(config, model):
+        raise GemmaRootError(f"{model} is already quantized to {stated[0].label}", "use it as it is")
     shards = read_shards(model)
-    require_as_stated(None, shards.tensors, str(model))
-    shell = _shell(model, config)
-    plan = _plan(model, shards, shell, mode)
+    require_as_stated((), shards.tensors, str(model))
+    meta_model = _meta_model(model, config)
+    plan = _plan(model, shards, meta_model, method)
     companions = {} if model.is_file() else _companions(gemma_root, model, config)
-    require_bitsandbytes(mode, device)
-    quantized_config = _quantized_config(config, mode, shell)
+    method.require(device)
+    quantized_config = _quantized_config(config, method, meta_model)
     needed = sum(map(_planned_bytes, plan.tensors)) + sum(file.stat().st_size for file in companions.values())
     with _staging(output, needed) as staging:
         if model.is_file():
@@ -121,7 +119,7 @@ def _require_place(gemma_root: Path, output: Path) -> None:
         )
 
 
-def _shell(model: Path, config: dict[str, Any]) -> torch.nn.Module:
+def _meta_model(model: Path, config: dict[str, Any]) -> torch.nn.Module:
     """The model that the config describes, without weights. Raises: GemmaRootError."""
     from transformers import CONFIG_MAPPING, AutoModelForImageTextToText  # noqa: PLC0415 - slow, a refusal does without
 
@@ -137,19 +135,19 @@ def _shell(model: Path, config: dict[str, Any]) -> torch.nn.Module:
         ) from error
 
 
-def _plan(model: Path, shards: GemmaShards, shell: torch.nn.Module, mode: Mode) -> Plan:
+def _plan(model: Path, shards: GemmaShards, meta_model: torch.nn.Module, method: Method) -> Plan:
     """What becomes of each tensor; what is not the model's, as a packed file holds it, stays as it is.
 
     Raises: GemmaRootError if the shards are not those of the model.
     """
-    blank = Blank.of(shell, plain_name)
-    require_weights(blank, make_plan(shards.tensors, mode, plain_name), str(model))
-    plan = make_plan(shards.tensors, mode, _stored_name)
+    slots = Slots.of(meta_model, plain_name)
+    require_weights(slots, make_plan(shards.tensors, method, plain_name), str(model))
+    plan = make_plan(shards.tensors, method, _stored_name)
     return replace(
         plan,
         tensors=tuple(
             replace(planned, treatment=Treatment.VERBATIM)
-            if planned.treatment is Treatment.KEEP and plain_name(planned.stored.name) not in blank.tensors
+            if planned.treatment is Treatment.KEEP and plain_name(planned.stored.name) not in slots.tensors
             else planned
             for planned in plan.tensors
         ),
@@ -160,10 +158,10 @@ def _companions(gemma_root: Path, model_folder: Path, config: dict[str, Any]) ->
     """What lies beside the weights, by name: the tokenizer's folder first, then the processor's, then the model's."""
     folders = []
     for name in _LANDMARKS.get(config["model_type"], _OTHER_LANDMARKS):
-        found = next(gemma_root.rglob(name), None)
-        if found is None:
+        landmark = next(gemma_root.rglob(name), None)
+        if landmark is None:
             raise GemmaRootError(f"no {name} lies under {gemma_root}", "download it from the Gemma repository")
-        folders.append(found.parent)
+        folders.append(landmark.parent)
     companions: dict[str, Path] = {}
     for folder in (*folders, model_folder):
         for file in sorted(folder.iterdir()):
@@ -176,14 +174,11 @@ def _companions(gemma_root: Path, model_folder: Path, config: dict[str, Any]) ->
 
 def _planned_bytes(planned: PlannedTensor) -> int:
     """An upper bound of what a tensor takes in the output, its header entries included."""
-    numel = planned.stored.numel
-    extra = 4096  # code tables of a 4-bit layer, header entries
-    if planned.treatment is Treatment.NF4:
-        return numel // 2 + numel // 64 + numel // 4096 + extra
-    if planned.treatment is Treatment.INT8:
-        return numel + 4 * planned.stored.shape[0] + extra
+    extra = 4096  # code tables of a quantized layer, header entries
+    if planned.method is not None:
+        return planned.method.most_bytes(planned.stored.shape) + extra
     if planned.treatment is Treatment.KEEP:
-        return 2 * numel + extra
+        return 2 * planned.stored.numel + extra
     return planned.stored.nbytes + extra
 
 
@@ -204,11 +199,14 @@ def _write_shard(
     """Write one file of quantized tensors; their names."""
     logger.info("Writing %s", file.name.removesuffix(_PARTIAL))
     used = tuple(planned for planned in tensors if planned.treatment is not Treatment.UNUSED)
-    names = [name for planned in used for name in part_names(planned)]
+    names = [name for planned in used for name in planned.part_names]
     with ShardWriter(file, names, metadata) as writer:
-        for planned, parts in stream(Plan(used, ()), torch.device("cpu"), device):
-            layer = planned.stored.name[: planned.stored.name.rfind(".") + 1]
-            for name, part in parts.items():
+        for planned, tensor in mapped(used):
+            if planned.is_unchanged:  # goes from file to file, without a copy in memory
+                writer.add(planned.stored.name, tensor)
+                continue
+            layer = planned.stored.name.removesuffix(planned.last_name)
+            for name, part in loaded_parts(planned, tensor, torch.device("cpu"), device).items():
                 writer.add(layer + name, part)
     return names
 
@@ -227,24 +225,12 @@ def _grouped(tensors: tuple[PlannedTensor, ...]) -> Iterator[list[PlannedTensor]
     yield group
 
 
-def _quantized_config(config: dict[str, Any], mode: Mode, shell: torch.nn.Module) -> dict[str, Any]:
-    from transformers import BitsAndBytesConfig  # noqa: PLC0415
-
+def _quantized_config(config: dict[str, Any], method: Method, meta_model: torch.nn.Module) -> dict[str, Any]:
     # transformers 5 compares them with the start of a module's full name, older releases with any part of it.
-    parts = [name for name, _ in shell.model.named_children() if name != _LANGUAGE_MODEL]
+    parts = [name for name, _ in meta_model.model.named_children() if name != _LANGUAGE_MODEL]
     not_quantized = ["lm_head", *parts, *(f"model.{part}" for part in parts)]
-    if mode is Mode.NF4:
-        settings = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            llm_int8_skip_modules=not_quantized,
-        )
-    else:
-        settings = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=not_quantized)
     stated = {key: "bfloat16" for key in ("dtype", "torch_dtype") if key in config}
-    return {**config, **stated, "quantization_config": settings.to_dict()}
+    return {**config, **stated, "quantization_config": method.config(not_quantized)}
 
 
 def _publish(staging: Path, output: Path, names: dict[str, str], config: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ import torch
 from ltx_core.loader.primitives import StateDict, StateDictLoader
 from ltx_core.loader.sd_ops import SDOps
 from ltx_core.text_encoders.gemma.quantized.header import read_header
-from ltx_core.text_encoders.gemma.quantized.mode import Mode
+from ltx_core.text_encoders.gemma.quantized.methods import Method
 from ltx_core.text_encoders.gemma.quantized.plan import make_plan
-from ltx_core.text_encoders.gemma.quantized.stream import stream
+from ltx_core.text_encoders.gemma.quantized.stream import loaded_parts, mapped
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class QuantizingLoader(StateDictLoader):
     bitsandbytes parameters of it, which inference changes in place.
     """
 
-    mode: Mode | None  # None: what is already quantized stays, nothing else becomes so
+    method: Method | None  # None: what is already quantized stays, nothing else becomes so
     compute_device: torch.device
 
     def metadata(self, path: str) -> dict:
@@ -38,9 +38,10 @@ class QuantizingLoader(StateDictLoader):
         ops = sd_ops or SDOps("ALL").with_matching()
         sd: dict[str, torch.Tensor] = {}
         size = 0
-        for planned, parts in stream(make_plan(stored, self.mode, ops.apply_to_key), device, self.compute_device):
+        plan = make_plan(stored, self.method, ops.apply_to_key)
+        for planned, tensor in mapped(plan.tensors):
             layer = planned.target.rpartition(".")[0]
-            for name, part in parts.items():
+            for name, part in loaded_parts(planned, tensor, device, self.compute_device).items():
                 size += part.nbytes
                 sd.update(ops.apply_to_key_value(f"{layer}.{name}", part))
         return StateDict(sd=sd, device=device, size=size, dtype={part.dtype for part in sd.values()})

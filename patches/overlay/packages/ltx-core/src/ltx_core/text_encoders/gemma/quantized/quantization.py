@@ -8,19 +8,19 @@ import torch
 
 from ltx_core.loader.module_ops import ModuleOps
 from ltx_core.loader.sd_ops import SDOps
-from ltx_core.text_encoders.gemma.quantized.backend import require_bitsandbytes
 from ltx_core.text_encoders.gemma.quantized.errors import GemmaFlagsError, GemmaRootError
+from ltx_core.text_encoders.gemma.quantized.flags import asked_method
 from ltx_core.text_encoders.gemma.quantized.loader import QuantizingLoader
-from ltx_core.text_encoders.gemma.quantized.mode import requested_mode
+from ltx_core.text_encoders.gemma.quantized.meta_model import Slots, require_weights, swap_layers
+from ltx_core.text_encoders.gemma.quantized.methods import Method
 from ltx_core.text_encoders.gemma.quantized.plan import Plan, make_plan, require_as_stated
 from ltx_core.text_encoders.gemma.quantized.root import (
     find_model,
-    prequantized_mode,
     read_config,
     read_shards,
     require_model,
+    stated_methods,
 )
-from ltx_core.text_encoders.gemma.quantized.shell import Blank, require_weights, swap_layers
 
 BuilderT = TypeVar("BuilderT")  # upstream's SingleGPUModelBuilder of any base where it is a dataclass
 
@@ -39,9 +39,9 @@ class GemmaQuantization:
     _plan: Plan = field(repr=False)
     _model: Path = field(repr=False)  # the folder of the shards, or the packed file
 
-    def check(self, shell: torch.nn.Module) -> None:
-        """The shards fill `shell`, the model on the meta device before the module ops. Raises: GemmaRootError."""
-        require_weights(Blank.of(shell), self._plan, str(self._model))
+    def check(self, model: torch.nn.Module) -> None:
+        """The shards fill `model`, on the meta device and before the module ops. Raises: GemmaRootError."""
+        require_weights(Slots.of(model), self._plan, str(self._model))
 
     def applied_to(self, builder: BuilderT) -> BuilderT:
         """The builder with this load in place of its own, checked against its model. Raises: GemmaRootError."""
@@ -54,31 +54,39 @@ class GemmaQuantization:
 def gemma_quantization(
     gemma_root: str, device: torch.device, sd_ops: SDOps, *, gemma_4bit: bool, gemma_8bit: bool
 ) -> GemmaQuantization | None:
+    """What `quantization_of` says of the method that the keywords ask for. Raises: GemmaQuantizationError."""
+    return quantization_of(gemma_root, device, sd_ops, asked_method(gemma_4bit, gemma_8bit))
+
+
+def quantization_of(
+    gemma_root: str, device: torch.device, sd_ops: SDOps, asked: Method | None
+) -> GemmaQuantization | None:
     """How to load the root quantized: as asked for, or as it already is. None leaves the load to upstream.
 
     `device` is where the model will run, and where its weights are quantized. Only headers are read.
     Raises: GemmaFlagsError, GemmaRootError, BitsAndBytesUnavailable.
     """
-    asked = requested_mode(gemma_4bit, gemma_8bit)
     root = Path(gemma_root)
     model = find_model(root) if asked is None else require_model(root)
-    stored = None if model is None else prequantized_mode(read_config(model), model)
-    if model is None or (mode := stored or asked) is None:
+    stated = () if model is None else stated_methods(read_config(model), model)
+    if model is None or not (stated or asked):
         return None
-    if asked not in (None, mode):
+    label = stated[0].label if stated else asked.label
+    if asked is not None and asked.label != label:
         raise GemmaFlagsError(
-            f"{asked.flag} was given, but {model} is already quantized to {mode.value}",
-            f"leave the flag out, or give a bf16 Gemma root to {asked.flag}",
+            f"{asked.flag.name} was given, but {model} is already quantized to {label}",
+            f"leave the flag out, or give a bf16 Gemma root to {asked.flag.name}",
         )
     shards = read_shards(model)
-    require_as_stated(stored, shards.tensors, str(model))
-    quantize_to = mode if stored is None else None
-    plan = make_plan(shards.tensors, quantize_to, sd_ops.apply_to_key)
-    require_bitsandbytes(mode, device)
+    require_as_stated(stated, shards.tensors, str(model))
+    quantize_by = None if stated else asked
+    plan = make_plan(shards.tensors, quantize_by, sd_ops.apply_to_key)
+    for method in dict.fromkeys(layer.method for layer in plan.layers):
+        method.require(device)
     return GemmaQuantization(
         model_path=tuple(str(file) for file in shards.files),
-        model_sd_ops=replace(sd_ops, name=f"{sd_ops.name}+{mode.value}"),
-        model_loader=QuantizingLoader(quantize_to, device),
+        model_sd_ops=replace(sd_ops, name=f"{sd_ops.name}+{label}"),
+        model_loader=QuantizingLoader(quantize_by, device),
         module_ops=(swap_layers(plan.layers),),
         _plan=plan,
         _model=model,
@@ -90,7 +98,7 @@ def check_gemma_flags(gemma_4bit: bool, gemma_8bit: bool, *gemma_roots: str | No
 
     Raises: GemmaFlagsError, GemmaRootError.
     """
-    if requested_mode(gemma_4bit, gemma_8bit) is not None:
+    if asked_method(gemma_4bit, gemma_8bit) is not None:
         for root in gemma_roots:
             if root is not None:
                 require_model(Path(root))
@@ -99,7 +107,8 @@ def check_gemma_flags(gemma_4bit: bool, gemma_8bit: bool, *gemma_roots: str | No
 def require_unquantized(gemma_root: str, reason: str) -> None:
     """The root is not already quantized, where `reason` says why it must not be. Raises: GemmaRootError."""
     model = find_model(Path(gemma_root))
-    if model is not None and (stored := prequantized_mode(read_config(model), model)) is not None:
+    if model is not None and (stated := stated_methods(read_config(model), model)):
         raise GemmaRootError(
-            f"{model} is quantized to {stored.value}, which cannot be taken here: {reason}", "give a bf16 Gemma root"
+            f"{model} is quantized to {stated[0].label}, which cannot be taken here: {reason}",
+            "give a bf16 Gemma root",
         )

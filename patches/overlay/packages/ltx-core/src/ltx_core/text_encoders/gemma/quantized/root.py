@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ltx_core.text_encoders.gemma.quantized import methods
 from ltx_core.text_encoders.gemma.quantized.errors import GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.header import StoredTensor, read_header
-from ltx_core.text_encoders.gemma.quantized.mode import Mode
+from ltx_core.text_encoders.gemma.quantized.methods import Method
 
 SHARD_PATTERN = "model*.safetensors"  # upstream looks for the model by this pattern
 INDEX_NAME = "model.safetensors.index.json"
@@ -87,20 +88,18 @@ def _text(file: Path) -> str | None:
         raise GemmaRootError(f"{file} cannot be read as JSON", "download it again") from error
 
 
-def prequantized_mode(config: dict[str, Any], model: Path) -> Mode | None:
-    """How the config says that the weights are quantized, None if it says nothing. Raises: GemmaRootError.
+def stated_methods(config: dict[str, Any], model: Path) -> tuple[Method, ...]:
+    """The methods of one label by which the config may say that the weights are quantized, none if it says nothing.
 
-    `quantization_config` is what transformers writes; older releases left `quant_method` out for bitsandbytes.
+    Raises: GemmaRootError.
     """
     settings = config.get("quantization_config")
     if not settings:
-        return None
-    method = settings.get("quant_method", "bitsandbytes")
-    for mode in Mode:
-        if method == "bitsandbytes" and settings.get(f"load_in_{mode.value}"):
-            return mode
+        return ()
+    if stated := tuple(method for method in methods.METHODS if method.may_be_stated(settings)):
+        return tuple(method for method in stated if method.label == stated[0].label)
     raise GemmaRootError(
-        f"{model} is quantized with {method}, which is not supported here",
+        f"{model} is quantized with {settings.get('quant_method', 'bitsandbytes')}, which is not supported here",
         "use a bf16 Gemma root, or one quantized with bitsandbytes",
     )
 

@@ -28,8 +28,8 @@ _ENTRY_BYTES = 192  # room for an entry beside its name: dtype, a shape of 5 dim
 class ShardWriter:
     """Writes tensors one by one and the header last, into the room left for it in front.
 
-    Holds in memory only what would leave the next tensor unaligned: small scales and states, which go last. The file
-    is complete and on the disk once the context ends without an exception.
+    Holds in memory only copies of what would leave the next tensor unaligned: small scales and states, which go last.
+    The file is complete and on the disk once the context ends without an exception.
     """
 
     def __init__(self, file: Path, names: list[str], metadata: Mapping[str, str] = DEFAULT_METADATA) -> None:
@@ -47,7 +47,7 @@ class ShardWriter:
     def add(self, name: str, tensor: torch.Tensor) -> None:
         """Append one tensor of the CPU. Raises: OSError."""
         if tensor.nbytes % _ALIGNMENT:
-            self._last.append((name, tensor))
+            self._last.append((name, tensor.clone()))
         else:
             self._write(name, tensor)
 

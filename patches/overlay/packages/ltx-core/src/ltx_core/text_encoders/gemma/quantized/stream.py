@@ -1,39 +1,35 @@
 """The tensors of a planned load, one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import safetensors
 import torch
 
-from ltx_core.text_encoders.gemma.quantized.mode import Mode
-from ltx_core.text_encoders.gemma.quantized.plan import Plan, PlannedTensor, Treatment
-
-_MODES = {Treatment.NF4: Mode.NF4, Treatment.INT8: Mode.INT8}
+from ltx_core.text_encoders.gemma.quantized.pieces import cast_to
+from ltx_core.text_encoders.gemma.quantized.plan import PlannedTensor, Treatment
 
 
-def stream(
-    plan: Plan, device: torch.device, compute_device: torch.device
-) -> Iterator[tuple[PlannedTensor, dict[str, torch.Tensor]]]:
-    """Each used tensor of the plan with what it becomes on `device`, by name below the tensor's layer.
+def mapped(tensors: Iterable[PlannedTensor]) -> Iterator[tuple[PlannedTensor, torch.Tensor]]:
+    """Each used tensor as its shard holds it.
 
-    A quantized weight becomes the parts of its layer ("weight", "weight.absmax", ...), any other tensor itself, under
-    its own last name. Shards are mapped, not read, and let go one after the other: host memory holds a piece of one
-    tensor beside what the caller keeps.
+    Shards are mapped, not read, and let go one after the other: what is kept of a tensor must be a copy.
     """
-    used = (planned for planned in plan.tensors if planned.treatment is not Treatment.UNUSED)
+    used = (planned for planned in tensors if planned.treatment is not Treatment.UNUSED)
     for file, in_file in groupby(used, key=lambda planned: planned.stored.file):
         with safetensors.safe_open(file, framework="pt", device="cpu") as shard:
             for planned in in_file:
-                yield planned, _parts(planned, shard.get_tensor(planned.stored.name), device, compute_device)
+                yield planned, shard.get_tensor(planned.stored.name)
 
 
-def _parts(
-    planned: PlannedTensor, tensor: torch.Tensor, device: torch.device, compute_device: torch.device
+def loaded_parts(
+    planned: PlannedTensor, stored: torch.Tensor, device: torch.device, compute_device: torch.device
 ) -> dict[str, torch.Tensor]:
-    from ltx_core.text_encoders.gemma.quantized.quantize import cast_to, quantized_parts  # noqa: PLC0415 - bitsandbytes
+    """What a stored tensor becomes on `device`, by name below its layer: copies, made a piece at a time.
 
-    if (mode := _MODES.get(planned.treatment)) is not None:
-        return quantized_parts(tensor, mode, compute_device, device)
-    dtype = torch.bfloat16 if planned.treatment is Treatment.KEEP else tensor.dtype
-    return {planned.stored.name.rpartition(".")[2]: cast_to(tensor, dtype, device)}
+    A weight to be quantized becomes the parts of its layer, any other tensor itself, under its own last name.
+    """
+    if planned.method is not None:
+        return planned.method.quantize(stored, compute_device, device)
+    dtype = torch.bfloat16 if planned.treatment is Treatment.KEEP else stored.dtype
+    return {planned.last_name: cast_to(stored, dtype, device)}

@@ -1,4 +1,4 @@
-"""How files spell the name of a Gemma tensor, and what the spellings have in common.
+"""The key names of a Gemma tensor in files of several layouts, and the one name that they share.
 
 The same tensor is `language_model.model.norm.weight` on the hub (Gemma 3), `model.language_model.norm.weight` in what
 transformers has written since 4.52 (Gemma 3) and on the hub (Gemma 4), `model.norm.weight` in a packed file whose
@@ -29,20 +29,20 @@ _LANGUAGE_MODEL = "language_model."
 _EMBEDDINGS = "embed_tokens"  # and Gemma 4's embed_tokens_per_layer
 
 
-def hub_spelling(name: str) -> str:
+def hub_name(name: str) -> str:
     """The name with Gemma 3's vision tower as the hub has it, which upstream's key ops expect."""
     if name.startswith(_FLAT_TOWER) and not name.startswith(_NESTED_TOWER):
         return _NESTED_TOWER + name.removeprefix(_FLAT_TOWER)
     return name
 
 
-def older_spelling(name: str) -> str:
+def older_name(name: str) -> str:
     """The name in the key layout of transformers before 4.52, which upstream's key ops for Gemma 3 expect."""
     return _with_prefix_of(_OLDER, name)
 
 
 def plain_name(name: str) -> str:
-    """What all spellings of a tensor, and the parameter of transformers' module that it fills, come down to."""
+    """The one name of a tensor in every layout, and of the parameter of transformers' module that it fills."""
     return _with_prefix_of(_PLAIN, name.removeprefix("model."))
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from ltx_core.text_encoders.gemma.quantized.spelling import (
-    hub_spelling,
+from ltx_core.text_encoders.gemma.quantized.key_names import (
+    hub_name,
     is_language_linear_weight,
-    older_spelling,
+    older_name,
     plain_name,
 )
 
-SPELLINGS = {
+LAYOUTS = {
     "language_model.layers.0.mlp.up_proj.weight": [
         "language_model.model.layers.0.mlp.up_proj.weight",
         "model.language_model.layers.0.mlp.up_proj.weight",
@@ -46,28 +46,28 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("plain", SPELLINGS)
-def test_every_spelling_comes_down_to_one_name(plain: str) -> None:
-    assert {plain_name(name) for name in SPELLINGS[plain]} == {plain}
+@pytest.mark.parametrize("plain", LAYOUTS)
+def test_every_layout_comes_down_to_one_name(plain: str) -> None:
+    assert {plain_name(name) for name in LAYOUTS[plain]} == {plain}
     assert plain_name(plain) == plain
 
 
 def test_names_of_other_things_stay() -> None:
     for name in ("lm_head.weight", "tokenizer_json", "text_embedding_projection.aggregate.weight"):
-        assert {plain_name(name), hub_spelling(name), older_spelling(name)} == {name}
+        assert {plain_name(name), hub_name(name), older_name(name)} == {name}
 
 
 def test_the_hub_keeps_the_towers_inner_segment() -> None:
     inner = "vision_tower.vision_model.post_layernorm.weight"
-    assert hub_spelling("vision_tower.post_layernorm.weight") == inner
-    assert hub_spelling(inner) == inner
+    assert hub_name("vision_tower.post_layernorm.weight") == inner
+    assert hub_name(inner) == inner
     gemma_4 = "model.vision_tower.patch_embedder.input_proj.weight"
-    assert hub_spelling(gemma_4) == gemma_4
+    assert hub_name(gemma_4) == gemma_4
 
 
-@pytest.mark.parametrize("plain", SPELLINGS)
+@pytest.mark.parametrize("plain", LAYOUTS)
 def test_only_the_language_models_matrices_are_its_linears(plain: str) -> None:
-    for name in SPELLINGS[plain]:
+    for name in LAYOUTS[plain]:
         assert is_language_linear_weight(name, (64, 64)) == plain.endswith("up_proj.weight")
         assert not is_language_linear_weight(name, (64,))
 

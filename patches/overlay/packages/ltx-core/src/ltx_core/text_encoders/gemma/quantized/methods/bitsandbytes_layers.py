@@ -14,7 +14,7 @@ from typing import Any
 import bitsandbytes as bnb
 import torch
 
-# Said on every product of every layer; casting to float16 is how LLM.int8 works, and nothing a user could change.
+# Logged at every product of every layer; casting to float16 is how LLM.int8 works, and nothing a user could change.
 _CAST_NOTICE = "MatMul8bitLt: inputs will be cast"
 logging.getLogger("bitsandbytes.autograd._functions").addFilter(
     lambda record: not str(record.msg).startswith(_CAST_NOTICE)
@@ -44,23 +44,23 @@ class Linear4bit(bnb.nn.Linear4bit):
         )
         self.quant_storage = packed_dtype
         self._packed_shape, self._quant_type = packed_shape, quant_type
-        self.weight = self._blank()
+        self.weight = self._empty_weight()
 
-    def _blank(self) -> bnb.nn.Params4bit:
+    def _empty_weight(self) -> bnb.nn.Params4bit:
         packed = torch.empty(self._packed_shape, dtype=self.quant_storage, device="meta")
         return bnb.nn.Params4bit(packed, quant_type=self._quant_type, bnb_quantized=True)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: object) -> None:
         if (weight := state_dict.get(f"{prefix}weight")) is not None:
             names = [name for name in state_dict if name.startswith(f"{prefix}weight.")]
             parts = {name.removeprefix(prefix): state_dict.pop(name) for name in names}
             state_dict[f"{prefix}weight"] = bnb.nn.Params4bit.from_prequantized(weight, parts, device=weight.device)
-            self.weight = self._blank()  # a used weight may be repacked, in a shape that no stored one has
+            self.weight = self._empty_weight()  # a used weight may be repacked, in a shape that no stored one has
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Linear4bit":
         if _frees(fn):
-            self.weight = self._blank()
+            self.weight = self._empty_weight()
         super()._apply(fn, recurse)
         return self
 
@@ -72,9 +72,9 @@ class Linear8bit(bnb.nn.Linear8bitLt):
         super().__init__(
             in_features, out_features, bias, has_fp16_weights=False, threshold=_INT8_THRESHOLD, device="meta"
         )
-        self.weight = self._blank()
+        self.weight = self._empty_weight()
 
-    def _blank(self) -> bnb.nn.Int8Params:
+    def _empty_weight(self) -> bnb.nn.Int8Params:
         return _int8_params(torch.empty((self.out_features, self.in_features), dtype=torch.int8, device="meta"), None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -84,14 +84,14 @@ class Linear8bit(bnb.nn.Linear8bitLt):
             self.weight.CB, self.weight.SCB = self.state.CB, self.state.SCB
             self.state.CB = self.state.SCB = None
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:  # noqa: ANN401
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: object) -> None:
         if (weight := state_dict.get(f"{prefix}weight")) is not None:
             state_dict[f"{prefix}weight"] = _int8_params(weight, state_dict.pop(f"{prefix}SCB"))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "Linear8bit":
         if _frees(fn):
-            self.weight = self._blank()
+            self.weight = self._empty_weight()
         super()._apply(fn, recurse)
         if getattr(self.weight, "SCB", None) is not None:  # torch has moved the parameter's data alone
             self.weight.CB, self.weight.SCB = self.weight.data, self.weight.SCB.to(self.weight.device)
