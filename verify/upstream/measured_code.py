@@ -13,13 +13,16 @@ _GEMMA = tuple(
     f"{_CORE}/text_encoders/gemma/{name}.py"
     for name in (
         "quantized/conversion",
-        "quantized/layers",
         "quantized/loader",
+        "quantized/meta_model",
+        "quantized/methods/bitsandbytes_layers",
+        "quantized/methods/four_bit",
+        "quantized/methods/int8",
+        "quantized/methods/method",
+        "quantized/pieces",
         "quantized/plan",
         "quantized/quantization",
-        "quantized/quantize",
         "quantized/shard_writer",
-        "quantized/shell",
         "quantized/stream",
         "root_config",
     )
