@@ -206,7 +206,7 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
     owner = environment_owner(base, store.bases())
     make = ("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")
     subprocess.run(make, cwd=ROOT, check=True)
-    marked, usual_s = "not gpu and not slow", 60
+    marked, usual_s = "not gpu and not slow", 80
     if base.name == DEFAULT_BASE:
         marked, usual_s = _marked(every=every), 190
     elif not every:
@@ -227,11 +227,11 @@ def _tool_suites(*, every: bool) -> list[Suite]:
     late = [str(PROOFS)] if every else []
     rest = ["tests", *_without([UPSTREAM, _SERIES, "tests/cli", *late])]
     usual_s = {
-        ("patches", *patches): 140,
-        ("trees", _SERIES, *_without([*patches, *rebase])): 140,
-        ("rebase", *rebase): 135,
-        ("command line", "tests/cli"): 80,
-        ("the rest", *rest): 140,
+        ("patches", *patches): 145,
+        ("trees", _SERIES, *_without([*patches, *rebase])): 115,
+        ("rebase", *rebase): 130,
+        ("command line", "tests/cli"): 75,
+        ("the rest", *rest): 120,
     }
     marked = ("-m", _marked(every=every))
     return [
