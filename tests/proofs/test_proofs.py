@@ -156,7 +156,9 @@ def test_words_stale_nothing(repository: Path) -> None:
     assert stale(repository) == (set(), set())
 
 
-@pytest.mark.parametrize("module", [f"{GEMMA}/methods/bitsandbytes_layers.py", f"{GEMMA}/errors.py"])
+@pytest.mark.parametrize(
+    "module", [f"{GEMMA}/methods/bitsandbytes_layers.py", f"{GEMMA}/errors.py"]
+)
 def test_a_statement_of_the_overlay_stales_every_run_and_what_lists_it(
     repository: Path, module: str
 ) -> None:

@@ -1,28 +1,53 @@
-"""The README's tables of what was measured, made from verify/baselines/.
+"""docs/measured.md: what was measured, in tables made from verify/baselines/.
 
-python -m verify.campaigns.tables          writes them between their marks in README.md
-python -m verify.campaigns.tables --check  ends with 1 where README.md has others
+python -m verify.campaigns.tables          writes it
+python -m verify.campaigns.tables --check  ends with 1 where it says something else
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, parse_card
-from ltx2_patcher.values.errors import InvalidError
 from verify import command
 from verify.vram.report import gib
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "measured.md"
 BASELINES = ROOT / "verify" / "baselines"
-_MARK = "<!-- {0}: python -m verify.campaigns.tables -->\n{1}<!-- end of {0} -->"
+# {prompts}, {clips} and {lengths} are tables, each with its line end.
+_PAGE = """\
+# What it takes of a card
+
+<!-- Made by `python -m verify.campaigns.tables` from verify/baselines/: change those. -->
+
+Measured with random weights of the true size, on the GPU that stands below each table, held to the
+budget named beside it: torch's allocator is capped, and every choice by compute capability is made
+as on an RTX 3090. A run fits 24 GB where torch's reserved peak and half a GiB for the CUDA context
+stay within 23.6 GiB. Until a card of 24 GB reports, this is an estimate for one; the seconds are
+those of the GPU that measured. [memory.md](memory.md) tells how to measure your own.
+
+## Prompts
+
+{prompts}
+## Clips
+
+Two guided steps, where it does not say all steps: that is enough for the peak.
+
+{clips}
+Where a row is out of memory, take a smaller size or fewer frames, or on 1.2.0 let the transformer's
+blocks pass through the card (`--offload cpu`); the seconds there are those until it ran out.
+
+## The longest clip
+
+Found by `python -m verify.vram PIPELINE --budget 24GB --search frames -- ARGUMENTS`.
+
+{lengths}"""
 
 Baseline = dict[str, Any]
 
@@ -49,13 +74,13 @@ def _tables(
     head: Callable[[float], Sequence[str]],
     rows: Callable[[Sequence[Baseline]], Sequence[Sequence[str]]],
 ) -> str:
-    found = []
+    tables = []
     for machine, budget_gib in sorted({(one["machine"], one["budget_gib"]) for one in baselines}):
         here = [b for b in baselines if (b["machine"], b["budget_gib"]) == (machine, budget_gib)]
         if lines := rows(here):
             dates = ", ".join(sorted({one["date"] for one in here}))
-            found.append(f"{_table(head(budget_gib), lines)}\nOn: {machine}, {dates}.\n")
-    return "\n".join(found)
+            tables.append(f"{_table(head(budget_gib), lines)}\nOn: {machine}, {dates}.\n")
+    return "\n".join(tables)
 
 
 def _prompt_rows(baselines: Sequence[Baseline]) -> Sequence[Sequence[str]]:
@@ -106,44 +131,26 @@ def lengths(baselines: Sequence[Baseline]) -> str:
     rows = [
         (
             baseline["model"],
-            f"`{found['pipeline']}`",
-            found["size"],
+            f"`{longest['pipeline']}`",
+            longest["size"],
             baseline["base"],
-            f"{found['frames']} ({found['frames'] / 25:.1f} s at 25 fps)"
-            if found["frames"]
+            f"{longest['frames']} ({longest['frames'] / 25:.1f} s at 25 fps)"
+            if longest["frames"]
             else "none",
         )
         for baseline in baselines
-        if "frames" in (found := baseline.get("longest", {}))  # else the search was cut off
+        if "frames" in (longest := baseline.get("longest", {}))  # else the search was cut off
     ]
     if not rows:
         return "No baseline of the series as it is holds one yet.\n"
     return _table(("model", "pipeline", "size", "base", "most frames"), rows)
 
 
-TABLES: dict[str, Callable[[Sequence[Baseline]], str]] = {
-    "prompts": prompts,
-    "clips": clips,
-    "lengths": lengths,
-}
-
-
-def written(text: str, baselines: Sequence[Baseline]) -> str:
-    """`text` with each table between its marks. Raises: InvalidError (a mark is gone)."""
-    for name, make in TABLES.items():
-        pattern = re.compile(
-            f"<!-- {name}: python -m verify.campaigns.tables -->\n.*?<!-- end of {name} -->",
-            re.DOTALL,
-        )
-        if not pattern.search(text):
-            raise InvalidError(
-                f"README.md has no place for the table {name}",
-                remedy="put back its two marks, as `git show HEAD:README.md` has them",
-            )
-        # Split, not substituted: what is put in may hold backslashes.
-        before, after = pattern.split(text, maxsplit=1)
-        text = before + _MARK.format(name, make(baselines)) + after
-    return text
+def page(baselines: Sequence[Baseline]) -> str:
+    """The whole of docs/measured.md."""
+    return _PAGE.format(
+        prompts=prompts(baselines), clips=clips(baselines), lengths=lengths(baselines)
+    )
 
 
 def read_all(folder: Path = BASELINES) -> list[Baseline]:
@@ -155,29 +162,26 @@ def parser() -> argparse.ArgumentParser:
     """What is typed."""
     parser = argparse.ArgumentParser(
         prog="python -m verify.campaigns.tables",
-        description="Write the README's tables of what was measured.",
+        description="Write docs/measured.md from the baselines.",
     )
-    parser.add_argument("--check", action="store_true", help="only say whether README.md has them")
+    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where README.md has the tables of the baselines, or has them now."""
-    old = README.read_text("utf-8")
-    new = written(old, read_all())
-    if args.check:
-        if new != old:
-            print(
-                "README.md is not what the baselines say: run `python -m verify.campaigns.tables`"
-            )
-        return int(new != old)
-    README.write_text(new, encoding="utf-8")
+    """0 where docs/measured.md says what the baselines say, or does so now."""
+    new = page(read_all())
+    if not args.check:
+        PAGE.write_text(new, encoding="utf-8")
+    elif PAGE.read_text("utf-8") != new:
+        print("docs/measured.md is out of date: run `python -m verify.campaigns.tables`")
+        return 1
     return 0
 
 
 def _stage(run: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(stage for stage in run["stages"] if stage["name"] == name)
-    return found
+    stage: dict[str, Any] = next(stage for stage in run["stages"] if stage["name"] == name)
+    return stage
 
 
 def _is_whole(run: dict[str, Any]) -> bool:

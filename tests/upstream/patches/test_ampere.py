@@ -1,5 +1,6 @@
 """The group `ampere` before 2026-05-28: prequantized fp8 checkpoints, LoRAs beside fp8."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ltx_core.model.transformer import LTXV_MODEL_COMFY_RENAMING_MAP
 from safetensors.torch import save_file
 
 from tests.upstream.conftest import DATE
+from verify.upstream.process import Pipelines
 
 from .conftest import prequantized, save_checkpoint
 from .fp8 import DOWNCAST_MAP, Ledger, in_fp8, ledger
@@ -113,6 +115,27 @@ def test_the_folded_model_is_the_bf16_one_within_fp8(
     assert len(scaled) == (28 if DATE < "2026-02-09" else 34)
     assert max(error(key, model[key]) for key in scaled) < 0.06
     assert min(error(key, unfolded.sd[key]) for key in scaled) > 100  # what upstream computes with
+
+
+def test_upstream_computes_with_weights_that_lack_their_scales(
+    tiny_transformer: dict[str, torch.Tensor],
+    stored: dict[str, torch.Tensor],
+    upstream: Pipelines,
+    patched: Pipelines,
+    tmp_path: Path,
+) -> None:
+    """One file in both, loaded as --quantization fp8-cast asks for; neither ends with an error."""
+    checkpoint = save_checkpoint(tmp_path / "fp8.safetensors", stored)
+    key = "transformer_blocks.1.attn1.to_q.weight"
+    exact = float(tiny_transformer[key].double().norm())
+
+    def norm(pipelines: Pipelines) -> float:
+        done = pipelines.run("tests.upstream.patches.constructed", ["scale", str(checkpoint), key])
+        assert done.code == 0, done.err
+        return float(json.loads(done.out))
+
+    assert norm(upstream) > 100 * exact
+    assert norm(patched) == pytest.approx(exact, rel=0.06)
 
 
 def lora_for(keys: list[str], shapes: dict[str, torch.Size], path: Path) -> dict[str, torch.Tensor]:

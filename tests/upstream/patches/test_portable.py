@@ -1,9 +1,13 @@
 """The group `portable`: no GPU needed, any size of Gemma 3, and no flag dropped."""
 
+import copy
 import importlib
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ltx_pipelines
 import pytest
@@ -15,8 +19,9 @@ from safetensors.torch import save_file
 
 from tests.upstream.conftest import BASE, DATE
 from verify.campaigns.gemma_encoder import text_encoders, write_checkpoint
+from verify.upstream.process import Finished, Pipelines
 
-from .conftest import PIPELINES, root_stating
+from .conftest import PIPELINES, TINY_GEMMA, root_stating
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,33 @@ def test_an_unusable_config_is_named(tmp_path: Path, text: str, says: str) -> No
     with pytest.raises(GemmaRootError, match=says) as raised:
         stated_config(str(root))
     assert str(root) in str(raised.value)
+
+
+@pytest.mark.revisions(since="2026-01-29", before="2026-08-11")
+def test_upstream_reads_no_config_of_the_root_and_the_patched_tree_does(
+    upstream: Pipelines, patched: Pipelines, tiny_gemma_root: Path, tmp_path: Path
+) -> None:
+    """What has the 12B's shapes loads in both; what config.json says of it counts in one."""
+    checkpoint = write_checkpoint(tmp_path / "checkpoint.safetensors", tiny_gemma_root)
+    stated: dict[str, Any] = copy.deepcopy(TINY_GEMMA)
+    stated["text_config"]["rope_scaling"]["factor"] = 4.0
+    root = tmp_path / "gemma"
+    shutil.copytree(tiny_gemma_root, root)
+    (root / "config.json").write_text(json.dumps(stated))
+
+    def loaded(pipelines: Pipelines) -> Finished:
+        words = ["rope", str(root), str(checkpoint)]
+        return pipelines.run("tests.upstream.patches.constructed", words)
+
+    for pipelines, factor in ((upstream, 8.0), (patched, 4.0)):
+        done = loaded(pipelines)
+        assert done.code == 0, done.err
+        assert json.loads(done.out) == factor
+    (root / "config.json").write_text("{")
+    assert json.loads(loaded(upstream).out) == 8.0
+    refused = loaded(patched)
+    assert refused.code != 0
+    assert "cannot be read as JSON" in refused.err
 
 
 @pytest.mark.revisions(before="2026-07-08")

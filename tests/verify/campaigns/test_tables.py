@@ -1,11 +1,14 @@
-"""The README's tables are those of the baselines, and what is no table is left alone."""
+"""docs/measured.md and the README's row say what the baselines say."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ltx2_patcher.values.errors import InvalidError
-from verify.campaigns.tables import README, TABLES, clips, lengths, main, prompts, read_all, written
+from tests.conftest import ROOT
+from verify.campaigns import tables
+from verify.campaigns.tables import clips, lengths, main, page, prompts, read_all
 
 STAGE = {
     "name": "text encoding",
@@ -33,9 +36,17 @@ BASELINE = {
 }
 
 
-def test_the_readme_holds_what_the_baselines_say() -> None:
+def test_the_page_says_what_the_baselines_say() -> None:
     assert main(["--check"]) == 0
     assert read_all()
+
+
+def test_the_readmes_row_is_one_of_the_page() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (row,) = (line for line in readme.splitlines() if line.startswith("| LTX-2"))
+    assert row in page(read_all()).splitlines()
+    (machine,) = {baseline["machine"] for baseline in read_all()}
+    assert machine in readme
 
 
 def test_a_prompt_and_a_clip_have_their_tables() -> None:
@@ -50,9 +61,9 @@ def test_a_prompt_and_a_clip_have_their_tables() -> None:
 def test_each_machine_has_a_table_of_its_own() -> None:
     clip = {**RUN, "name": "distilled, 768x512, 121 frames"}
     other = {**BASELINE, "machine": "another", "budget_gib": 48}
-    found = clips([{**BASELINE, "runs": [clip]}, {**other, "runs": [clip]}])
-    assert found.count("GiB of 23.6") == found.count("GiB of 47.6") == 1
-    assert found.index("On: a GPU") < found.index("GiB of 47.6") < found.index("On: another")
+    text = clips([{**BASELINE, "runs": [clip]}, {**other, "runs": [clip]}])
+    assert text.count("GiB of 23.6") == text.count("GiB of 47.6") == 1
+    assert text.index("On: a GPU") < text.index("GiB of 47.6") < text.index("On: another")
 
 
 def test_what_ran_out_says_so() -> None:
@@ -61,19 +72,19 @@ def test_what_ran_out_says_so() -> None:
 
 
 def test_the_longest_is_given_in_seconds_too() -> None:
-    found = {"pipeline": "distilled", "size": "768x512", "frames": 385}
-    assert "| 385 (15.4 s at 25 fps) |" in lengths([{**BASELINE, "longest": found, "runs": []}])
+    longest = {"pipeline": "distilled", "size": "768x512", "frames": 385}
+    assert "| 385 (15.4 s at 25 fps) |" in lengths([{**BASELINE, "longest": longest, "runs": []}])
     assert "No baseline" in lengths([{**BASELINE, "runs": []}])
 
 
-def test_a_table_goes_between_its_marks_alone() -> None:
-    text = README.read_text("utf-8")
-    changed = written(text.replace("| one prompt |", "| no prompt |"), read_all())
-    assert changed == text
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_a_mark_that_is_gone_is_told(name: str) -> None:
-    text = README.read_text("utf-8").replace(f"<!-- end of {name} -->", "")
-    with pytest.raises(InvalidError, match=f"no place for the table {name}"):
-        written(text, read_all())
+def test_a_page_that_is_out_of_date_is_told_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = tmp_path / "measured.md"
+    stale.write_text(page(read_all()).replace("| 20.4 |", "| 19.4 |"))
+    monkeypatch.setattr(tables, "PAGE", stale)
+    assert main(["--check"]) == 1
+    assert "out of date" in capsys.readouterr().out
+    assert main([]) == 0
+    assert stale.read_text("utf-8") == page(read_all())
+    assert main(["--check"]) == 0
