@@ -52,7 +52,8 @@ def forms(store: Store) -> dict[str, set[str | None]]:
     found: dict[str, set[str | None]] = {}
     for base in store.bases():
         for name, patch in store.lock(base.name).patches.items():
-            found.setdefault(name, set()).add(patch.shared and patch.shared.form)
+            form = patch.shared.form if patch.shared else None
+            found.setdefault(name, set()).add(form)
     return found
 
 
