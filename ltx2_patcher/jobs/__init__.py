@@ -16,6 +16,7 @@ ORDER = (
     "series.site_packages",
     "series.publication",
     "series.export",
+    "series.in_place",
     "series.edited_tree",
     "series.drafts",
     "series.sharing",

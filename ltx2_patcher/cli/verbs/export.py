@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
-    from ltx2_patcher.jobs.series.export import Exported, ExportedInPlace
+    from ltx2_patcher.jobs.series.export import Exported
+    from ltx2_patcher.jobs.series.in_place import ExportedInPlace
 
 
 def options(parser: ArgumentParser) -> None:
@@ -68,7 +69,7 @@ def run(args: Namespace) -> int:
 
 
 def _export_in_place(args: Namespace) -> int:
-    from ltx2_patcher.jobs.series.export import export_in_place
+    from ltx2_patcher.jobs.series.in_place import export_in_place
 
     exported = export_in_place(store(), dry_run=args.dry_run)
     count = len(exported.changed) + len(exported.removed)

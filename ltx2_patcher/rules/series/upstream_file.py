@@ -1,4 +1,7 @@
-"""vendor/upstream.toml: which upstream commits the bases are, and what each loads and runs with."""
+"""vendor/upstream.toml: which upstream commits the bases are, and what each loads and runs with.
+
+What all bases run with and accept stands once, at the top; a base's own tables hold what differs.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def parse_pins(data: bytes, origin: str) -> tuple[Base, ...]:
     """
     try:
         raw = tomllib.loads(data.decode())
-        return tuple(_checked(_base(raw["url"], name, item)) for name, item in raw["bases"].items())
+        return tuple(_checked(_base(raw, name, item)) for name, item in raw["bases"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidError(f"{origin} can't be read: {error!r}", remedy=PINS_REMEDY) from error
 
@@ -61,27 +64,33 @@ def with_base(data: bytes, base: Base, origin: str) -> bytes:
         f'date = "{base.date}"',
         f"loads = {json.dumps(base.loads)}",
         *([f"abilities = {json.dumps(sorted(base.abilities))}"] if base.abilities else []),
-        *_rows(base.name, "environment", base.environment),
-        *_rows(base.name, "accepts", base.accepts),
+        *_rows(data, base.name, "environment", base.environment),
+        *_rows(data, base.name, "accepts", base.accepts),
     ]
     return data.rstrip(b"\n") + b"\n\n" + "\n".join(lines).encode() + b"\n"
 
 
-def _base(url: str, name: str, item: dict[str, object]) -> Base:
+def _base(raw: dict[str, Any], name: str, item: dict[str, object]) -> Base:
     loads = item["loads"]
     if not isinstance(loads, list):
         raise TypeError(f"{name}: loads must be a list")
     return Base(
         name=name,
-        url=url,
+        url=raw["url"],
         commit=str(item["commit"]),
         date=str(item["date"]),
         wheels=tuple(Wheel(dist, **pinned) for dist, pinned in _table(item, "wheels").items()),
         loads=tuple(map(str, loads)),
-        environment=_table(item, "environment"),
-        accepts=_table(item, "accepts"),
+        environment=_with_own(raw, item, "environment"),
+        accepts=_with_own(raw, item, "accepts"),
         abilities=_abilities(item),
     )
+
+
+def _with_own(raw: dict[str, Any], item: dict[str, object], key: str) -> dict[str, Any]:
+    """What all bases have in common, with what this one has otherwise; false: it has none."""
+    both = _table(raw, key) | _table(item, key)
+    return {name: value for name, value in both.items() if value is not False}
 
 
 def _abilities(item: dict[str, object]) -> frozenset[Ability]:
@@ -113,10 +122,14 @@ def _checked(base: Base) -> Base:
     return base
 
 
-def _rows(base: str, name: str, pins: Mapping[str, str]) -> list[str]:
-    if not pins:
+def _rows(data: bytes, base: str, name: str, pins: Mapping[str, str]) -> list[str]:
+    """The table of a base: what it has otherwise than all have in common."""
+    common = _table(tomllib.loads(data.decode()), name)
+    own = {key: pin for key, pin in pins.items() if common.get(key) != pin}
+    lacking = {key: False for key in common if key not in pins}
+    if not own and not lacking:
         return []
-    rows = [f"{_key(package)} = {json.dumps(version)}" for package, version in pins.items()]
+    rows = [f"{_key(key)} = {json.dumps(pin)}" for key, pin in {**lacking, **own}.items()]
     return ["", f'[bases."{base}".{name}]', *rows]
 
 

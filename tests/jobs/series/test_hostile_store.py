@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,10 +63,8 @@ def believed(store: Store, path: Path) -> None:
     at = store.patches / BASE / "lock.json"
     lock = parse_lock(at.read_bytes(), "lock")
     data, shared = path.read_bytes(), lock.patches[path.name].shared
-    try:
+    with suppress(InvalidError):  # then no digest can make it believed
         data = joined(path.name, data, shared.lines) if shared else data
-    except InvalidError:
-        pass  # then no digest can make it believed
     sha256 = hashlib.sha256(data).hexdigest()
     patches = {**lock.patches, path.name: replace(lock.patches[path.name], sha256=sha256)}
     at.write_bytes(render_lock(replace(lock, patches=patches)))

@@ -10,7 +10,8 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.apply import apply_tree
-from ltx2_patcher.jobs.series.export import check_export, export, export_in_place
+from ltx2_patcher.jobs.series.export import check_export, export
+from ltx2_patcher.jobs.series.in_place import export_in_place
 from ltx2_patcher.jobs.series.lint import Alike, could_share, lint
 from ltx2_patcher.jobs.series.rebase.steps import begin
 from ltx2_patcher.jobs.series.revise import drop_patch, edit_patch, reword_patch
@@ -52,7 +53,8 @@ def forms(store: Store) -> dict[str, set[str | None]]:
     found: dict[str, set[str | None]] = {}
     for base in store.bases():
         for name, patch in store.lock(base.name).patches.items():
-            found.setdefault(name, set()).add(patch.shared and patch.shared.form)
+            form = patch.shared.form if patch.shared else None
+            found.setdefault(name, set()).add(form)
     return found
 
 

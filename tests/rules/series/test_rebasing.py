@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -48,30 +50,46 @@ def test_another_file_is_no_record(data: bytes) -> None:
 
 def test_a_pin_is_added_and_no_other_byte_changes() -> None:
     text = (ROOT / "vendor/upstream.toml").read_bytes()
-    pins = {"torch": "2.13.0", "a": "1"}
+    first = parse_pins(text, "here")[0]
     loads = ("LTX-2 19B",)
-    base = Base(
-        "2026-03-30",
-        parse_pins(text, "here")[0].url,
-        "a" * 40,
-        "2026-03-30",
-        (),
-        loads,
-        pins,
-        {"torch": ">=2"},
+    base = replace(
+        first,
+        name="2026-03-30",
+        commit="a" * 40,
+        date="2026-03-30",
+        loads=loads,
+        environment={**first.environment, "a": "1"},
+        accepts={**first.accepts, "torch": ">=2"},
     )
     longer = with_base(text, base, "1.0.0")
     assert longer.startswith(text.rstrip(b"\n")) and longer.endswith(b'torch = ">=2"\n')
     old, new = (tomllib.loads(data.decode()) for data in (text, longer))
     added = new["bases"].pop("2026-03-30")
     assert new == old
-    tables = {"loads": list(loads), "environment": pins, "accepts": base.accepts}
+    differs = {"environment": {"a": "1"}, "accepts": {"torch": ">=2"}}
+    tables = {"loads": list(loads), **differs}
     assert added == {"commit": "a" * 40, "date": base.date} | tables
     assert parse_pins(longer, "here") == (*parse_pins(text, "here"), base)
 
 
+PINS = st.dictionaries(st.sampled_from(["torch", "numpy", "tqdm", "a.b", "c"]), st.just("1"))
+
+
+@given(common=PINS, pins=PINS)
+def test_a_base_has_what_all_have_but_where_it_says_otherwise(
+    common: dict[str, str], pins: dict[str, str]
+) -> None:
+    rows = "".join(f"{json.dumps(name)} = {json.dumps(pin)}\n" for name, pin in common.items())
+    text = f'url = "u"\n[environment]\n{rows}[bases]\n'.encode()
+    base = Base("b", "u", "a" * 40, "2026-03-30", (), (), pins, {"torch": ">=2"})
+    longer = with_base(text, base, "1.0.0")
+    assert parse_pins(longer, "here") == (base,)
+    stated = tomllib.loads(longer.decode())["bases"]["b"].get("environment", {})
+    assert stated.keys() == {n for n in {*common, *pins} if common.get(n) != pins.get(n)}
+
+
 @pytest.mark.parametrize(
-    "name", ["", "..", "a/b", "-x", "a..b", "x.lock", "overlay", "\u00e4", "a\n"]
+    "name", ["", "..", "a/b", "-x", "a..b", "x.lock", "overlay", "shared", "\u00e4", "a\n"]
 )
 def test_a_name_that_is_no_folder_table_and_branch_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
