@@ -203,7 +203,7 @@ def _export(args: Namespace) -> int:
 
 
 def _export_in_place(args: Namespace) -> int:
-    from ltx2_patcher.jobs.series.export import export_in_place
+    from ltx2_patcher.jobs.series.in_place import export_in_place
 
     done = export_in_place(store(), dry_run=args.dry_run)
     lines = [f"a change was cut off here and is finished now: {done.finished}"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from ltx2_patcher.jobs.series.apply import OVERLAY_MESSAGE, commits_of
 from ltx2_patcher.jobs.series.history import kept_history
 from ltx2_patcher.jobs.series.obtain import checkout_path, midnight
 from ltx2_patcher.jobs.series.publication import (
-    check_overlay,
     files_of,
     holding,
     publish,
@@ -42,15 +40,6 @@ class Exported:
 
     base: str
     patches: tuple[str, ...]
-    changed: tuple[str, ...]  # files below the repository's root whose bytes are new
-    removed: tuple[str, ...]
-    finished: str | None  # a change that was cut off, and was finished first
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedInPlace:
-    """What taking patches/ as it lies wrote there, or with a dry run would write."""
-
     changed: tuple[str, ...]  # files below the repository's root whose bytes are new
     removed: tuple[str, ...]
     finished: str | None  # a change that was cut off, and was finished first
@@ -88,41 +77,15 @@ def export(store: Store, base: Base, tree: Path, *, dry_run: bool = False) -> Ex
     return _exported(series, made, finished)
 
 
-def export_in_place(store: Store, *, dry_run: bool = False) -> ExportedInPlace:
-    """Take patches/ as it lies: the overlay's lock from its files, and every patch that several
-    bases have alike into one shared file. No tree is looked at.
-
-    Raises: InvalidError where a series is not sound, or can't take the overlay; BusyError,
-    OutsideError.
-    """
-    with ExitStack() as held:
-        if dry_run:
-            refuse_pending(store)
-            finished = None
-        else:
-            finished = held.enter_context(holding(store))
-        overlay = store.overlay()
-        every = []
-        for base in store.bases():
-            series = store.series(base.name, store.held(base.name, blob_ids(overlay)))
-            check_overlay(series.lock, series.symbols, overlay)
-            every.append(series)
-        made = steps_to(store, *every, relaid=True)
-        if not dry_run:
-            publish(store, "an export in place", made)
-    return ExportedInPlace(*_files(made), finished)
-
-
 def _exported(series: Series, made: Sequence[FileStep], finished: str | None = None) -> Exported:
     """What a publication of `series` changes."""
-    names = tuple(patch.name for patch in series.patches)
-    return Exported(series.base, names, *_files(made), finished)
-
-
-def _files(made: Sequence[FileStep]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The paths that are written, and those that are removed."""
-    written = tuple(step.path for step in made if step.after is not None)
-    return written, tuple(step.path for step in made if step.after is None)
+    return Exported(
+        series.base,
+        tuple(patch.name for patch in series.patches),
+        tuple(step.path for step in made if step.after is not None),
+        tuple(step.path for step in made if step.after is None),
+        finished,
+    )
 
 
 def check_export(store: Store, base: Base) -> Checked:

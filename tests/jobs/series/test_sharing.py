@@ -10,7 +10,8 @@ import pytest
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.apply import apply_tree
-from ltx2_patcher.jobs.series.export import check_export, export, export_in_place
+from ltx2_patcher.jobs.series.export import check_export, export
+from ltx2_patcher.jobs.series.in_place import export_in_place
 from ltx2_patcher.jobs.series.lint import Alike, could_share, lint
 from ltx2_patcher.jobs.series.rebase.steps import begin
 from ltx2_patcher.jobs.series.revise import drop_patch, edit_patch, reword_patch
