@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from ltx2_patcher.boundaries import machine
-from ltx2_patcher.jobs.launch.run import ALLOCATOR
 
 ROOT = Path(__file__).parents[2]
 """The folder that holds the package `verify`."""
@@ -35,6 +34,9 @@ def script_environment(tree: Path, gpu: int | None = None) -> dict[str, str]:
     What else lies on the path stays behind the tree, which must win. Torch's segments may grow, as
     under `ltx2-patcher run`; `gpu` is the one card to see, by nvidia-smi's index.
     """
+    # What parses a command line alone needs none of the tool's own requirements.
+    from ltx2_patcher.jobs.launch.run import ALLOCATOR
+
     path = [*map(str, source_folders(tree)), str(ROOT)]
     if before := os.environ.get("PYTHONPATH"):
         path.append(before)
