@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from ltx2_patcher.boundaries.machine import Gpu
-from ltx2_patcher.jobs.launch.script import script_variables
 
 ROOT = Path(__file__).parents[2]
 """The folder that holds the package `verify`."""
@@ -34,4 +33,7 @@ def script_environment(tree: Path, gpu: Gpu | None = None) -> dict[str, str]:
 
     What else lies on the path stays behind the tree, which must win.
     """
+    # What parses a command line alone needs none of the tool's own requirements.
+    from ltx2_patcher.jobs.launch.script import script_variables
+
     return script_variables(os.environ, (*source_folders(tree), ROOT), gpu)

@@ -67,7 +67,7 @@ def test_a_pin_is_added_and_no_other_byte_changes() -> None:
     added = new["bases"].pop("2026-03-30")
     assert new == old
     differs = {"environment": {"a": "1"}, "accepts": {"torch": ">=2"}}
-    tables = {"loads": list(loads), **differs}
+    tables = {"loads": list(loads), "abilities": sorted(first.abilities), **differs}
     assert added == {"commit": "a" * 40, "date": base.date} | tables
     assert parse_pins(longer, "here") == (*parse_pins(text, "here"), base)
 
