@@ -9,7 +9,7 @@ from ltx2_patcher.rules.models.pipelines import Pipeline, parse_pipelines
 from ltx2_patcher.values.errors import ConflictError
 
 _PACKAGES = ("ltx-core", "ltx-pipelines")
-_SHARED = ("args", "gemma_flags")  # of ltx_pipelines.utils: upstream's parsers, and our flags
+_METHODS = "ltx_core/text_encoders/gemma/quantized/methods"  # each states its flag
 
 
 def source_paths(tree: Path) -> tuple[Path, ...]:
@@ -25,7 +25,9 @@ def pipelines_in(tree: Path) -> tuple[Pipeline, ...]:
 
     Raises: ConflictError where there is no checkout; InvalidError where a script is no Python.
     """
-    folder = source_paths(tree)[1] / "ltx_pipelines"
+    core, pipelines = source_paths(tree)
+    folder = pipelines / "ltx_pipelines"
     sources = {path.stem: path.read_bytes() for path in folder.glob("*.py")}
-    shared = (disk.read(folder / f"utils/{name}.py") or b"" for name in _SHARED)
-    return parse_pipelines(sources, b"\n".join(shared))
+    methods = [path.read_bytes() for path in sorted((core / _METHODS).glob("*.py"))]
+    shared = disk.read(folder / "utils/args.py") or b""
+    return parse_pipelines(sources, b"\n".join([shared, *methods]))

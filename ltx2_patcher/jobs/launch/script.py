@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine
-from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_python
@@ -97,14 +96,13 @@ def script_in(
 ) -> Script:
     """The pipeline `name` of any tree of upstream, judged by what lies in it; `base` names it.
 
-    Raises: UsageError for a name that is none, or a python that is none.
+    Raises: UsageError for a name that is none.
     """
     target = Target(
         pipeline=pick(pipelines_in(tree), name),
         abilities=shown(base, lambda path: disk.read(tree / path)),
         others=tuple(map(stated, store.bases())),
         python=python,
-        installed=describe(python).installed(),
         gpus=tuple(gpus),
         budget=budget,
     )

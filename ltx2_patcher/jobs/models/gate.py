@@ -7,11 +7,11 @@ shall run on. Files are judged by their headers alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
+from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, transformer_needs
@@ -57,7 +57,6 @@ class Target:
     abilities: Abilities  # of the upstream that holds the pipeline
     others: tuple[Abilities, ...]  # of the bases that a remedy may name instead
     python: Path  # of the environment
-    installed: Mapping[str, str] = field(repr=False)  # its distributions, normalized -> version
     gpus: tuple[Gpu, ...] = ()  # the script may take any; empty where there is none
     budget: Budget | None = None
 
@@ -237,13 +236,14 @@ def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> b
 
 def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
     pipeline, python = target.pipeline, target.python
+    installed = describe(python).installed()  # starts a Python, so whatever else is told first
     for name in ("torch", "bitsandbytes") if needs_bitsandbytes else ("torch",):
-        if name not in target.installed:
+        if name not in installed:
             raise ConflictError(
                 f"{name} is not installed in the environment of {python}",
                 remedy=f"run `ltx2-patcher install --python {python}`, or `make install`",
             )
-    if pipeline.several_gpus and "ltx-kernels" not in target.installed:
+    if pipeline.several_gpus and "ltx-kernels" not in installed:
         raise ConflictError(
             f"{pipeline.name} runs on several GPUs and needs ltx-kernels, which is not installed "
             f"in the environment of {python}",

@@ -28,7 +28,7 @@ def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeli
     """The scripts among `sources` (module name -> source), by name.
 
     `shared` is the source of ltx_pipelines.utils.args, whose parsers most scripts build on, and of
-    what those call.
+    the quantization methods, whose flags those add.
 
     Raises: InvalidError where a source is no Python.
     """
@@ -149,11 +149,11 @@ def _words(tree: ast.Module) -> Iterator[str]:
 
 
 def _options(tree: ast.Module) -> Iterator[str]:
+    """What it adds to a parser, and each `Flag` of the overlay, which add_gemma_flags adds."""
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "add_argument"
+        if isinstance(node, ast.Call) and (
+            (isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument")
+            or (isinstance(node.func, ast.Name) and node.func.id == "Flag")
         ):
             for argument in node.args:
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, str):

@@ -25,20 +25,16 @@ def listed(module: object) -> dict[str, int]:
 
 @tables
 def test_the_table_lists_every_class_with_its_code(module: object, root: type[Exception]) -> None:
-    classes = {
-        name: kind
-        for name, kind in vars(module).items()
-        if isinstance(kind, type) and issubclass(kind, root)
-    }
-    assert listed(module) == {
-        name: kind.exit_code  # type: ignore[attr-defined]
-        for name, kind in classes.items()
-        if kind is not the_tools.PatcherError  # which nothing raises itself
-    }
+    codes = {name: code for name, code in vars(module).items() if isinstance(code, int)}
+    for name, kind in vars(module).items():
+        if isinstance(kind, type) and issubclass(kind, root):
+            # PatcherError has none: nothing raises it itself.
+            codes |= {name: kind.exit_code} if hasattr(kind, "exit_code") else {}
+    assert listed(module) == codes
 
 
 def test_no_two_errors_share_a_code_and_the_overlays_are_20_and_more() -> None:
     codes = Counter([*listed(ours).values(), *listed(the_tools).values()])
     assert set(codes.values()) == {1}
     assert min(listed(ours).values()) == 20
-    assert max(listed(the_tools).values()) < 20
+    assert max(set(listed(the_tools).values()) - {the_tools.INTERRUPTED}) < 20

@@ -51,8 +51,8 @@ def bad(tmp_path: Path, models: Models) -> dict[str, tuple[list[object], int, st
         "weights twice": ([*record, "--files", files, CHECKPOINT, "x"], 2, "both name weights"),
         "no upstream": (
             ["record", "--tree", tmp_path, "--out", tmp_path / "out", "--files", files],
-            5,
-            "not " + str(tmp_path),
+            3,
+            f"{tmp_path} is no patched checkout",
         ),
         "no LTX model": (
             [*record, CHECKPOINT, no_model, "--gemma-root", models.text_encoder],
