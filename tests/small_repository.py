@@ -23,9 +23,10 @@ import sys
 import time
 
 if __name__ == "__main__":
-    told = {name: os.environ.get(name) for name in sys.argv[1].split(",")}
-    print(json.dumps([told, sys.argv[2:]]), flush=True)
-    time.sleep(60 if "sleep" in sys.argv else 0)
+    asked = sys.argv[sys.argv.index("--tell") + 1]
+    told = {name: os.environ.get(name) for name in asked.split(",")}
+    print(json.dumps([told, sys.argv[1:]]), flush=True)
+    time.sleep(60 if "--sleep" in sys.argv else 0)
     sys.exit(7)
 '''
 

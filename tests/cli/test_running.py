@@ -61,7 +61,7 @@ def test_run_passes_arguments_variables_and_the_exit_code(root: Path, tmp_path: 
     env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "OURS": "kept"}
     asked = "OURS,CUDA_VISIBLE_DEVICES,PYTORCH_CUDA_ALLOC_CONF"
     done = patcher(
-        root, "run", "echo", "--gpu", "0", "--", asked, "--prompt", "a b", "--", "-x", **env
+        root, "run", "echo", "--gpu", "0", "--", "--tell", asked, "--prompt", "a b", "--more", **env
     )
     assert done.returncode == 7, done.stderr
     told, arguments = json.loads(done.stdout)
@@ -70,7 +70,7 @@ def test_run_passes_arguments_variables_and_the_exit_code(root: Path, tmp_path: 
         "CUDA_VISIBLE_DEVICES": "0",
         "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
     }
-    assert arguments == ["--prompt", "a b", "--", "-x"]
+    assert arguments == ["--prompt", "a b", "--tell", asked, "--more"]
 
 
 def test_a_dry_run_says_what_would_be_run(root: Path) -> None:
@@ -85,7 +85,17 @@ def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_DFL)
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "ltx2_patcher", "run", "echo", "--", "HOME", "sleep"],
+            [
+                sys.executable,
+                "-m",
+                "ltx2_patcher",
+                "run",
+                "echo",
+                "--",
+                "--tell",
+                "HOME",
+                "--sleep",
+            ],
             cwd=root,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

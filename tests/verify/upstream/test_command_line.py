@@ -44,7 +44,12 @@ def upstream(folder: Path, *flags: str) -> Path:
     options = "".join(f'parser.add_argument("{flag}")\n' for flag in flags)
     (scripts / "utils/args.py").write_text(options)
     for name, call in SCRIPTS.items():
-        lines = ("from ltx_pipelines.utils.args import parser", call, 'if __name__ == "__main__": main()', "")
+        lines = (
+            "from ltx_pipelines.utils.args import parser",
+            call,
+            'if __name__ == "__main__": main()',
+            "",
+        )
         (scripts / f"{name}.py").write_text("\n".join(lines))
     return folder
 
