@@ -85,7 +85,7 @@ class Running:
         return f"{shares[-1] if shares else 0} %"
 
     def done(self) -> Done:
-        """Its end, told: its skips with their reasons, and its whole log where it failed."""
+        """Its end, told: skips and known failures with reasons, its whole log where it failed."""
         code, text = self.process.wait(), self._text().strip()
         *_, last = text.rsplit("\n", 1)
         counts: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class Running:
             _tell(f"===== {self.suite.name} =====\n{text}")
         else:
             for line in text.splitlines():
-                if line.startswith("SKIPPED "):
+                if line.startswith(("SKIPPED ", "XFAIL ")):
                     _tell(line)
         told = ", ".join(f"{number} {word}" for word, number in counts.items())
         _tell(f"done    {self.suite.name}: {told}, {time.monotonic() - self.began_s:.0f} s")
