@@ -10,7 +10,7 @@ import pytest
 from tests.upstream.verify.clips.recordings import QUANTIZED, write_recording
 from verify.clips.__main__ import main
 from verify.clips.models import Models
-from verify.upstream.command_line import CHECKPOINT
+from verify.upstream.command_line import CHECKPOINT, DISTILLED_CHECKPOINT, UPSAMPLER
 
 
 def run(*arguments: object) -> int:
@@ -45,6 +45,8 @@ def bad(tmp_path: Path, models: Models) -> dict[str, tuple[list[object], int, st
     (torn / "keyframes" / "clip.mp4").write_bytes(b"")
     no_model = whole / "keyframes" / "latents.safetensors"
     page = ["--html", tmp_path / "page.html"]
+    distilled = [DISTILLED_CHECKPOINT, no_model, "--gemma-root", models.text_encoder]
+    distilled += [UPSAMPLER, models.paths[UPSAMPLER]]
     return {
         "no weights": (record, 2, "no weights were named"),
         "no such set": ([*record, "--files", tmp_path / "none"], 2, "holds no file set"),
@@ -55,7 +57,7 @@ def bad(tmp_path: Path, models: Models) -> dict[str, tuple[list[object], int, st
             f"{tmp_path} is no patched checkout",
         ),
         "no LTX model": (
-            [*record, CHECKPOINT, no_model, "--gemma-root", models.text_encoder],
+            [*record, *distilled],
             5,
             "is no LTX-2 checkpoint",
         ),
