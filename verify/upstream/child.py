@@ -5,6 +5,7 @@ a line on what was stdout when it started: {"code": int, "out": text, "err": tex
 first request it says {"ltx_core": path}, so that the parent knows whose upstream this is.
 """
 
+import gc
 import importlib
 import importlib.util
 import json
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from verify.upstream import unpatched
+from verify.upstream import convolutions, unpatched
 
 KEPT_BYTES = 100_000  # of each stream in a reply, counted from its end
 
@@ -26,14 +27,22 @@ def answer_requests(*, helped: bool) -> None:
     """Answer requests until stdin ends; `helped` is for upstream without our group `portable`."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     upstream = importlib.util.find_spec("ltx_core")
+    convolutions.round_from_float32()
     if helped:
         unpatched.lend_unpublished()
     _say(replies, {"ltx_core": upstream.origin if upstream else None})
     for line in sys.stdin:
         request = json.loads(line)
         module, argv = request["module"], request["argv"]
+        _leave_to_the_end()
         code, out, err = _captured(partial(_exit_code_of, module, argv, helped=helped))
         _say(replies, {"code": code, "out": out, "err": err})
+
+
+def _leave_to_the_end() -> None:
+    """Upstream collects garbage several times a clip: it is not to visit all modules each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _exit_code_of(module: str, argv: Sequence[str], *, helped: bool) -> int:
