@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 BASE = "1.0.0"
+
+
+@pytest.fixture
+def at_a_terminal() -> Iterator[None]:
+    """Children take SIGINT: a shell's background job hands on that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@
 slow, of the oldest and the newest what is marked `core`; for those between, their proofs stand,
 which go stale with the first change of their code (tests/proofs/). With --all everything of the
 default base runs, and of all others what is not slow; with --base that of one base alone. Both
-renew the proofs of the bases that they ran, only where nothing failed or was skipped. A base that
-can't be had on this machine counts as one skip, with its reason. The last line holds the counts.
+renew the proof of each base of which nothing failed or was skipped. A base that can't be had on
+this machine counts as one skip, with its reason. The last line holds the counts.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Suite:
     command: tuple[str, ...]
     usual_s: int  # what `make test` takes for it on a quiet core
     variables: dict[str, str] | None = None
+    proves: str | None = None  # the base that it is the whole run of
 
     @property
     def what(self) -> str:
@@ -64,6 +65,11 @@ class Done:
     suite: Suite
     code: int
     counts: Counter[str]
+
+    def keep_proof(self) -> None:
+        """Renew the proof of a base where nothing failed or was skipped."""
+        if self.suite.proves is not None and not self.code and not self.counts["skipped"]:
+            record(self.suite.proves, self.counts["passed"])
 
 
 class Running:
@@ -85,7 +91,7 @@ class Running:
         return f"{shares[-1] if shares else 0} %"
 
     def done(self) -> Done:
-        """Its end, told: skips and known failures with reasons, its whole log where it failed."""
+        """Its end, told: skips with their reasons, its whole log where it failed."""
         code, text = self.process.wait(), self._text().strip()
         *_, last = text.rsplit("\n", 1)
         counts: Counter[str] = Counter()
@@ -95,7 +101,7 @@ class Running:
             _tell(f"===== {self.suite.name} =====\n{text}")
         else:
             for line in text.splitlines():
-                if line.startswith(("SKIPPED ", "XFAIL ")):
+                if line.startswith("SKIPPED "):
                     _tell(line)
         told = ", ".join(f"{number} {word}" for word, number in counts.items())
         _tell(f"done    {self.suite.name}: {told}, {time.monotonic() - self.began_s:.0f} s")
@@ -123,11 +129,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         suites = [] if args.base else _tool_suites(every=every)
-        proved = []
         for base in bases if every else _ends(bases):
             try:
                 suites.append(_base_suite(store, base, folder, every=every))
-                proved.append(base.name)
             except OutsideError as error:
                 counts["skipped"] += 1
                 _tell(f"SKIPPED base {base.name}, upstream's history: {error}")
@@ -136,10 +140,6 @@ def main() -> int:
         done = _run_all(suites, folder, estimate=not every)
         for one in done:
             counts += one.counts
-        if every and not counts["skipped"] and not any(one.code for one in done):
-            for one in done:
-                if one.suite.name in proved:
-                    record(one.suite.name, one.counts["passed"])
         if args.all:  # what it renews is checked after that
             proofs = Suite("proofs", _pytest(sys.executable, str(PROOFS)), 15)
             done += _run_all([proofs], folder, estimate=False)
@@ -189,6 +189,7 @@ def _run_all(suites: Sequence[Suite], folder: Path, *, estimate: bool) -> list[D
         for one in [one for one in running if one.process.poll() is not None]:
             running.remove(one)
             done.append(one.done())
+            done[-1].keep_proof()
         if running and time.monotonic() - told_s >= PROGRESS_S:
             told_s = time.monotonic()
             shares = ", ".join(f"{one.suite.name} {one.share}" for one in running)
@@ -212,7 +213,8 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
     elif not every:
         marked += " and core"
     command = _pytest(str(environment_python(store, owner)), UPSTREAM, "-m", marked)
-    return Suite(base.name, command, usual_s, environment(folder / base.name, base.name))
+    variables = environment(folder / base.name, base.name)
+    return Suite(base.name, command, usual_s, variables, proves=base.name if every else None)
 
 
 _SERIES = "tests/jobs/series"

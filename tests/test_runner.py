@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ltx2_patcher.boundaries.store import Store
 from tests import runner
 from tests.conftest import ROOT
-from tests.runner import Running, Suite, environment_owner
+from tests.runner import Done, Running, Suite, environment_owner
 
 PASSING = """
 import pytest
@@ -66,3 +67,17 @@ def test_an_environment_serves_every_base_that_it_has_the_pins_of() -> None:
         owner = environment_owner(base, bases)
         assert base.environment.items() <= owner.environment.items()
         assert environment_owner(owner, bases) == owner
+
+
+def test_a_proof_is_renewed_by_a_whole_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[str, int]] = []
+    monkeypatch.setattr(runner, "record", lambda base, passed: kept.append((base, passed)))
+    whole, part = Suite("1.0.0", (), 1, proves="1.0.0"), Suite("1.0.0", (), 1)
+    for suite, code, counts in (
+        (whole, 1, Counter(passed=5, failed=1)),
+        (whole, 0, Counter(passed=6, skipped=1)),
+        (part, 0, Counter(passed=7)),
+        (whole, 0, Counter(passed=8)),
+    ):
+        Done(suite, code, counts).keep_proof()
+    assert kept == [("1.0.0", 8)]

@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             out = args.out.absolute()
             require_vacant(out)
+            out.mkdir(parents=True, exist_ok=True)
         # Before clips are recorded, which takes minutes: what can be told without a model.
         wanted = requests_of(tree, models, examine(models, tree, extra), out, extra)
         proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)

@@ -79,30 +79,16 @@ def test_a_dry_run_says_what_would_be_run(root: Path) -> None:
     assert done.stdout.strip().endswith("-m ltx_pipelines.distilled --help")
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
-    # A shell's background job hands on that SIGINT is ignored; a user's terminal does not.
-    before = signal.signal(number, signal.SIG_DFL)
-    try:
-        child = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "ltx2_patcher",
-                "run",
-                "echo",
-                "--",
-                "--tell",
-                "HOME",
-                "--sleep",
-            ],
-            cwd=root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-    finally:
-        signal.signal(number, before)
-    with child:
+    words = ["run", "echo", "--", "--tell", "HOME", "--sleep"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "ltx2_patcher", *words],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
         assert child.stdout is not None
         assert child.stdout.readline()
         child.send_signal(number)

@@ -28,11 +28,6 @@ CONNECTORS = "load_the_transformer_without_the_connectors.patch"
 FUSE = "fuse_loras_into_fp8_weights_below_capability_8_9.patch"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the bases' whole runs are not done again since the quantization methods became modules"
-    " and proofs their present form; `make test-all` does them, and then this mark must go",
-)
 def test_what_was_proved_was_proved_of_this_code() -> None:
     stale = Repository.at(ROOT).stale_proofs()
     assert not stale, "\n".join(one.text for one in stale)

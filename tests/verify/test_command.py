@@ -90,6 +90,7 @@ raise SystemExit(command.main(parser, run))
 """
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_ended_cleans_up(sent: signal.Signals, tmp_path: Path) -> None:
     program = PROGRAM.format(lines=1, seconds=60)
