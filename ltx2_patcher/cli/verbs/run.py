@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from ltx2_patcher.cli.options import add_base, add_gpu, add_json, add_python, store
 from ltx2_patcher.cli.report import show
@@ -10,6 +11,8 @@ from ltx2_patcher.cli.report import show
 TYPE_CHECKING = False  # as in report.py
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+    from ltx2_patcher.values.finding import Finding
 
 
 def options(parser: ArgumentParser) -> None:
@@ -32,7 +35,7 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.boundaries.proc import become
     from ltx2_patcher.jobs.launch.pipelines import pipelines_in
     from ltx2_patcher.jobs.launch.script import find_script
-    from ltx2_patcher.jobs.models.gate import admit
+    from ltx2_patcher.jobs.models.gate import admit, make_place
     from ltx2_patcher.jobs.series.obtain import checkout_path
     from ltx2_patcher.rules.models.request import parse_argv
 
@@ -40,16 +43,21 @@ def run(args: Namespace) -> int:
     base = data.base(args.base)
     if args.name is not None:
         script = find_script(data, base, args.name, python=args.python, gpu=args.gpu)
+        warnings: tuple[Finding, ...] = ()
         if {"--help", "-h"} & set(args.passed_on):
             launch = script.started_with(args.passed_on, os.environ)
         else:
-            request = parse_argv(script.target.pipeline, args.passed_on)
-            launch = script.launch(admit(request, script.target).request, os.environ)
+            admitted = admit(parse_argv(script.target.pipeline, args.passed_on), script.target)
+            launch, warnings = script.launch(admitted.request, os.environ), admitted.warnings
+            for warning in warnings:
+                print(f"warning: {warning.fact}\n  to do: {warning.remedy}", file=sys.stderr)
+            if not args.dry_run:
+                make_place(admitted.request)
         if not args.dry_run:
             become(launch.argv, launch.variables)
         from shlex import join
 
-        show(args, {"argv": launch.argv}, [join(launch.argv)])
+        show(args, {"argv": launch.argv, "warnings": warnings}, [join(launch.argv)])
         return 0
     found = pipelines_in(checkout_path(data, base))
     width = max(len(pipeline.name) for pipeline in found)

@@ -19,7 +19,7 @@ from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
 from ltx2_patcher.rules.models.forecast import require_fit
 from ltx2_patcher.rules.models.measured import Measured, of_base
-from ltx2_patcher.rules.models.options import FRAME_FOLDERS
+from ltx2_patcher.rules.models.options import FRAME_FOLDERS, SUFFIXES
 from ltx2_patcher.rules.models.pairing import (
     refusal_of_checkpoint,
     refusal_of_encoder,
@@ -31,10 +31,11 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_upsampler,
 )
 from ltx2_patcher.rules.models.pipelines import Pipeline
-from ltx2_patcher.rules.models.request_checks import check_numbers
+from ltx2_patcher.rules.models.request_checks import cautions, check_numbers
 from ltx2_patcher.rules.models.workload import workload_of
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
+from ltx2_patcher.values.finding import Finding
 from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.weights import Checkpoint, Foreign, Lora, ModelPart, Upsampler
 
@@ -63,10 +64,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that may run, and the model that its files hold; None where it names none."""
+    """A request that may run."""
 
     request: Request
-    checkpoint: Checkpoint | None
+    checkpoint: Checkpoint | None  # the model that its files hold; None where it names none
+    warnings: tuple[Finding, ...] = ()  # what can be meant, and mostly is not
 
 
 def admit(request: Request, target: Target) -> Admitted:
@@ -90,7 +92,18 @@ def admit(request: Request, target: Target) -> Admitted:
     _check_environment(target, needs_bitsandbytes=quantized)
     if target.budget is not None:
         _check_budget(request, target, target.budget, checkpoint)
-    return Admitted(request, checkpoint)
+    return Admitted(request, checkpoint, tuple(cautions(request)))
+
+
+def make_place(request: Request) -> None:
+    """Make the folder of an admitted request's clip, as upstream does from 2026-08-11 on.
+
+    Raises: OutsideError where that fails.
+    """
+    if request.output is not None:
+        folder = _path(request.output).parent
+        with disk.translated(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_room(gpu: Gpu | None, card: Card) -> Gpu:
@@ -117,6 +130,9 @@ def require_room(gpu: Gpu | None, card: Card) -> Gpu:
 
 def _check_places(request: Request, pipeline: Pipeline) -> None:
     """Each file is there and of its option's kind, and the clip has a place."""
+    # Upstream opens the clip's file only once it is rendered.
+    if request.output is not None:
+        _check_output(_path(request.output), pipeline)
     named = [(file.option, file.path) for file in request.files]
     if request.calibration is not None:
         named.append(("--quantization", request.calibration))
@@ -127,13 +143,33 @@ def _check_places(request: Request, pipeline: Pipeline) -> None:
             if not path.is_file() and not frames:
                 raise UsageError(f"{option}: there is no file {path}", remedy="check the path")
         _check_kind(option, path)
-    if request.output is not None:
-        folder = _path(request.output).absolute().parent
-        # Upstream opens it only once the clip is rendered.
-        if not os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir():
+
+
+def _check_output(path: Path, pipeline: Pipeline) -> None:
+    """A file with a suffix that tells its format, in a folder that is there or can be made."""
+    with disk.translated(path):
+        if path.is_dir():
+            raise UsageError(
+                f"--output-path: {path} is a folder",
+                remedy=f"give a file in it: {path / 'clip.mp4'}",
+            )
+        if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+            raise UsageError(
+                f"--output-path: {path} is no file that you can write to",
+                remedy="choose another place for the clip",
+            )
+        taken = SUFFIXES[pipeline.makes]
+        if taken and path.suffix.lower() not in taken:
+            suffix = f"ends in {path.suffix}" if path.suffix else "has no suffix"
+            raise UsageError(
+                f"--output-path: {path} {suffix}, and upstream tells the format by it",
+                remedy=f"let it end in {taken[0]}",
+            )
+        folder = next(above for above in path.absolute().parents if above.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise UsageError(
                 f"--output-path: {folder} is no folder that you can write to",
-                remedy="make it, or choose another place for the clip",
+                remedy="choose another place for the clip",
             )
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import GemmaFlag
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The numbers that an option takes behind its file, by upstream's names for them."""
+
+    needed: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
 
 CHECKPOINTS = ("--checkpoint-path", "--distilled-checkpoint-path")
 PARTS = (
@@ -30,20 +40,31 @@ PATHS = {
 }
 FRAME_FOLDERS = frozenset({"--video-path", "--video-conditioning"})
 """They take a folder of *.exr too, in scripts that know --hdr."""
-FILES = FRAME_FOLDERS | {
-    "--image",
-    "--lora",
-    "--distilled-lora",
-    "--detailing-lora",
-    "--hdr-lora",
-    "--text-embeddings",
-    "--spatial-upsampler-path",
-    "--temporal-upsampler-path",
-    "--audio-path",
-    "--reference-video",
-    "--conditioning-attention-mask",
+_LORA = Behind(optional=("STRENGTH",))
+_GUIDE = Behind(needed=("STRENGTH",))
+FILES: Mapping[str, Behind] = {
+    "--image": Behind(needed=("FRAME_IDX", "STRENGTH"), optional=("CRF",)),
+    "--lora": _LORA,
+    "--distilled-lora": _LORA,
+    "--detailing-lora": _LORA,
+    "--hdr-lora": Behind(),
+    "--text-embeddings": Behind(),
+    "--spatial-upsampler-path": Behind(),
+    "--temporal-upsampler-path": Behind(),
+    "--audio-path": Behind(),
+    "--video-path": Behind(),
+    "--reference-video": Behind(),
+    "--video-conditioning": _GUIDE,
+    "--conditioning-attention-mask": _GUIDE,
 }
-"""The first value is a file, numbers may follow."""
+"""The first value is a file, numbers may follow (ltx_pipelines.utils.args and the scripts)."""
+SUFFIXES: Mapping[str | None, tuple[str, ...]] = {
+    "video": (".mp4", ".mov", ".m4v", ".mkv", ".avi", ".ts", ".m2ts", ".mts", ".flv", ".3gp"),
+    "sound": (".wav", ".mp4", ".mov", ".mkv", ".mka", ".avi", ".aiff"),
+    None: (),
+}
+"""How `--output-path` may end: what PyAV 18.1 writes upstream's codecs to, H.264 beside AAC for a
+video (ltx_pipelines.utils.media_io, encode_video), 16-bit PCM for sound alone (encode_audio)."""
 FILE_LISTS = frozenset({"--loras"})
 """Each value is a file."""
 

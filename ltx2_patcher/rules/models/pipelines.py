@@ -22,6 +22,7 @@ class Pipeline:
     parts: frozenset[str]  # options of the files it needs of a split model: "--video-vae-path"
     tells_length: bool  # without --num-frames it asks the model's duration head
     several_gpus: bool  # it spreads over all cards that it sees
+    makes: str | None  # "video", "sound"; None where it writes neither to one file
 
 
 def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeline, ...]:
@@ -59,9 +60,11 @@ def _pipeline(
         parts=frozenset(o for o, word in _PARTS.items() if word in words and o in options),
         tells_length="AutoDuration" in words,
         several_gpus=any(module.startswith("multigpu.") for module in imported),
+        makes=next((kind for word, kind in _WRITERS.items() if word in words), None),
     )
 
 
+_WRITERS = {"encode_video": "video", "encode_audio": "sound"}  # of utils.media_io
 _DISTILLED = "--distilled-checkpoint-path"  # until 2026-03-04 one option serves every script
 _PARTS = {
     # ModelPaths' accessors (utils/model_paths.py), and the block that takes the Gemma from it.

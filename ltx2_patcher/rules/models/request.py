@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -178,14 +179,14 @@ def _integer(option: str, value: object) -> int:
 
 
 def _number(option: str, value: object) -> int | float:
-    """As it is written: "0" is an integer, "0.5" is not."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
+    """As it is written: "0" is an integer, "0.5" is not; neither "nan" nor "inf" is a number."""
     for kind in (int, float):
         try:
-            return kind(str(value))
+            number = value if isinstance(value, int | float) else kind(str(value))
         except ValueError:
             continue
+        if not isinstance(value, bool) and (isinstance(number, int) or isfinite(number)):
+            return number
     raise UsageError(f"{option}: {value} is no number", remedy=f"give {option} a number there")
 
 

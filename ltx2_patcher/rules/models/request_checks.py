@@ -1,33 +1,54 @@
 """What of a request can be told wrong without a file.
 
-Upstream reports a wrong size or frame count only once models are loaded, or renders less than was
+Upstream reports a wrong number only once models are loaded, or renders something else than was
 asked for; so it is told before.
 """
 
 from __future__ import annotations
 
-from ltx2_patcher.rules.models.options import PARTS
+from collections.abc import Iterator
+
+from ltx2_patcher.rules.models.options import FILES, PARTS
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.errors import UsageError
-from ltx2_patcher.values.request import Request
+from ltx2_patcher.values.finding import Finding, Level
+from ltx2_patcher.values.request import InputFile, Request
 
 FRAME_STEP = 8
 """Upstream takes 8k + 1 frames: the video VAE joins 8 into one of its own."""
+_SEEDS = range(-(2**63), 2**64)  # what torch's Generator.manual_seed takes
+_CRFS = range(52)  # of libx264 in 8 bits
 
 _IN_BOTH = "--video-vae-path"  # it may also take the place of a whole checkpoint's own
 
 
 def check_numbers(pipeline: Pipeline, request: Request) -> None:
     """Raises: UsageError for a frame count that is not 8k+1, a size that is not divisible as the
-    pipeline needs, a split model with a part left out, or an offload that upstream does not offer
-    for the quantization.
+    pipeline needs, a frame rate, a seed or a file's number out of its range, a split model with a
+    part left out, or an offload that upstream does not offer for the quantization.
     """
     _check_frames(request.frames)
+    _check_rate(request.frame_rate)
+    _check_seed(request.seed)
+    for file in request.files:
+        _check_file(file, request.frames)
     if (divisor := pipeline.divisor) is not None:
         for option, size in (("--width", request.width), ("--height", request.height)):
             _check_size(pipeline, option, size, divisor)
     _check_parts(pipeline, request)
     _check_offload(request)
+
+
+def cautions(request: Request) -> Iterator[Finding]:
+    """What can be meant, and mostly is not."""
+    for file in request.files:
+        if file.option == "--image" and file.numbers[0] < 0:
+            yield Finding(
+                "image",
+                Level.WARNING,
+                f"--image {file.path} stands at frame {file.numbers[0]}, before the clip begins",
+                "give the index of a frame, 0 for the first, where the picture shall be seen",
+            )
 
 
 def _check_frames(frames: int | None) -> None:
@@ -38,6 +59,59 @@ def _check_frames(frames: int | None) -> None:
         f"--num-frames {frames} is not of the form 8k+1",
         remedy=f"give {below} or {below + FRAME_STEP}",
     )
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and rate <= 0:
+        raise UsageError(
+            f"--frame-rate {rate} is no rate",
+            remedy="give the frames of a second, for example 24",
+        )
+
+
+def _check_seed(seed: int | None) -> None:
+    if seed is not None and seed not in _SEEDS:
+        raise UsageError(
+            f"--seed {seed} has more than 64 bits",
+            remedy=f"give a whole number from 0 to {_SEEDS[-1]}",
+        )
+
+
+def _check_file(file: InputFile, frames: int | None) -> None:
+    behind = FILES.get(file.option)
+    if behind is None:
+        return  # one of a list, which takes no numbers
+    names = (*behind.needed, *behind.optional)
+    if not len(behind.needed) <= len(file.numbers) <= len(names):
+        form = " ".join((file.option, "PATH", *behind.needed, *(f"[{n}]" for n in behind.optional)))
+        raise UsageError(
+            f"{file.option} {file.path} has {len(file.numbers) or 'no'} numbers behind the path",
+            remedy=f"give {form}",
+        )
+    for name, number in zip(names, file.numbers, strict=False):
+        if wanted := _wanted(name, number, frames, strict=_GUIDING in behind.needed):
+            raise UsageError(
+                f"{file.option} {file.path}: {name} {number} is not {wanted}",
+                remedy=f"give {name} as {wanted}",
+            )
+
+
+_GUIDING = "STRENGTH"  # where it must be given it is a share; a LoRA's may be any number
+
+
+def _wanted(name: str, number: float, frames: int | None, *, strict: bool) -> str | None:
+    """What the number should be, None where it is that."""
+    if name == "FRAME_IDX":
+        # Upstream takes indices before the first frame, as `cautions` says.
+        if not isinstance(number, int):
+            return "the index of a frame, 0 for the first"
+        if frames is not None and number >= frames:
+            return f"the index of one of the {frames} frames, 0 to {frames - 1}"
+    if name == "CRF" and number not in _CRFS:
+        return f"a whole number from 0 to {_CRFS[-1]}"
+    if name == "STRENGTH" and strict and not 0 <= number <= 1:
+        return "a number from 0 to 1"
+    return None
 
 
 def _check_size(pipeline: Pipeline, option: str, size: int | None, divisor: int) -> None:

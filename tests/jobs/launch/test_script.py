@@ -15,7 +15,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.launch.script import Launch, find_script
-from ltx2_patcher.jobs.models.gate import admit
+from ltx2_patcher.jobs.models.gate import admit, make_place
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
@@ -169,7 +169,15 @@ def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
         ("--image {}/none.png 0 1.0", UsageError, "no file"),
         ("--lora {}/model.safetensors 1.0", UsageError, "is a checkpoint"),
         ("--spatial-upsampler-path {}/lora.safetensors", UsageError, "is a LoRA"),
-        ("--output-path {}/none/clip.mp4", UsageError, "can write to"),
+        ("--output-path {}/model.safetensors/clip.mp4", UsageError, "can write to"),
+        ("--output-path {}", UsageError, "is a folder"),
+        ("--output-path {}/clip", UsageError, "has no suffix"),
+        ("--output-path {}/clip.webm", UsageError, "ends in .webm"),
+        ("--output-path /dev/full", UsageError, "no file that you can write to"),
+        ("--output-path=", UsageError, "'' is no path"),
+        ("--frame-rate 0", UsageError, "no rate"),
+        ("--seed 18446744073709551616", UsageError, "more than 64 bits"),
+        ("--num-frames 9 --image {}/model.safetensors 9 1.0", UsageError, "one of the 9 frames"),
         ("--gemma-root {}/none", UsageError, "not a folder"),
         ("--distilled-checkpoint-path {}/none.safetensors", UsageError, "does not exist"),
         ("--distilled-checkpoint-path {}/lora.safetensors", InvalidError, "no LTX-2 checkpoint"),
@@ -180,6 +188,26 @@ def test_what_can_not_work_is_refused(
 ) -> None:
     with pytest.raises(kind, match=words):
         case.prepare(*more.format(case.folder).split())
+
+
+def test_the_folders_of_a_clip_are_made_once_it_runs(case: Case) -> None:
+    clip = case.folder / "some" / "where" / "clip.mp4"
+    script = find_script(case.store, case.base, "distilled")
+    asked = [*case.right, "--output-path", str(clip)]
+    admitted = admit(parse_argv(script.target.pipeline, asked), script.target)
+    assert not clip.parent.parent.exists()
+    make_place(admitted.request)
+    assert clip.parent.is_dir()
+
+
+def test_a_picture_before_the_clip_is_warned_of(case: Case) -> None:
+    picture = case.folder / "model.safetensors"
+    script = find_script(case.store, case.base, "distilled")
+    for frame, warned in ((0, 0), (-1, 1)):
+        asked = [*case.right, "--image", str(picture), str(frame), "1.0"]
+        found = admit(parse_argv(script.target.pipeline, asked), script.target).warnings
+        assert len(found) == warned
+        assert all("stands at frame -1" in one.fact and one.remedy for one in found)
 
 
 def test_a_gemma_that_can_not_be_loaded_is_refused(case: Case, tmp_path: Path) -> None:

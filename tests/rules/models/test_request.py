@@ -74,6 +74,62 @@ def test_what_is_no_number_or_no_value_is_one_sentence(words: str, told: str) ->
     assert str(caught.value) == told
 
 
+SIXTY_FOUR_BITS = range(-(2**63), 2**64)
+
+
+@given(st.integers(-(2**66), 2**66))
+def test_seeds_of_64_bits_are_taken(seed: int) -> None:
+    words = ["--seed", str(seed)]
+    if seed in SIXTY_FOUR_BITS:
+        assert checked(TWO_STAGE, words).seed == seed
+        return
+    with pytest.raises(UsageError, match="64 bits"):
+        checked(TWO_STAGE, words)
+
+
+@pytest.mark.parametrize("rate", ["23.976", "24", "0.5"])
+def test_rates_above_0_are_taken(rate: str) -> None:
+    assert checked(TWO_STAGE, ["--frame-rate", rate]).frame_rate == float(rate)
+
+
+@pytest.mark.parametrize("rate", ["0", "-24", "nan", "inf", "1e999", "fast"])
+def test_other_rates_are_refused(rate: str) -> None:
+    with pytest.raises(UsageError, match="--frame-rate"):
+        checked(TWO_STAGE, [f"--frame-rate={rate}"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "remedy"),
+    [
+        ("--image a.png", "has no numbers behind the path", "PATH FRAME_IDX STRENGTH [CRF]"),
+        ("--image a.png 0", "has 1 numbers", "PATH FRAME_IDX STRENGTH [CRF]"),
+        ("--image a.png 0 1.0 0 1", "has 4 numbers", "PATH FRAME_IDX STRENGTH [CRF]"),
+        ("--image a.png 0.5 1.0", "FRAME_IDX 0.5 is not", "0 for the first"),
+        ("--num-frames 9 --image a.png 9 1.0", "FRAME_IDX 9 is not", "0 to 8"),
+        ("--image a.png 0 1.5", "STRENGTH 1.5 is not", "0 to 1"),
+        ("--image a.png 0 -0.1", "STRENGTH -0.1 is not", "0 to 1"),
+        ("--image a.png 0 1.0 52", "CRF 52 is not", "0 to 51"),
+        ("--video-conditioning a.mp4", "has no numbers", "PATH STRENGTH"),
+        ("--video-conditioning a.mp4 2", "STRENGTH 2 is not", "0 to 1"),
+        ("--lora a.st 1 2", "has 2 numbers", "PATH [STRENGTH]"),
+        ("--spatial-upsampler-path a.st 2", "has 1 numbers", "--spatial-upsampler-path PATH"),
+    ],
+)
+def test_the_numbers_behind_a_file_are_checked(words: str, told: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        checked(TWO_STAGE, words.split())
+    assert told in str(caught.value)
+    assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--num-frames 9 --image a.png 8 0 0", "--image a.png -1 1", "--lora a.st", "--lora a.st -1.5"],
+)
+def test_right_numbers_behind_a_file_are_taken(words: str) -> None:
+    assert checked(TWO_STAGE, words.split()).files
+
+
 def test_both_gemma_flags_are_refused() -> None:
     with pytest.raises(UsageError, match="exclude each other"):
         checked(TWO_STAGE, ["--gemma-4bit", "--gemma-8"])

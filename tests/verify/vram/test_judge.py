@@ -41,6 +41,7 @@ SCRIPT = Pipeline(
     parts=frozenset(),
     tells_length=False,
     several_gpus=False,
+    makes="video",
 )
 
 
