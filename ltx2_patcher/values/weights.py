@@ -162,10 +162,17 @@ class Lora:
 class Upsampler:
     """A latent upsampler."""
 
-    scale: str
+    space: float  # by how much it multiplies width and height
+    time: float  # and the frames
     generation: str | None  # whose latents it takes: "LTX-2.5"; None where the file doesn't tell
     components: tuple[Component, ...]
     bytes: int
+
+    @property
+    def scale(self) -> str:
+        """Both: "x1.5 in space", "x2 in space and x2 in time"."""
+        scales = (("space", self.space), ("time", self.time))
+        return " and ".join(f"x{factor:g} in {name}" for name, factor in scales if factor != 1)
 
 
 @dataclass(frozen=True, slots=True)

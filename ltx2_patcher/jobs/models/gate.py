@@ -21,12 +21,14 @@ from ltx2_patcher.rules.models.forecast import require_fit
 from ltx2_patcher.rules.models.measured import Measured, of_base
 from ltx2_patcher.rules.models.options import FRAME_FOLDERS, SUFFIXES
 from ltx2_patcher.rules.models.pairing import (
+    UPSAMPLERS,
     refusal_of_checkpoint,
     refusal_of_encoder,
     refusal_of_enhancer,
     refusal_of_gemma,
     refusal_of_pair,
     refusal_of_part,
+    refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
 )
@@ -185,14 +187,13 @@ def _check_kind(option: str, path: Path) -> None:
         )
 
 
-_UPSAMPLER = "--spatial-upsampler-path"
 _KINDS = {
     "--lora": Lora,
     "--loras": Lora,
     "--distilled-lora": Lora,
     "--detailing-lora": Lora,
     "--hdr-lora": Lora,
-    _UPSAMPLER: Upsampler,
+    **dict.fromkeys(UPSAMPLERS, Upsampler),
 }
 _PART_KINDS = {
     "--video-vae-path": "video VAE",
@@ -221,9 +222,10 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
 
 def _check_upsamplers(request: Request, checkpoint: Checkpoint) -> None:
     for file in request.files:
-        if file.option == _UPSAMPLER and isinstance(
+        if file.option in UPSAMPLERS and isinstance(
             upsampler := inspect(_path(file.path)), Upsampler
         ):
+            _refuse(refusal_of_scale(upsampler, file.option, str(file.path)))
             _refuse(refusal_of_upsampler(checkpoint, upsampler, str(file.path)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ltx2_patcher.rules.models import abilities
 from ltx2_patcher.values.abilities import Abilities
@@ -218,6 +219,22 @@ def refusal_of_pair(checkpoint: Checkpoint, gemma: GemmaRoot) -> PatcherError | 
             remedy="give the text encoder that is published beside the checkpoint",
         )
     return None
+
+
+UPSAMPLERS = {"--spatial-upsampler-path": (2.0, 1.0), "--temporal-upsampler-path": (1.0, 2.0)}
+"""By what the pipelines let it multiply space and time: they start at half the size."""
+
+
+def refusal_of_scale(upsampler: Upsampler, option: str, origin: str) -> PatcherError | None:
+    """Why it is not the kind of upsampler that the option takes; None where it is."""
+    space, time = UPSAMPLERS[option]
+    if (upsampler.space, upsampler.time) == (space, time):
+        return None
+    wanted = replace(upsampler, space=space, time=time)
+    return UsageError(
+        f"{option}: {origin} upsamples {upsampler.scale}, and the pipelines take {wanted.scale}",
+        remedy="give the upsampler that is published for that",
+    )
 
 
 def refusal_of_upsampler(

@@ -196,11 +196,24 @@ def _gemma_version(header: Header) -> str | None:
 
 
 def _upsampler(header: Header, origin: str) -> Upsampler:
+    """As upstream's LatentUpsamplerConfigurator reads it, with its defaults.
+
+    Raises: InvalidError where it scales neither space nor time.
+    """
     config = configuration(header, origin)
-    scale = config.get("spatial_scale")
-    return Upsampler(
-        f"x{scale!a}", _generation(header, config), components(header.tensors, ()), header.bytes
+    scale = config.get("spatial_scale", 2.0) if config.get("rational_resampler") else 2.0
+    if not config.get("spatial_upsample", True) or not isinstance(scale, int | float):
+        scale = 1.0
+    found = Upsampler(
+        space=float(scale),
+        time=2.0 if config.get("temporal_upsample", False) else 1.0,
+        generation=_generation(header, config),
+        components=components(header.tensors, ()),
+        bytes=header.bytes,
     )
+    if not found.scale:
+        raise _unusable(origin)
+    return found
 
 
 def _stated_generation(header: Header) -> str | None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from ltx2_patcher.rules.models.pairing import (
+    UPSAMPLERS,
     refusal_of,
     refusal_of_checkpoint,
     refusal_of_encoder,
     refusal_of_enhancer,
     refusal_of_gemma,
     refusal_of_pair,
+    refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
 )
@@ -127,8 +129,27 @@ def test_each_gemma_is_for_what_it_can_do() -> None:
     assert "can't write" in str(refusal_of_enhancer(GEMMA_4, "--gemma-root", "root"))
 
 
+@pytest.mark.parametrize(
+    ("space", "time", "taken_by"),
+    [
+        (2.0, 1.0, {"--spatial-upsampler-path"}),
+        (1.0, 2.0, {"--temporal-upsampler-path"}),
+        (1.5, 1.0, set()),
+        (2.0, 2.0, set()),
+    ],
+)
+def test_an_option_takes_its_own_kind_of_upsampler(
+    space: float, time: float, taken_by: set[str]
+) -> None:
+    upsampler = Upsampler(space, time, None, (), 1)
+    for option in UPSAMPLERS:
+        error = refusal_of_scale(upsampler, option, "file")
+        assert (error is None) == (option in taken_by)
+        assert error is None or f"upsamples {upsampler.scale}, and" in str(error)
+
+
 def test_an_upsampler_of_another_model_is_refused() -> None:
-    told = Upsampler("x2.0", "LTX-2", (), 1)
+    told = Upsampler(2.0, 1.0, "LTX-2", (), 1)
     assert refusal_of_upsampler(LTX_2_5, replace(told, generation=None), "file") is None
     assert refusal_of_upsampler(LTX_2_5, replace(told, generation="LTX-2.5"), "file") is None
     error = refusal_of_upsampler(LTX_2_5, told, "file")

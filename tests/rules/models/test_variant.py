@@ -178,6 +178,32 @@ def test_an_upsampler_tells_whose_it_is_where_it_can(
     assert found.generation == generation
 
 
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [
+        ({}, "x2 in space"),
+        ({"spatial_scale": 1.5, "rational_resampler": True}, "x1.5 in space"),
+        ({"spatial_scale": 1.5, "rational_resampler": False}, "x2 in space"),
+        ({"spatial_upsample": False, "temporal_upsample": True}, "x2 in time"),
+        ({"temporal_upsample": True}, "x2 in space and x2 in time"),
+    ],
+)
+def test_an_upsampler_is_told_by_what_it_multiplies(config: dict[str, object], scale: str) -> None:
+    """As upstream reads it: without a rational resampler it doubles, whatever the scale says."""
+    found = identify(_header(plain(["post_upsample_res_blocks.0.conv1.weight"]), config), "a file")
+    assert isinstance(found, Upsampler)
+    assert found.scale == scale
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"spatial_upsample": False}, {"spatial_scale": "2", "rational_resampler": True}],
+)
+def test_an_upsampler_that_multiplies_nothing_is_none(config: dict[str, object]) -> None:
+    with pytest.raises(InvalidError, match="configuration"):
+        identify(_header(plain(["post_upsample_res_blocks.0.conv1.weight"]), config), "a file")
+
+
 def test_a_lora_an_upsampler_and_a_stranger_are_told() -> None:
     down = "diffusion_model.transformer_blocks.0.attn1.to_q.lora_A.weight"
     lora = identify(_header({down: ("BF16", (384, 8))}), "a file")
@@ -189,7 +215,7 @@ def test_a_lora_an_upsampler_and_a_stranger_are_told() -> None:
     assert isinstance(lora, Lora)
     assert (lora.rank, lora.modules) == (384, 1)
     assert isinstance(upsampler, Upsampler)
-    assert upsampler.scale == "x2.0"
+    assert upsampler.scale == "x2 in space"
     assert isinstance(stranger, Foreign)
 
 
