@@ -25,6 +25,8 @@ def read_header(path: Path) -> Header:
     with translated(path):
         if not path.exists():
             raise UsageError(f"{path} does not exist", remedy="check the path")
+        if not path.is_file():  # opening a pipe would wait for a writer
+            raise UsageError(f"{path} is no plain file", remedy="name a safetensors file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             length = parse_length(file.read(LENGTH_BYTES), size, str(path))

@@ -126,6 +126,19 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_formatter, **choice)
 
 
+class _Version(argparse.Action):
+    """Print the version of the installed package; it is asked for only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('ltx2-patcher')}")
+        parser.exit()
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=_columns() - 2)
 
@@ -144,6 +157,7 @@ def _parser(asked: Sequence[str]) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="ltx2-patcher", description=DESCRIPTION, allow_abbrev=False
     )
+    parser.add_argument("--version", action=_Version)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for name, summary in VERBS.items():
         verb = verbs.add_parser(name, help=summary)

@@ -66,8 +66,12 @@ def add_gpu(parser: ArgumentParser) -> None:
 
 def path(text: str) -> Path:
     """An argument that names a file or folder."""
+    from argparse import ArgumentTypeError
+
     from ltx2_patcher.boundaries.disk import expanded
 
+    if not text:
+        raise ArgumentTypeError("a path can't be empty; name a file or folder")
     return expanded(text)
 
 

@@ -48,6 +48,9 @@ def test_a_cut_off_file_is_refused(tmp_path: Path, kept: int) -> None:
 
 
 def test_what_is_not_there_or_not_readable_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="no plain file"):
+        read_header(tmp_path / "pipe")
     with pytest.raises(UsageError, match="does not exist"):
         read_header(tmp_path / "none.safetensors")
     with pytest.raises(UsageError, match="not a folder"):

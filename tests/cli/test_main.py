@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def test_an_interruption_has_its_exit_code(tmp_path: Path) -> None:
     assert "interrupted" in complaint
 
 
+def test_the_version_is_that_of_pyproject(patcher: Run) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert patcher("--version").stdout == f"ltx2-patcher {project['version']}\n"
+
+
 def test_every_verb_speaks_json(
     patcher: Run, tree: Path, environment: Environment, tmp_path: Path
 ) -> None:
@@ -89,6 +95,8 @@ def test_every_verb_speaks_json(
         (["aply"], 2, "apply"),
         ([], 2, "VERB"),
         (["apply", "--tree", "/nonexistent"], 3, "--tree"),
+        (["apply", "--tree", ""], 2, "can't be empty"),
+        (["inspect", ""], 2, "can't be empty"),
         (["apply", "--site-packages", "/nonexistent"], 2, ".venv/bin/python"),
         (["apply", "--tree", ".", "--source", "git"], 2, "fresh checkout"),
         (["lint", "--", "x"], 2, "only `run`"),

@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
         raise UsageError(
             "--source goes with a fresh checkout", remedy="leave it out, or leave --tree out"
         )
-    if args.onto_branch and args.site_packages:
+    if args.onto_branch is not None and args.site_packages:
         raise UsageError("--onto-branch goes with a tree", remedy="leave it out")
     if args.tree:
         applied, next_step = _apply_to_tree(args), _run_in(args.tree)

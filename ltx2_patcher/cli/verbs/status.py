@@ -42,6 +42,9 @@ def _lines(status: Status) -> Iterator[str]:
     yield f"  base {status.base}{merged}, source {status.source}"
     for name in status.patches:
         yield f"  in      {name}"
+    if judgement.standing is Standing.MISSING:
+        yield "  no LTX-2: no file that a patch goes into is there"
+        return
     for name in judgement.differing:
         yield f"  differs {name}"
     if judgement.standing is Standing.EDITED:

@@ -85,15 +85,15 @@ def apply_tree(
     one that supports it goes in, merged three ways; the result says so. The user's branches,
     commits, stash and other edits stay as they are.
 
-    Raises: UsageError (group), ConflictError (edits where a patch must go, a revision that no
-    series supports, commits of the user's own on our branch), BusyError, OutsideError, InvalidError
-    (the series). Nothing is changed then.
+    Raises: UsageError (group, a branch's name), ConflictError (edits where a patch must go, a
+    revision that no series supports, commits of the user's own on our branch), BusyError,
+    OutsideError, InvalidError (the series). Nothing is changed then.
     """
     bases = (base,) if base else store.bases()
     state = git.git_directory(tree) / objects.STATE_FOLDER
     known = locks.locks(store, bases, state)
     lock, group = _there(known, tree, upto)
-    if not journal.pending(state) and not onto_branch and group:
+    if not journal.pending(state) and onto_branch is None and group:
         return _nothing_to_do(store, lock, tree, group)
     if journal.pending(state) and dry_run:
         return _to_finish(lock, tree, state)
@@ -103,7 +103,7 @@ def apply_tree(
         finished = finish(repository) if journal.pending(state) else ()
         known = locks.locks(store, bases, state)  # a run before this one may have made one
         lock, group = _there(known, tree, upto)
-        if not onto_branch and group:
+        if onto_branch is None and group:
             done = _nothing_to_do(store, lock, tree, group)
             return replace(done, action="finished", finished=finished) if finished else done
         pinned = [lock for lock in known if lock.commit == store.base(lock.base).commit]
@@ -114,7 +114,8 @@ def apply_tree(
 def unapply_tree(store: Store, base: Base | None, tree: Path, *, dry_run: bool = False) -> Applied:
     """Put HEAD and every touched file back to what they were before apply.
 
-    Raises: as apply_tree; ConflictError where commits or edits of the user's own would be lost.
+    Raises: as apply_tree; ConflictError where commits or edits of the user's own would be lost, or
+    the tree is no LTX-2.
     """
     bases = (base,) if base else store.bases()
     state = git.git_directory(tree) / objects.STATE_FOLDER
@@ -136,6 +137,11 @@ def unapply_tree(store: Store, base: Base | None, tree: Path, *, dry_run: bool =
                     f"{tree} holds patched files, but not on the branch that apply made",
                     remedy=f"switch to {_named(branch)} first; or leave them behind with "
                     f"`git -C {tree} switch --detach {lock.commit[:12]}`",
+                )
+            if judgement.standing is Standing.MISSING:
+                raise ConflictError(
+                    f"{tree} is no LTX-2: no file that a patch goes into is there",
+                    remedy="name the patched clone of upstream with --tree",
                 )
             return Applied(lock.base, "nothing to do", str(tree), None, finished=finished)
         paths = touched(repository, ground.start, head.commit, lock)
@@ -242,8 +248,8 @@ def _apply(
         contents = repository.blobs(start, lock.before) if ours else _on_disk(tree, lock)
         plan = _exact(store, lock, upto, contents)
     base, group = store.base(lock.base), plan.group
-    if onto_branch:
-        branch = f"refs/heads/{onto_branch}"
+    if onto_branch is not None:
+        branch = repository.branch_ref(onto_branch)
     else:
         branch = head.ref if ours and head.ref else f"refs/heads/ltx2-patcher/{base.name}"
     old = refuse_taken_branch(repository, branch, start) or objects.ABSENT

@@ -20,8 +20,8 @@ from ltx2_patcher.jobs.series.apply import apply_tree, unapply_tree
 from ltx2_patcher.jobs.series.export import check_export, export
 from ltx2_patcher.jobs.series.revise import drop_patch, edit_patch, move_patch, new_patch
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import ConflictError
-from tests.conftest import BASE, ROOT, files, git
+from ltx2_patcher.values.errors import ConflictError, UsageError
+from tests.conftest import BASE, ROOT, files, git, world
 from tests.jobs.series.test_revise import ARGS, HELP, LAST_OF_LEAN, MESSAGE, TYPES, WAIT, append
 
 PATCHES = len((ROOT / "patches" / BASE / "series").read_text().split())
@@ -270,3 +270,23 @@ def test_a_damaged_object_of_the_series_is_named(odd: Store, base: Base, what: s
     loose.write_bytes(b"torn" + loose.read_bytes()[4:])
     remedy = require_refused(odd, base, oid[:12], "export", "new", "edit", "move", "drop")
     assert "git fsck" in remedy
+
+
+@pytest.mark.parametrize("name", ["-x", "", "a b", "a..b", "@{-1}", "HEAD"])
+def test_a_name_that_no_branch_can_have_is_refused(
+    store: Store, base: Base, tree: Path, name: str
+) -> None:
+    before = world(tree)
+    with pytest.raises(UsageError, match="name of a branch"):
+        apply_tree(store, base, tree, onto_branch=name)
+    assert world(tree) == before
+
+
+def test_a_foreign_repository_is_not_called_unpatched(store: Store, tmp_path: Path) -> None:
+    tree = tmp_path / "foreign"
+    git(tmp_path, "init", "-q", str(tree))
+    git(tree, "commit", "-q", "--allow-empty", "-m", "theirs")
+    before = world(tree)
+    with pytest.raises(ConflictError, match="is no LTX-2"):
+        unapply_tree(store, None, tree)
+    assert world(tree) == before
