@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-RTX_3090 = "0, NVIDIA GeForce RTX 3090, 24576, 24100, 8.6, 580.95.05"
-H200 = "0, NVIDIA H200, 143771, 143156, 9.0, 580.159.04"  # as an H200 really answers
+RTX_3090 = "0, GPU-ad58b9e8-0c52, NVIDIA GeForce RTX 3090, 24576, 24100, 8.6, 580.95.05"
+# As an H200 really answers, but for its number.
+H200 = "0, GPU-5e2f10aa-71d4, NVIDIA H200, 143771, 143156, 9.0, 580.159.04"
 
 
 def write_nvidia_smi(folder: Path, *lines: str, code: int = 0) -> Path:

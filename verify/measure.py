@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_patcher.boundaries import machine
 from ltx2_patcher.boundaries.baselines import BASELINES
 from ltx2_patcher.rules.models.card import whole_card
 from verify.campaigns.vram_cases import USUAL
@@ -15,7 +16,6 @@ from verify.upstream.command_line import FP8_CAST, ClipShape, Gemma, command_lin
 from verify.upstream.provenance import code_of
 from verify.upstream.tree import ROOT
 from verify.vram.baseline_file import slug, write_baseline
-from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
 from verify.vram.plot import require_plots, write_plot
 from verify.vram.report import baseline_run, report_text
@@ -39,7 +39,7 @@ def requests_of(
     Raises: as `prepared`.
     """
     require_plots()
-    gpu = None if kind == "tiny" else chosen_gpu()
+    gpu = None if kind == "tiny" else machine.gpu(None)
     budget = None if gpu is None else whole_card(gpu.total_bytes).name
     cases = list(_first_of_each_script(models))
     requests = []
@@ -63,7 +63,7 @@ def keep_baseline(reported: Sequence[Reported]) -> Path | None:
         for one in reported
     ]
     ready, _, about = reports[0]
-    gpu = chosen_gpu()
+    gpu = machine.gpu(None)
     if gpu is None or about["base"] is None:
         return None
     fields = ("base", "machine", "capability", "versions", "date", "budget_gib")

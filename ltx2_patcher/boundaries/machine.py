@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import call
 from ltx2_patcher.values.errors import OutsideError, UsageError
 
-_FIELDS = "index,name,memory.total,memory.free,compute_cap,driver_version"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+"""Makes CUDA count cards as nvidia-smi does: by itself it puts the fastest first."""
+
+_FIELDS = "index,uuid,name,memory.total,memory.free,compute_cap,driver_version"
+_UNKNOWN = "[N/A]"
+# What nvidia-smi says where it can read no card, and what helps.
+_REMEDIES = {
+    "No devices were found": "see that the card is in the machine and passed on to this container",
+    "Unable to determine": "reboot: the driver has lost the card; lost again, see its power supply",
+    "is lost": "reboot: the driver has lost the card; lost again, see its power supply",
+    "version mismatch": "reboot: the driver was updated under the running system",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +32,7 @@ class Gpu:
     """One NVIDIA GPU, as its driver tells."""
 
     index: int  # in PCI bus order, as nvidia-smi counts
+    uuid: str  # "GPU-ad58b9e8-..."
     name: str
     total_bytes: int
     free_bytes: int
@@ -26,8 +41,8 @@ class Gpu:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What makes CUDA see this card alone: it counts by speed unless told to count by bus."""
-        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(self.index)}
+        """What makes CUDA see this card alone."""
+        return {**BY_BUS, VISIBLE: str(self.index)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +59,53 @@ def has_nvidia() -> bool:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs; none where there is no driver. Raises: OutsideError where it fails."""
+    """The NVIDIA GPUs that can be read; none where there is no driver.
+
+    Raises: OutsideError where the driver fails, or no card answers it.
+    """
     if not has_nvidia():
         return ()
     done = call(
         ("nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"), timeout_s=30
     )
-    lines = done.out.decode("utf-8", "replace").splitlines()
-    every = tuple(gpu for line in lines if (gpu := _gpu(line)))
-    if done.code or len(every) != len([line for line in lines if line.strip()]):
-        output = (done.err or done.out).decode("utf-8", "replace").strip().splitlines()
-        raise OutsideError(
-            f"nvidia-smi fails: {output[-1] if output else f'exit code {done.code}'}",
-            remedy="reboot after a driver update, or install the driver again",
+    every = tuple(gpu for line in _lines(done.out) if (gpu := _gpu(line)))
+    if every:
+        return every
+    told = [*_lines(done.err), *_lines(done.out), f"exit code {done.code}"][0]
+    usual = "install the driver again"
+    remedy = next((remedy for words, remedy in _REMEDIES.items() if words in told), usual)
+    raise OutsideError(f"nvidia-smi fails: {told}", remedy=remedy)
+
+
+def visible_gpus() -> tuple[Gpu, ...]:
+    """Those that CUDA_VISIBLE_DEVICES leaves, in its order; all where it is not set.
+
+    Raises: UsageError where it names cards and none of them is here; OutsideError as `gpus`.
+    """
+    every, named = gpus(), os.environ.get(VISIBLE)
+    if not every or named is None:
+        return every
+    shown = tuple(_shown(every, named))
+    if not shown and named.strip() not in {"", "-1"}:  # with these CUDA shall see none
+        raise UsageError(
+            f"{VISIBLE}={named} names no card that is here",
+            remedy=f"unset it, or name some of {_listed(every)}",
         )
-    return every
+    return shown
 
 
 def gpu(index: int | None) -> Gpu | None:
-    """The GPU of that index, or the first; None where there is none and none was asked for.
+    """The GPU of that index; of those that CUDA sees the first, None where it sees none.
 
     Raises: UsageError where there is no such one; OutsideError where the driver fails.
     """
-    every = gpus()
     if index is None:
-        return every[0] if every else None
+        return next(iter(visible_gpus()), None)
+    every = gpus()
     for one in every:
         if one.index == index:
             return one
-    here = ", ".join(f"{one.index} ({one.name})" for one in every) or "none"
-    raise UsageError(f"no GPU {index}", remedy=f"choose one of those here: {here}")
+    raise UsageError(f"no GPU {index}", remedy=f"choose one of those here: {_listed(every)}")
 
 
 def memory() -> Memory:
@@ -105,14 +137,38 @@ def version_of(program: str) -> str | None:
     return match[0].decode() if match and not done.code else None
 
 
+def _lines(output: bytes) -> list[str]:
+    return [line for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
 def _gpu(line: str) -> Gpu | None:
     """One line of the query; None where it is none of ours."""
     fields = [field.strip() for field in line.split(",")]
     try:
-        index, name, total, free, capability, driver = fields
-        major, minor = capability.split(".")
-        return Gpu(
-            int(index), name, int(total) << 20, int(free) << 20, (int(major), int(minor)), driver
-        )
+        index, uuid, name, total, free, capability, driver = fields
+        major, minor = map(int, capability.split("."))
+        if total == _UNKNOWN:  # the card shares the host's memory
+            host = memory()
+            sizes = host.total_bytes, host.available_bytes
+        else:
+            sizes = int(total) << 20, int(free) << 20
+        return Gpu(int(index), uuid, name, *sizes, (major, minor), driver)
     except ValueError:
         return None
+
+
+def _shown(every: Sequence[Gpu], named: str) -> Iterator[Gpu]:
+    """As CUDA reads the variable: indices or beginnings of UUIDs, up to the first that is none."""
+    for word in map(str.strip, named.split(",")):
+        found = [
+            gpu
+            for gpu in every
+            if word == str(gpu.index) or (word.startswith("GPU-") and gpu.uuid.startswith(word))
+        ]
+        if len(found) != 1:
+            return
+        yield found[0]
+
+
+def _listed(every: Sequence[Gpu]) -> str:
+    return ", ".join(f"{one.index} ({one.name})" for one in every) or "none"

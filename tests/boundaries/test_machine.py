@@ -10,6 +10,8 @@ from ltx2_patcher.boundaries import machine
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 
+LOST = "Unable to determine the device handle for GPU0000:01:00.0: Unknown Error"
+
 
 @pytest.fixture
 def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -26,6 +28,7 @@ def test_cards_are_read_as_the_driver_tells_them(path: Path) -> None:
     assert (first.name, first.total_bytes) == ("NVIDIA GeForce RTX 3090", 24 << 30)
     assert (second.index, second.capability, second.driver) == (1, (9, 0), "580.159.04")
     assert machine.gpu(None) == first
+    assert (first.uuid, second.uuid) == ("GPU-ad58b9e8-0c52", "GPU-5e2f10aa-71d4")
     assert machine.gpu(1) == second
     assert second.variables["CUDA_VISIBLE_DEVICES"] == "1"
     with pytest.raises(UsageError, match="no GPU 2") as caught:
@@ -34,18 +37,75 @@ def test_cards_are_read_as_the_driver_tells_them(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "code"),
+    ("lines", "code", "remedy"),
     [
-        (["No devices were found"], 6),
-        (["Failed to initialize NVML: Driver/library version mismatch"], 18),
-        (["0, Odd, [N/A], [N/A], 8.6, 580.1"], 0),
+        (["No devices were found"], 6, "passed on to this container"),
+        (["Failed to initialize NVML: Driver/library version mismatch"], 18, "was updated"),
+        ([LOST], 15, "lost the card"),
+        (["0, GPU-1, Odd, [N/A], [N/A], [N/A], 580.1"], 0, "install the driver again"),
+        ([], 9, "install the driver again"),
     ],
 )
-def test_a_failing_driver_is_told(path: Path, lines: list[str], code: int) -> None:
+def test_a_failing_driver_is_told(path: Path, lines: list[str], code: int, remedy: str) -> None:
     write_nvidia_smi(path, *lines, code=code)
     with pytest.raises(OutsideError, match="nvidia-smi fails") as caught:
         machine.gpus()
-    assert lines[0] in str(caught.value)
+    assert (lines or [f"exit code {code}"])[0] in str(caught.value)
+    assert remedy in caught.value.remedy
+
+
+def test_the_cards_that_can_be_read_are_used(path: Path) -> None:
+    write_nvidia_smi(path, LOST, H200.replace("0,", "1,", 1), code=15)
+    (left,) = machine.gpus()
+    assert (left.index, left.name) == (1, "NVIDIA H200")
+
+
+def test_a_card_without_memory_of_its_own_has_the_hosts(path: Path) -> None:
+    write_nvidia_smi(path, "0, GPU-1, NVIDIA GB10, [N/A], [N/A], 12.1, 580.95.05")
+    (card,) = machine.gpus()
+    assert card.total_bytes == machine.memory().total_bytes
+    assert 0 < card.free_bytes <= card.total_bytes
+
+
+SECOND = H200.replace("0,", "1,", 1)
+
+
+@pytest.mark.parametrize(
+    ("visible", "indices"),
+    [
+        (None, [0, 1]),
+        ("0", [0]),
+        ("1, 0", [1, 0]),
+        ("GPU-5e2f", [1]),
+        ("GPU-ad58b9e8-0c52,1", [0, 1]),
+        ("0,7,1", [0]),
+        ("0,-1,1", [0]),
+        ("", []),
+        ("-1", []),
+    ],
+)
+def test_cuda_is_shown_what_its_variable_leaves(
+    path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, indices: list[int]
+) -> None:
+    write_nvidia_smi(path, RTX_3090, SECOND)
+    if visible is None:
+        monkeypatch.delenv(machine.VISIBLE, raising=False)
+    else:
+        monkeypatch.setenv(machine.VISIBLE, visible)
+    assert [gpu.index for gpu in machine.visible_gpus()] == indices
+    first = machine.gpu(None)
+    assert (None if first is None else first.index) == (indices[0] if indices else None)
+
+
+@pytest.mark.parametrize("visible", ["7", "GPU-0", "GPU-", "MIG-1", "none"])
+def test_a_variable_that_names_no_card_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, visible: str
+) -> None:
+    write_nvidia_smi(path, RTX_3090, SECOND)
+    monkeypatch.setenv(machine.VISIBLE, visible)
+    with pytest.raises(UsageError, match="names no card that is here") as caught:
+        machine.visible_gpus()
+    assert "0 (NVIDIA GeForce RTX 3090), 1 (NVIDIA H200)" in caught.value.remedy
 
 
 def test_no_driver_is_no_card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.boundaries import machine
 from ltx2_patcher.jobs.models.gate import require_room
 from ltx2_patcher.rules.models.card import Card, parse_card
 from ltx2_patcher.values.errors import InvalidError, UsageError
@@ -44,7 +45,6 @@ from verify.upstream.tree import knows_flag, source_folders
 from verify.vram import baseline_file
 from verify.vram.baseline_file import slug
 from verify.vram.ending import failure_of, try_of
-from verify.vram.gpu import chosen_gpu
 from verify.vram.measurement import Measurement, measured
 from verify.vram.perf import record
 from verify.vram.plot import require_plots, write_plot
@@ -78,7 +78,7 @@ class Campaign:
         self.tree, self.work, self.out, self.card = tree, work, out, card
         self.options = options
         require_plots()
-        self.gpu = require_room(chosen_gpu(), card)
+        self.gpu = require_room(machine.gpu(None), card)
         base = base_of(tree)
         if base is None or not has_series(tree):
             raise UsageError(

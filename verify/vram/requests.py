@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ltx2_patcher.boundaries import machine
 from ltx2_patcher.boundaries.baselines import BASELINES, read_baselines
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
@@ -19,7 +20,6 @@ from ltx2_patcher.rules.models.workload import Workload, workload_of
 from ltx2_patcher.values.errors import UsageError
 from verify.upstream.provenance import base_of, provenance_of
 from verify.upstream.tree import ROOT
-from verify.vram.gpu import chosen_gpu
 from verify.vram.runner import Task
 
 _DEFAULT_TREE = ROOT / "vendor" / "LTX-2-1.0.0"
@@ -59,7 +59,7 @@ def prepared(
     tree = (tree or _DEFAULT_TREE).absolute()
     store = Store(ROOT)
     card = parse_card(budget) if budget else None
-    gpu = chosen_gpu()
+    gpu = machine.gpu(None)
     script = script_in(
         store,
         tree,

@@ -53,6 +53,9 @@ def run(args: Namespace) -> int:
                 print(f"warning: {warning.fact}\n  to do: {warning.remedy}", file=sys.stderr)
             if not args.dry_run:
                 make_place(admitted.request)
+        if len(script.target.gpus) > 1 and not script.target.pipeline.several_gpus:
+            card = script.target.gpus[0]
+            print(f"on card {card.index}, {card.name}; --gpu N takes another", file=sys.stderr)
         if not args.dry_run:
             become(launch.argv, launch.variables)
         from shlex import join

@@ -21,7 +21,7 @@ from ltx2_patcher.rules.environment.driver import runs, wheel_tag
 from ltx2_patcher.rules.environment.requirements import accepts, normalized
 from ltx2_patcher.rules.models.abilities import stated
 from ltx2_patcher.rules.models.budget import Capacity, advise, savings_of
-from ltx2_patcher.rules.models.card import GIB, Card
+from ltx2_patcher.rules.models.card import GIB, free_card
 from ltx2_patcher.rules.models.pairing import (
     refusal_of_checkpoint,
     refusal_of_encoder,
@@ -304,7 +304,8 @@ def _flags(
 ) -> Finding:
     pipelines = pipelines_in(checkout_path(store, base))
     options = frozenset(option for pipeline in pipelines for option in pipeline.options)
-    capacity = Capacity(Card(card.total_bytes), machine.memory().available_bytes)
+    left = free_card(card.total_bytes, card.free_bytes)
+    capacity = Capacity(left, machine.memory().available_bytes)
     measured = read_baselines(store.root / BASELINES)
     advice = advise(capacity, savings_of(options), checkpoint, gemma, measured)
     needs = ", ".join(

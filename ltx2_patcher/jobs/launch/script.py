@@ -78,7 +78,7 @@ def find_script(
         name,
         base=base.name,
         python=python or environment_python(store, base),
-        gpus=machine.gpus() if chosen is None else (chosen,),
+        gpus=machine.visible_gpus() if chosen is None else (chosen,),
         gpu=chosen,
     )
 
@@ -117,7 +117,9 @@ def script_variables(
     if before := given.get("PYTHONPATH"):
         path.append(before)
     variables = {**given, "PYTHONPATH": os.pathsep.join(path)}
-    if machine.has_nvidia() and not any(name in given for name in _ALLOCATOR):
-        # Stage 2 allocates other sizes than stage 1; without it fragmentation takes 1 GiB and more.
-        variables[_ALLOCATOR[0]] = "expandable_segments:True"
+    if machine.has_nvidia():
+        variables = machine.BY_BUS | variables
+        if not any(name in given for name in _ALLOCATOR):
+            # Stage 2 allocates other sizes than stage 1; without it fragmentation takes 1 GiB.
+            variables[_ALLOCATOR[0]] = "expandable_segments:True"
     return variables if gpu is None else variables | gpu.variables

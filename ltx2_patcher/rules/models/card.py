@@ -47,6 +47,11 @@ def whole_card(total_bytes: int) -> Card:
     return Card((total_bytes + _UNUSABLE_BYTES) // GIB * GIB)
 
 
+def free_card(total_bytes: int, free_bytes: int) -> Card:
+    """The card that is left of a GPU where other processes hold the rest."""
+    return Card(min(total_bytes, free_bytes + _UNUSABLE_BYTES))
+
+
 def parse_card(text: str) -> Card:
     """The card of a budget such as "24GB"; a GB of a card is a GiB. Raises: UsageError."""
     match = _BUDGET.fullmatch(text.strip())
