@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
 
-_BYTES = {"U8": 1, "I8": 1, "F8_E4M3": 1, "BF16": 2, "F32": 4}
+_BYTES = {"U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "BF16": 2, "F32": 4}
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]
 
 RELEASED = json.loads((Path(__file__).parent / "released.json").read_text())

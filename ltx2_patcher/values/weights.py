@@ -52,7 +52,7 @@ class Checkpoint:
 
     variant: str  # "LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B"
     layers: int  # transformer blocks
-    precision: str  # "bf16", "fp8", "fp8 with scales"
+    precision: str  # of its blocks' Linear weights, "fp8 with scales" (rules/models/precision.py)
     whole: bool  # with VAEs and vocoder; LTX-2.5 also comes as a file a part
     context_width: int | None  # what its text projection takes: Gemma's width * (layers + 1)
     gemma_version: str | None  # which Gemma it says it was trained with: "gemma4-12b-ltx-v1"

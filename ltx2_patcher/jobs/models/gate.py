@@ -28,6 +28,7 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_gemma,
     refusal_of_pair,
     refusal_of_part,
+    refusal_of_precision,
     refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
@@ -216,6 +217,7 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
         )
     cast = " ".join(savings_of(target.pipeline.options).cast)
     folded = target.abilities.folds_scales
+    _refuse(refusal_of_precision(checkpoint, request.quantization, name))
     _refuse(refusal_of_scales(checkpoint, request.quantization, cast, folded=folded))
     return checkpoint
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ltx2_patcher.rules.models import abilities
+from ltx2_patcher.rules.models.precision import FP8_SCALED, NVFP4, UNREAD
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.request import GemmaFlag
@@ -169,6 +170,27 @@ def _unfit_files(
     return None
 
 
+def refusal_of_precision(
+    checkpoint: Checkpoint, quantization: str | None, origin: str
+) -> PatcherError | None:
+    """Why upstream would take stored codes for the weights themselves; None where it would not."""
+    if checkpoint.precision in UNREAD:
+        return UsageError(
+            f"the weights in {origin} are {checkpoint.precision}, which no upstream reads",
+            remedy="give the bf16 checkpoint, with --quantization fp8-cast for a card of 24 GB",
+        )
+    if checkpoint.precision == NVFP4 and quantization != _NVFP4:
+        return UsageError(
+            f"the weights in {origin} are nvfp4, which is read only with --quantization {_NVFP4}",
+            remedy=f"add --quantization {_NVFP4}, on a base that offers it (1.2.0), or give the "
+            "bf16 checkpoint",
+        )
+    return None
+
+
+_NVFP4 = "nvfp4-prequant"
+
+
 def refusal_of_scales(
     checkpoint: Checkpoint, quantization: str | None, way: str, *, folded: bool
 ) -> PatcherError | None:
@@ -177,7 +199,7 @@ def refusal_of_scales(
     `way` is how the base is asked for fp8-cast: "--enable-fp8"; `folded` says whether upstream or a
     patch that is in reads the scales then. Without either, noise is rendered (LTX-2 issue 193).
     """
-    if checkpoint.precision != "fp8 with scales":
+    if checkpoint.precision != FP8_SCALED:
         return None
     if quantization is None:
         return UsageError(

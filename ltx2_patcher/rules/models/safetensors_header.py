@@ -28,6 +28,17 @@ _BITS = {
 }  # fmt: skip
 _REMEDY = "download the file again; its size and sha256 stand on the page it came from"
 
+_OTHERS = (
+    (b"GGUF", "a GGUF file, which no upstream reads", "give the model's safetensors file"),
+    (
+        b"version ",
+        "a pointer of git-lfs in the place of the file",
+        "run `git lfs pull` in its folder",
+    ),
+    (b"<", "a web page in the place of the file", "download it again, signed in where need be"),
+)
+"""How other files begin that lie where a safetensors file should: as lengths, far too long ones."""
+
 
 def parse_length(prefix: bytes, file_bytes: int, origin: str) -> int:
     """How long the header is, from the first 8 bytes of a file of `file_bytes` bytes.
@@ -38,6 +49,9 @@ def parse_length(prefix: bytes, file_bytes: int, origin: str) -> int:
         raise InvalidError(f"{origin} is cut off: {file_bytes} bytes", remedy=_REMEDY)
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if length > MAX_HEADER_BYTES:
+        for beginning, what, remedy in _OTHERS:
+            if prefix.startswith(beginning):
+                raise InvalidError(f"{origin} is {what}", remedy=remedy)
         raise InvalidError(f"{origin} is not a safetensors file", remedy=_REMEDY)
     if LENGTH_BYTES + length > file_bytes:
         raise InvalidError(f"{origin} is cut off within its header", remedy=_REMEDY)

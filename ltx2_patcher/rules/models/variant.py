@@ -16,6 +16,7 @@ from ltx2_patcher.rules.models.architecture import (
     transformer_keys,
     video_vae_keys,
 )
+from ltx2_patcher.rules.models.precision import precision_of
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.weights import (
     Checkpoint,
@@ -71,7 +72,6 @@ _GEMMA_PARTS = (
 )
 _WHOLE = {"video vae", "audio vae", "vocoder"}  # any of these: more than a transformer
 _LORA_ENDS = (".lora_A.weight", ".lora_B.weight", ".lora_down.weight", ".lora_up.weight")
-_SCALE_ENDS = (".weight_scale", ".scale_weight", ".input_scale", ".scale_input")
 
 
 def identify(header: Header, origin: str) -> Checkpoint | ModelPart | Lora | Upsampler | Foreign:
@@ -136,7 +136,7 @@ def _checkpoint(header: Header, origin: str) -> Checkpoint:
     return Checkpoint(
         variant=variant,
         layers=count(section(config, "transformer"), "num_layers"),
-        precision=_precision(tensors),
+        precision=precision_of(header, _BLOCKS),
         whole=whole,
         context_width=projection_width(tensors),
         gemma_version=_gemma_version(header),
@@ -240,15 +240,6 @@ def _variant(tensors: Mapping[str, Tensor]) -> str:
     if "model.diffusion_model.prompt_adaln_single.linear.weight" in tensors:
         return "LTX-2.3 22B"
     return "LTX-2 19B"
-
-
-def _precision(tensors: Mapping[str, Tensor]) -> str:
-    blocks = {name: t for name, t in tensors.items() if name.startswith(_BLOCKS)}
-    if not any(t.dtype.startswith("F8") for t in blocks.values()):
-        kinds = {t.dtype for name, t in blocks.items() if name.endswith(".weight")}
-        return "/".join(sorted(kind.lower() for kind in kinds))
-    scaled = any(name.endswith(_SCALE_ENDS) for name in blocks)
-    return "fp8 with scales" if scaled else "fp8"
 
 
 def _lora(header: Header) -> Lora:

@@ -14,10 +14,12 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_enhancer,
     refusal_of_gemma,
     refusal_of_pair,
+    refusal_of_precision,
     refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
 )
+from ltx2_patcher.rules.models.precision import UNREAD
 from ltx2_patcher.values.abilities import Abilities, Ability
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.request import GemmaFlag
@@ -219,6 +221,23 @@ def test_a_plain_root_in_the_newer_layout_needs_a_flag() -> None:
 
 def test_transformers_takes_the_newer_layout_where_it_reads_the_names() -> None:
     assert _unfit(replace(GEMMA, newer_layout=True), None, OLDEST) is None
+
+
+@pytest.mark.parametrize("precision", sorted(UNREAD))
+def test_codes_that_no_upstream_reads_are_refused(precision: str) -> None:
+    stored = replace(CHECKPOINT, precision=precision)
+    for quantization in (None, "fp8-cast", "nvfp4-prequant"):
+        assert precision in str(refusal_of_precision(stored, quantization, "file"))
+
+
+def test_nvfp4_is_read_by_its_own_name_alone() -> None:
+    stored = replace(CHECKPOINT, precision="nvfp4")
+    assert refusal_of_precision(stored, "nvfp4-prequant", "file") is None
+    for quantization in (None, "fp8-cast"):
+        assert "--quantization nvfp4-prequant" in str(
+            refusal_of_precision(stored, quantization, "file")
+        )
+    assert refusal_of_precision(CHECKPOINT, None, "file") is None
 
 
 def test_scales_are_never_ignored_in_silence() -> None:

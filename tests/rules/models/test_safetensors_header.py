@@ -108,7 +108,10 @@ def test_missing_and_surplus_data_are_told() -> None:
         (b"\x10\0\0", 3, "cut off"),
         ((64).to_bytes(8, "little"), 40, "within its header"),
         ((MAX_HEADER_BYTES + 1).to_bytes(8, "little"), 1 << 40, "not a safetensors"),
-        (b"<!DOCTYP", 5000, "not a safetensors"),
+        (b"\xff" * 8, 5000, "not a safetensors"),
+        (b"<!DOCTYP", 5000, "is a web page"),
+        (b"version https", 130, "is a pointer of git-lfs"),
+        (b"GGUF\x03\0\0\0", 5000, "is a GGUF file"),
     ],
 )
 def test_lengths_that_can_not_be_are_refused(prefix: bytes, size: int, why: str) -> None:

@@ -14,6 +14,7 @@ from ltx2_patcher.rules.models.architecture import (
     transformer_keys,
     video_vae_keys,
 )
+from ltx2_patcher.rules.models.precision import precision_of
 from ltx2_patcher.rules.models.safetensors_header import parse_header
 from ltx2_patcher.rules.models.variant import identify
 from ltx2_patcher.values.errors import InvalidError
@@ -80,6 +81,35 @@ def test_prequantized_weights_and_their_scales_are_told() -> None:
     assert isinstance(plain_fp8, Checkpoint)
     assert isinstance(scaled, Checkpoint)
     assert (plain_fp8.precision, scaled.precision) == ("fp8", "fp8 with scales")
+
+
+WEIGHT, SCALE = f"{BLOCK}.weight", f"{BLOCK}.weight_scale"
+ROTATED = json.dumps({"layers": {BLOCK: {"format": "int8_tensorwise", "convrot": True}}})
+
+
+@pytest.mark.parametrize(
+    ("precision", "tensors", "quantization"),
+    [
+        ("bf16", {WEIGHT: ("BF16", (8, 64)), f"{BLOCK}.norm": ("F8_E4M3", (8,))}, None),
+        ("f32", {WEIGHT: ("F32", (8, 64))}, None),
+        ("fp8", {WEIGHT: ("F8_E5M2", (8, 64))}, None),
+        ("fp8 with scales", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F32", (1,))}, None),
+        ("fp8 by rows", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F32", (8, 1))}, None),
+        ("mxfp8", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F8_E8M0", (8, 2))}, None),
+        ("nvfp4", {WEIGHT: ("U8", (8, 32)), SCALE: ("F8_E4M3", (8, 4))}, None),
+        ("codes of 8 bits", {WEIGHT: ("U8", (8, 32)), SCALE: ("F32", (8,))}, None),
+        ("int8", {WEIGHT: ("I8", (8, 64)), SCALE: ("F32", (8, 1))}, None),
+        ("int8 with rotation", {WEIGHT: ("I8", (8, 64)), SCALE: ("F32", ())}, ROTATED),
+        ("quanto", {f"{WEIGHT}._data": ("I8", (8, 64)), f"{WEIGHT}._scale": ("F32", (8,))}, None),
+        ("bitsandbytes 4-bit", {WEIGHT: ("U8", (256, 1)), f"{WEIGHT}.absmax": ("F32", (8,))}, None),
+    ],
+)
+def test_precision_is_that_of_the_weights_and_their_scales(
+    precision: str, tensors: dict[str, tuple[str, tuple[int, ...]]], quantization: str | None
+) -> None:
+    metadata = {} if quantization is None else {"_quantization_metadata": quantization}
+    read = parse_header(*header(tensors, metadata), "a file")
+    assert precision_of(read, "model.diffusion_model.transformer_blocks.") == precision
 
 
 def test_the_width_of_the_prompt_is_read_off_the_projection() -> None:
