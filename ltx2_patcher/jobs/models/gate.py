@@ -13,6 +13,7 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.machine import Gpu
+from ltx2_patcher.boundaries.pictures import fault_of_pictures
 from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, transformer_needs
 from ltx2_patcher.rules.models.capability import refusal_of_cards
@@ -93,6 +94,7 @@ def admit(request: Request, target: Target) -> Admitted:
         _check_length(request, target, checkpoint)
         quantized = _check_gemmas(request, checkpoint, target)
     _check_environment(target, needs_bitsandbytes=quantized)
+    _check_pictures(request, target.python)
     if target.budget is not None:
         _check_budget(request, target, target.budget, checkpoint)
     return Admitted(request, checkpoint, tuple(cautions(request)))
@@ -289,6 +291,16 @@ def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
             f"in the environment of {python}",
             remedy="build upstream's packages/ltx-kernels into it, or run "
             f"{pipeline.name.removesuffix('_mgpu')} on one GPU",
+        )
+
+
+def _check_pictures(request: Request, python: Path) -> None:
+    # Upstream reads EXR stills by a way of its own.
+    paths = [_path(file.path) for file in request.files if file.option == "--image"]
+    stills = [path.absolute() for path in paths if path.suffix.lower() != ".exr"]
+    if fault := fault_of_pictures(python, stills):
+        raise UsageError(
+            f"--image: {fault}", remedy="give a whole picture, for example a PNG or a JPEG"
         )
 
 

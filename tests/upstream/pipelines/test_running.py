@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.weights import read_header
@@ -261,3 +262,29 @@ def test_doctor_judges_the_base_and_names_its_flags(
     cast = "--enable-fp8" if DATE < "2026-02-09" else "--quantization fp8-cast"
     assert f"denoising {cast}" in found["flags"].fact
     assert ("--offload cpu" in found["flags"].fact) is (DATE >= "2026-05-28")
+
+
+def test_a_picture_that_no_script_can_use_is_refused(
+    store: Store, base: Base, fileset: FileSets, image: Path, patched_tree: Path, tmp_path: Path
+) -> None:
+    """A cut one, one of another kind, one that is none, and one too small to be encoded."""
+    files = fileset(NEWEST)
+    argv = command_line(
+        _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
+    )
+    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:-200])
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "notes.png").write_text("no picture")
+    Image.new("RGB", (1, 40)).save(tmp_path / "line.png")
+    Image.new("CMYK", (40, 40)).save(tmp_path / "print.jpg")
+    for name, told in (
+        ("cut.png", "can't be opened: "),
+        ("phone.heic", "can't be opened: cannot identify"),
+        ("notes.png", "can't be opened: cannot identify"),
+        ("line.png", "is 1x40 pixels"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            _prepare(store, base, "distilled", [*argv, "--image", str(tmp_path / name), "0", "1"])
+        assert f"--image: {tmp_path / name} {told}" in str(caught.value)
+    for right in (image, tmp_path / "print.jpg"):
+        _prepare(store, base, "distilled", [*argv, "--image", str(right), "0", "1"])
