@@ -97,6 +97,8 @@ class Running:
         counts: Counter[str] = Counter()
         for number, word in _COUNT.findall(last):
             counts[word] += int(number)
+        if code and not _failed(counts):
+            counts["failed"] += 1  # it was killed, or no test ran
         if code:
             _tell(f"===== {self.suite.name} =====\n{text}")
         else:
@@ -149,10 +151,12 @@ def main() -> int:
             f"warning: {len(stale)} measurements are of other code than this; `make release` "
             "says what renews each"
         )
-    failed = counts["failed"] + counts["error"] + counts["errors"]
-    _tell(f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped")
-    # pytest's 5 is "no tests ran": never right here.
-    return max((one.code for one in done), default=0)
+    _tell(f"{counts['passed']} passed, {_failed(counts)} failed, {counts['skipped']} skipped")
+    return int(any(one.code for one in done))
+
+
+def _failed(counts: Counter[str]) -> int:
+    return counts["failed"] + counts["error"] + counts["errors"]
 
 
 def environment_owner(base: Base, bases: Sequence[Base]) -> Base:

@@ -51,6 +51,12 @@ def test_suites_are_told_as_they_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert codes == {"bad": (1, {"failed": 1}), "good": (0, {"passed": 1, "skipped": 1})}
 
 
+def test_a_suite_that_is_killed_has_failed(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)", "pytest")
+    done = Running(Suite("killed", command, 1), tmp_path).done()
+    assert (done.code, dict(done.counts)) == (-9, {"failed": 1})
+
+
 def test_how_far_a_suite_is_stands_in_its_log(tmp_path: Path) -> None:
     running = Running(suite(tmp_path, "good", PASSING, 1), tmp_path)
     running.process.wait()
