@@ -47,14 +47,14 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
 
     It is built beside its place and renamed last, so a run that was cut off leaves no half tree.
 
-    Raises: ConflictError where one from another source lies there; OutsideError where no source
-    answers; InvalidError where a pin does not hold.
+    Raises: ConflictError where one from another source lies there, or anything else; OutsideError
+    where no source answers; InvalidError where a pin does not hold.
     """
     tree = checkout_path(store, base)
-    if tree.exists():
+    if _occupied(tree):
         return _existing(tree, source)
     with disk.locked(store.vendor / ".lock"):
-        if tree.exists():  # a second run made it while this one waited
+        if _occupied(tree):  # a second run made it while this one waited
             return _existing(tree, source)
         for left in store.vendor.glob(f".{tree.name}.*"):  # by runs that were cut off
             shutil.rmtree(left, ignore_errors=True)
@@ -70,7 +70,18 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
     return Obtained(tree, taken, True, fallback)
 
 
+def _occupied(tree: Path) -> bool:
+    """Whether something lies there; an empty folder is nothing, and is replaced."""
+    with disk.translated(tree):
+        return tree.exists() and not (tree.is_dir() and not any(tree.iterdir()))
+
+
 def _existing(tree: Path, source: Source) -> Obtained:
+    if not (tree / ".git").exists():
+        raise ConflictError(
+            f"{tree} is in the way: it is no checkout of upstream",
+            remedy="move it away, and run the command again",
+        )
     present = source_of(tree)
     if source not in ("auto", present):
         raise ConflictError(

@@ -67,6 +67,21 @@ def test_an_existing_checkout_is_kept_and_another_source_refused(
     assert files(place) == before
 
 
+def test_what_is_no_checkout_is_left_alone(empty_store: Store, base: Base) -> None:
+    place = checkout_path(empty_store, base)
+    place.write_text("mine")
+    with pytest.raises(ConflictError, match="in the way") as caught:
+        obtain(empty_store, base, "auto", quiet)
+    assert "move it away" in caught.value.remedy
+    assert place.read_text() == "mine"
+    place.rename(empty_store.vendor / "mine")
+    place.mkdir()
+    (empty_store.vendor / "mine").rename(place / "mine")
+    with pytest.raises(ConflictError, match="in the way"):
+        obtain(empty_store, base, "auto", quiet)
+    assert (place / "mine").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     "source", ["auto", *(pytest.param(one, marks=pytest.mark.slow) for one in ("git", "pypi"))]
 )
@@ -101,6 +116,7 @@ def test_auto_takes_the_wheels_where_git_does_not_answer_and_says_why(
         f'[url "{tmp_path}/none/"]\ninsteadOf = https://github.com/\n'
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    checkout_path(empty_store, base).mkdir()  # an empty folder is in nobody's way
     done = obtain(empty_store, base, "auto", quiet)
     assert (done.source, done.fresh) == ("pypi", True)
     assert done.fallback and base.url in done.fallback
