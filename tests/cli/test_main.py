@@ -46,6 +46,7 @@ def test_a_verb_is_a_module_that_only_it_imports() -> None:
         assert loaded_by(verb, "--help") == {verb}
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 def test_an_interruption_has_its_exit_code(tmp_path: Path) -> None:
     pipe = tmp_path / "message"
     os.mkfifo(pipe)
