@@ -40,7 +40,7 @@ def fault_of_pictures(python: Path, paths: Sequence[Path]) -> str | None:
     for path, line in zip(paths, done.out.splitlines(), strict=False):
         found = json.loads(line)
         if "error" in found:
-            return f"{path} can't be opened: {found['error']}".replace(f" '{path}'", " it")
+            return f"{path} can't be opened: {found['error']}".replace(f" '{path}'", "")
         width, height = found["size"]
         if min(width, height) < _LEAST:
             return f"{path} is {width}x{height} pixels"

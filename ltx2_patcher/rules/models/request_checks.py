@@ -85,7 +85,7 @@ def _check_file(file: InputFile, frames: int | None) -> None:
     if not len(behind.needed) <= len(file.numbers) <= len(names):
         form = " ".join((file.option, "PATH", *behind.needed, *(f"[{n}]" for n in behind.optional)))
         raise UsageError(
-            f"{file.option} {file.path} has {len(file.numbers) or 'no'} numbers behind the path",
+            f"{file.option} {file.path}: {len(file.numbers)} numbers stand behind the path",
             remedy=f"give {form}",
         )
     for name, number in zip(names, file.numbers, strict=False):

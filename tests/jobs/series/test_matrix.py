@@ -51,14 +51,14 @@ def test_each_base_serves_its_own_commit_strictly(made: Matrix) -> None:
 
 
 @pytest.mark.history
-def test_what_is_recorded_as_served_is(store: Store, made: Matrix) -> None:
+def test_what_is_recorded_as_supported_is(store: Store, made: Matrix) -> None:
     recorded = check(store, made, whole=True)
     assert {base.commit for base in made.bases} <= {one.commit for one in recorded}
     assert recorded == store.supported()
 
 
 @pytest.mark.history
-def test_git_merges_what_is_served_to_the_same_contents(
+def test_git_merges_what_is_supported_to_the_same_contents(
     store: Store, history: Objects, made: Matrix, tmp_path: Path
 ) -> None:
     """Every supported revision, patch by patch through `git apply --3way` in an index."""

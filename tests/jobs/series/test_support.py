@@ -175,7 +175,7 @@ def test_what_is_no_upstream_at_all_is_told_without_asking_anyone(
 
 
 @pytest.mark.parametrize("origin", ["there", "away", "forgotten"])
-def test_a_clone_without_old_contents_is_served_too(
+def test_a_clone_without_old_contents_is_supported_too(
     small: SmallUpstream, tmp_path: Path, origin: str
 ) -> None:
     git(small.place, "config", "uploadpack.allowFilter", "true")
@@ -233,7 +233,7 @@ def test_a_killed_run_there_is_finished_by_the_next(
 
 @pytest.mark.history
 @pytest.mark.parametrize("long", LONG)
-def test_every_served_revision_of_upstream_is_patched_and_given_back(
+def test_every_supported_revision_of_upstream_is_patched_and_given_back(
     store: Store, history: Objects, tmp_path: Path, long: bool
 ) -> None:
     """Each fourth, or all."""

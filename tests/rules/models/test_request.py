@@ -101,18 +101,18 @@ def test_other_rates_are_refused(rate: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told", "remedy"),
     [
-        ("--image a.png", "has no numbers behind the path", "PATH FRAME_IDX STRENGTH [CRF]"),
-        ("--image a.png 0", "has 1 numbers", "PATH FRAME_IDX STRENGTH [CRF]"),
-        ("--image a.png 0 1.0 0 1", "has 4 numbers", "PATH FRAME_IDX STRENGTH [CRF]"),
+        ("--image a.png", "0 numbers stand behind the path", "PATH FRAME_IDX STRENGTH [CRF]"),
+        ("--image a.png 0", ": 1 numbers", "PATH FRAME_IDX STRENGTH [CRF]"),
+        ("--image a.png 0 1.0 0 1", ": 4 numbers", "PATH FRAME_IDX STRENGTH [CRF]"),
         ("--image a.png 0.5 1.0", "FRAME_IDX 0.5 is not", "0 for the first"),
         ("--num-frames 9 --image a.png 9 1.0", "FRAME_IDX 9 is not", "0 to 8"),
         ("--image a.png 0 1.5", "STRENGTH 1.5 is not", "0 to 1"),
         ("--image a.png 0 -0.1", "STRENGTH -0.1 is not", "0 to 1"),
         ("--image a.png 0 1.0 52", "CRF 52 is not", "0 to 51"),
-        ("--video-conditioning a.mp4", "has no numbers", "PATH STRENGTH"),
+        ("--video-conditioning a.mp4", ": 0 numbers", "PATH STRENGTH"),
         ("--video-conditioning a.mp4 2", "STRENGTH 2 is not", "0 to 1"),
-        ("--lora a.st 1 2", "has 2 numbers", "PATH [STRENGTH]"),
-        ("--spatial-upsampler-path a.st 2", "has 1 numbers", "--spatial-upsampler-path PATH"),
+        ("--lora a.st 1 2", ": 2 numbers", "PATH [STRENGTH]"),
+        ("--spatial-upsampler-path a.st 2", ": 1 numbers", "--spatial-upsampler-path PATH"),
     ],
 )
 def test_the_numbers_behind_a_file_are_checked(words: str, told: str, remedy: str) -> None:
