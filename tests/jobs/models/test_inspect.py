@@ -32,7 +32,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         inspect(tmp_path / "none")
     (tmp_path / "page.safetensors").write_text("<!DOCTYPE html><title>401</title>")
-    with pytest.raises(InvalidError, match="not a safetensors file"):
+    with pytest.raises(InvalidError, match="is a web page"):
         inspect(tmp_path / "page.safetensors")
 
 

@@ -44,8 +44,7 @@ def test_the_page_says_what_the_baselines_say() -> None:
 def test_the_readmes_row_is_one_of_the_page() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     (row,) = (line for line in readme.splitlines() if line.startswith("| LTX-2"))
-    assert row in page(read_all()).splitlines()
-    (machine,) = {baseline["machine"] for baseline in read_all()}
+    (machine,) = {b["machine"] for b in read_all() if row in page([b]).splitlines()}
     assert machine in readme
 
 
