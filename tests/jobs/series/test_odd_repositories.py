@@ -272,7 +272,7 @@ def test_a_damaged_object_of_the_series_is_named(odd: Store, base: Base, what: s
     assert "git fsck" in remedy
 
 
-@pytest.mark.parametrize("name", ["-x", "", "a b", "a..b", "@{-1}", "HEAD"])
+@pytest.mark.parametrize("name", ["-x", "", "a b", "a..b", "x.lock", "@{-1}", "HEAD"])
 def test_a_name_that_no_branch_can_have_is_refused(
     store: Store, base: Base, tree: Path, name: str
 ) -> None:

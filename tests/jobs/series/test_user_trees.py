@@ -68,15 +68,11 @@ def test_a_branch_of_the_users_on_our_commits_is_not_deleted(
     assert git(tree, "branch", "--list", "mine")
 
 
-@pytest.mark.parametrize("onto", ["a..b", "x.lock", "ltx2-patcher"])
-def test_a_branch_that_can_not_be_made_leaves_nothing(
-    store: Store, base: Base, tree: Path, onto: str
-) -> None:
-    if onto == "ltx2-patcher":  # a branch of that name keeps ltx2-patcher/1.0.0 from being made
-        git(tree, "branch", onto)
+def test_a_branch_that_can_not_be_made_leaves_nothing(store: Store, base: Base, tree: Path) -> None:
+    git(tree, "branch", "ltx2-patcher")  # it keeps ltx2-patcher/1.0.0 from being made
     before = world(tree)
     with pytest.raises(ConflictError, match="--onto-branch|can't be made"):
-        apply_tree(store, base, tree, onto_branch=None if onto == "ltx2-patcher" else onto)
+        apply_tree(store, base, tree)
     assert world(tree) == before
     assert apply_tree(store, base, tree, onto_branch="fine").branch == "fine"
 
