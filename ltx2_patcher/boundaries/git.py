@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Entry, Objects
-from ltx2_patcher.values.errors import BusyError, ConflictError
+from ltx2_patcher.values.errors import BusyError, ConflictError, UsageError
 
 _BUSY = (
     "rebase-merge",
@@ -85,6 +85,16 @@ class Git(Objects):
     def is_sparse(self) -> bool:
         """Whether the working tree leaves files out on purpose."""
         return (self.directory / "info/sparse-checkout").exists()
+
+    def branch_ref(self, name: str) -> str:
+        """A branch's full name. Raises: UsageError where git takes no branch of that name."""
+        done = self._run("check-ref-format", "--branch", name, ok={0, 1, 128, 129})
+        if done.out.decode("utf-8", "surrogateescape") != f"{name}\n":  # "@{-1}" stands for another
+            raise UsageError(
+                f"{name!r} can't be the name of a branch",
+                remedy="give a name of letters, digits, - and /, that begins with a letter",
+            )
+        return f"refs/heads/{name}"
 
     def checked_out_elsewhere(self, branch: str) -> str | None:
         """Another worktree of this repository that has `branch` checked out."""

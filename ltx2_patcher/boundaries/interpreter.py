@@ -51,7 +51,7 @@ def installed(python: Path) -> Installed:
     """
     # A relative name counts from here, not from the folder that the child starts in; links stay,
     # since an environment's python is one.
-    program = os.path.abspath(python) if os.sep in str(python) else str(python)  # noqa: PTH100
+    program = str(python.absolute() if os.sep in str(python) else python)
     try:
         done = call(
             (program, "-c", _QUESTION, *DISTRIBUTIONS),

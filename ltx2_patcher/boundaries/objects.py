@@ -258,16 +258,6 @@ class Objects:
         done = self._run("fast-import", *flags, stdin=bytes(stream))
         return done.out.decode().split()
 
-    def branch_ref(self, name: str) -> str:
-        """A branch's full name. Raises: UsageError where git takes no branch of that name."""
-        done = self._run("check-ref-format", "--branch", name, ok={0, 1, 128, 129})
-        if done.out.decode("utf-8", "surrogateescape") != f"{name}\n":  # "@{-1}" stands for another
-            raise UsageError(
-                f"{name!r} can't be the name of a branch",
-                remedy="give a name of letters, digits, - and /, that begins with a letter",
-            )
-        return f"refs/heads/{name}"
-
     def move_ref(self, ref: str, new: str, *, expect: str) -> None:
         """Compare and swap, where 40 zeros stand for "absent"; done already counts as done.
 

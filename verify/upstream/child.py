@@ -34,13 +34,13 @@ def answer_requests(*, helped: bool) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         module, argv = request["module"], request["argv"]
-        _leave_to_the_end()
+        _freeze_modules()
         code, out, err = _captured(partial(_exit_code_of, module, argv, helped=helped))
         _say(replies, {"code": code, "out": out, "err": err})
 
 
-def _leave_to_the_end() -> None:
-    """Upstream collects garbage several times a clip: it is not to visit all modules each time."""
+def _freeze_modules() -> None:
+    """Upstream collects garbage several times a clip: let that pass by what is loaded already."""
     gc.collect()
     gc.freeze()
 

@@ -35,7 +35,7 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.boundaries.proc import become
     from ltx2_patcher.jobs.launch.pipelines import pipelines_in
     from ltx2_patcher.jobs.launch.script import find_script
-    from ltx2_patcher.jobs.models.gate import admit, make_place
+    from ltx2_patcher.jobs.models.gate import admit, make_output_folder
     from ltx2_patcher.jobs.series.obtain import checkout_path
     from ltx2_patcher.rules.models.request import parse_argv
 
@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
             for warning in warnings:
                 print(f"warning: {warning.fact}\n  to do: {warning.remedy}", file=sys.stderr)
             if not args.dry_run:
-                make_place(admitted.request)
+                make_output_folder(admitted.request)
         if len(script.target.gpus) > 1 and not script.target.pipeline.several_gpus:
             card = script.target.gpus[0]
             print(f"on card {card.index}, {card.name}; --gpu N takes another", file=sys.stderr)

@@ -38,13 +38,13 @@ def _lines(status: Status) -> Iterator[str]:
     judgement = status.judgement
     group = f", up to {judgement.group}" if judgement.group else ""
     yield f"{status.place}: {judgement.standing.value}{group}"
+    if judgement.standing is Standing.MISSING:
+        yield "  no LTX-2: no file that a patch goes into is there"
+        return
     merged = f" merged into {status.revision[:12]}" if status.revision else ""
     yield f"  base {status.base}{merged}, source {status.source}"
     for name in status.patches:
         yield f"  in      {name}"
-    if judgement.standing is Standing.MISSING:
-        yield "  no LTX-2: no file that a patch goes into is there"
-        return
     for name in judgement.differing:
         yield f"  differs {name}"
     if judgement.standing is Standing.EDITED:

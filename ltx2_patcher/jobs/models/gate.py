@@ -29,7 +29,6 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_gemma,
     refusal_of_pair,
     refusal_of_part,
-    refusal_of_precision,
     refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
@@ -100,7 +99,7 @@ def admit(request: Request, target: Target) -> Admitted:
     return Admitted(request, checkpoint, tuple(cautions(request)))
 
 
-def make_place(request: Request) -> None:
+def make_output_folder(request: Request) -> None:
     """Make the folder of an admitted request's clip, as upstream does from 2026-08-11 on.
 
     Raises: OutsideError where that fails.
@@ -219,7 +218,6 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
         )
     cast = " ".join(savings_of(target.pipeline.options).cast)
     folded = target.abilities.folds_scales
-    _refuse(refusal_of_precision(checkpoint, request.quantization, name))
     _refuse(refusal_of_scales(checkpoint, request.quantization, cast, folded=folded))
     return checkpoint
 

@@ -48,6 +48,11 @@ def refusal_of_checkpoint(
             remedy="take the whole checkpoint"
             + _or_base([other for other in others if other.takes_packed_files]),
         )
+    if checkpoint.precision in UNREAD:  # before what is missing: codes have other names
+        return UsageError(
+            f"the weights in {origin} are {checkpoint.precision}, which no upstream reads",
+            remedy="give the bf16 checkpoint, with --quantization fp8-cast for a card of 24 GB",
+        )
     if abilities.is_generation(checkpoint.stated) and checkpoint.stated != checkpoint.generation:
         return InvalidError(
             f"{origin} holds the tensors of {checkpoint.variant}, and its metadata says that it is "
@@ -170,24 +175,6 @@ def _unfit_files(
     return None
 
 
-def refusal_of_precision(
-    checkpoint: Checkpoint, quantization: str | None, origin: str
-) -> PatcherError | None:
-    """Why upstream would take stored codes for the weights themselves; None where it would not."""
-    if checkpoint.precision in UNREAD:
-        return UsageError(
-            f"the weights in {origin} are {checkpoint.precision}, which no upstream reads",
-            remedy="give the bf16 checkpoint, with --quantization fp8-cast for a card of 24 GB",
-        )
-    if checkpoint.precision == NVFP4 and quantization != _NVFP4:
-        return UsageError(
-            f"the weights in {origin} are nvfp4, which is read only with --quantization {_NVFP4}",
-            remedy=f"add --quantization {_NVFP4}, on a base that offers it (1.2.0), or give the "
-            "bf16 checkpoint",
-        )
-    return None
-
-
 _NVFP4 = "nvfp4-prequant"
 
 
@@ -196,9 +183,17 @@ def refusal_of_scales(
 ) -> PatcherError | None:
     """Why the scales of a prequantized checkpoint would be ignored; None where they are not.
 
+    nvfp4's are read by upstream's own flag for such a file alone.
+
     `way` is how the base is asked for fp8-cast: "--enable-fp8"; `folded` says whether upstream or a
     patch that is in reads the scales then. Without either, noise is rendered (LTX-2 issue 193).
     """
+    if checkpoint.precision == NVFP4 and quantization != _NVFP4:
+        return UsageError(
+            f"the checkpoint's weights are nvfp4, which is read only with --quantization {_NVFP4}",
+            remedy=f"add --quantization {_NVFP4}, on a base that offers it (1.2.0), or give the "
+            "bf16 checkpoint",
+        )
     if checkpoint.precision != FP8_SCALED:
         return None
     if quantization is None:

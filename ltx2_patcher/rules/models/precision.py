@@ -24,7 +24,7 @@ UNREAD = frozenset(
         "bitsandbytes 4-bit",
     }
 )
-"""What no upstream reads: it takes the numbers for the weights themselves, and renders noise."""
+"""What no upstream reads: it takes the codes for weights, and renders noise or fails at a shape."""
 
 _SCALES = (".weight_scale", ".scale_weight")
 _INPUT_SCALES = (".input_scale", ".scale_input")

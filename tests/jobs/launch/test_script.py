@@ -15,7 +15,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.launch.script import Launch, find_script
-from ltx2_patcher.jobs.models.gate import admit, make_place
+from ltx2_patcher.jobs.models.gate import admit, make_output_folder
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
@@ -196,7 +196,7 @@ def test_the_folders_of_a_clip_are_made_once_it_runs(case: Case) -> None:
     asked = [*case.right, "--output-path", str(clip)]
     admitted = admit(parse_argv(script.target.pipeline, asked), script.target)
     assert not clip.parent.parent.exists()
-    make_place(admitted.request)
+    make_output_folder(admitted.request)
     assert clip.parent.is_dir()
 
 

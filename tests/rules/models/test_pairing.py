@@ -14,7 +14,6 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_enhancer,
     refusal_of_gemma,
     refusal_of_pair,
-    refusal_of_precision,
     refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
@@ -226,18 +225,19 @@ def test_transformers_takes_the_newer_layout_where_it_reads_the_names() -> None:
 @pytest.mark.parametrize("precision", sorted(UNREAD))
 def test_codes_that_no_upstream_reads_are_refused(precision: str) -> None:
     stored = replace(CHECKPOINT, precision=precision)
-    for quantization in (None, "fp8-cast", "nvfp4-prequant"):
-        assert precision in str(refusal_of_precision(stored, quantization, "file"))
+    assert precision in str(refusal_of(stored, MIDDLE, BASES, "file"))
+    lacking = replace(stored, missing=("a.weight",))  # as its codes have other names
+    assert precision in str(refusal_of(lacking, MIDDLE, BASES, "file"))
 
 
 def test_nvfp4_is_read_by_its_own_name_alone() -> None:
     stored = replace(CHECKPOINT, precision="nvfp4")
-    assert refusal_of_precision(stored, "nvfp4-prequant", "file") is None
+    assert refusal_of(stored, MIDDLE, BASES, "file") is None
+    assert refusal_of_scales(stored, "nvfp4-prequant", "", folded=True) is None
     for quantization in (None, "fp8-cast"):
         assert "--quantization nvfp4-prequant" in str(
-            refusal_of_precision(stored, quantization, "file")
+            refusal_of_scales(stored, quantization, "", folded=True)
         )
-    assert refusal_of_precision(CHECKPOINT, None, "file") is None
 
 
 def test_scales_are_never_ignored_in_silence() -> None:
