@@ -326,23 +326,18 @@ def drafts_of(
     chain = repository.commits_between(start, tip)
     for parent, commit in zip([start, *chain], chain, strict=False):
         paths = [path for path in repository.changed(parent, commit) if path not in overlay]
-        present = [path for path in paths if path in repository.entries(commit, paths)]
-        if gone := sorted(set(paths) - set(present) - _never_in(repository, start, paths)):
+        # The base lacks the files of an earlier overlay that a later commit took back.
+        there, upstreams = (repository.entries(at, paths) for at in (commit, start))
+        if gone := sorted(upstreams.keys() - there.keys()):
             raise InvalidError(
                 f"commit {commit[:10]} removes {', '.join(gone)}",
                 remedy="patches change files only; undo the removal",
             )
-        present = [path for path in present if path not in _never_in(repository, start, paths)]
-        if present:
+        if present := [path for path in paths if path in there and path in upstreams]:
             message, author, date = repository.words(commit)
             files = repository.blobs(commit, present)
             commits.append(objects.NewCommit(message, author, date, files))
     return commits
-
-
-def _never_in(repository: objects.Objects, start: str, paths: list[str]) -> set[str]:
-    """Paths the base does not have: files of an earlier overlay that a later commit took back."""
-    return set(paths) - repository.entries(start, paths).keys()
 
 
 def _kept(known: Mapping[str, bytes], mail: bytes) -> Patch:
