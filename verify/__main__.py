@@ -42,13 +42,13 @@ def run(args: argparse.Namespace) -> int:
     """0 where all holds, 1 where clips or memory are out of bounds."""
     tree, extra = args.tree.absolute(), args.passed_on
     with contextlib.ExitStack() as stack:
-        models = weights_of(args) or stack.enter_context(_tiny(tree))
         if args.out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
             out = args.out.absolute()
             require_vacant(out)
-            out.mkdir(parents=True, exist_ok=True)
+        models = weights_of(args) or stack.enter_context(_tiny(tree))
+        out.mkdir(parents=True, exist_ok=True)
         # Before clips are recorded, which takes minutes: what can be told without a model.
         wanted = requests_of(tree, models, examine(models, tree, extra), out, extra)
         proof = prove(tree, models, out, lambda line: print(f"  {line}"), extra=extra)

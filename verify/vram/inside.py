@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import torch
 
+from verify.upstream import convolutions
 from verify.vram.child_task import ChildTask
 from verify.vram.events import Doing, Failure, Held, Peaks, Turn, event_line
 from verify.vram.stages import STAGE_OF, TEXT_ENCODER, TRANSFORMER, UPSAMPLER, VIDEO_ENCODER
@@ -105,6 +106,8 @@ def run(task: ChildTask) -> int:
         notes = Notes(file, task.until)
         with ExitStack() as stack:
             _hold(task)
+            if not torch.cuda.is_available():
+                convolutions.round_from_float32()
             stack.enter_context(_sampled(notes))
             _watch_builders(notes)
             try:
