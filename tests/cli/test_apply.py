@@ -29,6 +29,7 @@ def test_apply_status_unapply_by_hand(patcher: Run, tree: Path) -> None:
     assert f"{tree}: upstream" in patcher("status", "--tree", tree).stdout
 
 
+@pytest.mark.slow
 def test_a_lock_held_by_another_run_is_waited_for_then_refused(patcher: Run, tree: Path) -> None:
     state = tree / ".git/ltx2-patcher"
     state.mkdir()

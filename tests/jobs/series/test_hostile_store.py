@@ -112,7 +112,7 @@ def everything(store: Store, tree: Path) -> None:
     git(tree, "reset", "-q", "--hard")
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [10, pytest.param(600, marks=pytest.mark.slow)])
 def test_no_input_gives_a_traceback_or_leaves_the_tree(
     copied_store: Store, tree: Path, examples: int
 ) -> None:

@@ -18,7 +18,7 @@ from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError
 from tests.conftest import BASE, ROOT, Environment, files, git, world
 
-POINTS_IN_TEST = 12
+POINTS_IN_TEST = 8
 POINTS_IN_A_LONG_RUN = 100
 
 
@@ -41,7 +41,7 @@ def killed_at(
 
 
 def points(total: int, *, long: bool) -> list[int]:
-    """Twelve points spread over all, or a hundred, first and last among them."""
+    """Eight points spread over all, or a hundred, first and last among them."""
     count = POINTS_IN_A_LONG_RUN if long else POINTS_IN_TEST
     if total <= count:
         return list(range(1, total + 1))

@@ -82,9 +82,8 @@ def test_what_is_no_checkout_is_left_alone(empty_store: Store, base: Base) -> No
     assert (place / "mine").read_text() == "mine"
 
 
-@pytest.mark.parametrize(
-    "source", ["auto", *(pytest.param(one, marks=pytest.mark.slow) for one in ("git", "pypi"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["auto", "git", "pypi"])
 def test_a_dead_network_is_told_within_20_seconds(
     empty_store: Store,
     base: Base,

@@ -100,6 +100,7 @@ def test_symbols_must_be_settled_before_the_base_is_written(place: Store) -> Non
     assert place.symbols("2026-03-30").keys() == place.symbols(BASE).keys() - {"lean"}
 
 
+@pytest.mark.slow
 def test_what_stands_in_the_new_bases_place_is_not_written_over(place: Store) -> None:
     done = to_the_symbols(place)
     assert done.stopped
@@ -150,6 +151,7 @@ def test_skipping_keeps_what_was_half_settled(place: Store) -> None:
     assert b"half settled" not in (done.stopped.worktree / ARGS).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_users_settings_change_no_byte(
     place: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

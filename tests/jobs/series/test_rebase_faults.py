@@ -100,6 +100,7 @@ def test_killed_on_the_way_to_a_whole_base(start: Path, long: bool) -> None:
         assert [item.base for item in lint(store)] == ["1.0.0", "2026-03-05"], point
 
 
+@pytest.mark.slow
 def test_cut_off_while_it_wrote_the_base_is_written(start: Path) -> None:
     """From the moment that the journal stands, the base is there, whoever finishes it."""
     kills = Kills(start, False, "rebase", "--onto", BEFORE)

@@ -28,6 +28,7 @@ from verify.campaigns.gemma_reference import (
     from_pretrained,
     settings_for,
 )
+from verify.upstream.process import Finished, Pipelines
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -36,27 +37,6 @@ def contents(folder: Path) -> dict[str, bytes]:
         for file in folder.rglob("*")
         if file.is_file()
     }
-
-
-def quantize(
-    root: Path,
-    folder: Path,
-    environment: dict[str, str],
-    *flags: str,
-    file_limit_bytes: int = resource.RLIM_INFINITY,
-) -> subprocess.CompletedProcess[str]:
-    """The script, writing `out` in `folder`."""
-    script = [sys.executable, "-m", "ltx_pipelines.quantize_gemma", "--gemma-root", str(root)]
-    limits = (file_limit_bytes, file_limit_bytes)
-    return subprocess.run(
-        [*script, "--output", "out", *flags],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
-    )
 
 
 @methods
@@ -172,10 +152,14 @@ def test_the_space_asked_for_is_enough_and_not_much_more(
 
 
 def test_a_write_that_fails_leaves_nothing(bf16_root: Path, tmp_path: Path) -> None:
-    done = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit", file_limit_bytes=100_000)
-    last = done.stderr.splitlines()[-1]
-    assert (done.returncode, "Traceback" in done.stderr) == (GemmaOutputError.exit_code, False)
-    assert "out cannot be written (File too large); check its disk" in last
+    """A limit on the size of files stands for a full disk: both fail in the midst of a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(GemmaOutputError, match=r"out cannot be written \(File too large\)"):
+            convert_root(bf16_root, tmp_path / "out", INT8, CPU)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,15 +260,20 @@ def test_two_runs_do_not_share_an_output(bf16_root: Path, tmp_path: Path) -> Non
 
 
 def test_the_script_converts_and_says_what_it_did(
-    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders
+    bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, patched: Pipelines
 ) -> None:
-    done = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit")
-    assert done.returncode == 0
-    assert "out: 1 shard(s)" in done.stdout
+    out = tmp_path / "out"
+
+    def quantize(*flags: str) -> Finished:
+        argv = ["--gemma-root", str(bf16_root), "--output", str(out), *flags]
+        return patched.run("ltx_pipelines.quantize_gemma", argv)
+
+    done = quantize("--8bit")
+    assert done.code == 0
+    assert f"{out}: 1 shard(s)" in done.out
     theirs = from_pretrained(bf16_root, settings_for(INT8))
-    assert_equal(make_encoders(tmp_path / "out").text_encoder().model, theirs)
-    again = quantize(bf16_root, tmp_path, dict(os.environ), "--8bit")
-    assert (again.returncode, "Traceback" in again.stderr) == (GemmaOutputError.exit_code, False)
-    said = "out exists already; remove it, or give another output"
-    assert again.stderr.splitlines()[-1].endswith(said)
-    assert quantize(bf16_root, tmp_path, dict(os.environ), "--8bit", "--4bit").returncode == 2
+    assert_equal(make_encoders(out).text_encoder().model, theirs)
+    again = quantize("--8bit")
+    assert (again.code, "Traceback" in again.err) == (GemmaOutputError.exit_code, False)
+    assert again.last_line.endswith("out exists already; remove it, or give another output")
+    assert quantize("--8bit", "--4bit").code == 2

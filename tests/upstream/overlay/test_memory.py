@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,20 @@ SIZE = GemmaSize(
 
 
 @pytest.fixture(scope="module")
-def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The model as it is stored: in "bf16", "f32" or "4bit"; each is made once."""
     folder = tmp_path_factory.mktemp("memory")
-    model = random_model(SIZE, dtype=torch.bfloat16)
-    roots = {"bf16": write_root(folder / "bf16", model, shard_size="100MB")}
-    roots["f32"] = write_root(folder / "f32", model.float(), shard_size="200MB")
-    del model
-    roots["4bit"] = convert_root(roots["bf16"], folder / "4bit", NF4, CPU).output
-    return roots
+
+    @cache
+    def made(stored: str) -> Path:
+        if stored == "4bit":
+            quantized: Path = convert_root(made("bf16"), folder / "4bit", NF4, CPU).output
+            return quantized
+        dtype = {"bf16": torch.bfloat16, "f32": torch.float32}[stored]
+        shard_size = {"bf16": "100MB", "f32": "200MB"}[stored]
+        return write_root(folder / stored, random_model(SIZE, dtype=dtype), shard_size=shard_size)
+
+    return made
 
 
 def largest_bytes(root: Path) -> int:
@@ -40,31 +47,30 @@ def largest_bytes(root: Path) -> int:
     return max(sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "way"),
-    [
-        pytest.param("f32", "streaming-8bit", marks=pytest.mark.slow),
-        ("bf16", "streaming-4bit"),
-        pytest.param("4bit", "prequantized", marks=pytest.mark.slow),
-    ],
+    [("f32", "streaming-8bit"), ("bf16", "streaming-4bit"), ("4bit", "prequantized")],
 )
-def test_streaming_stays_within_its_bound(roots: dict[str, Path], source: str, way: str) -> None:
-    load = watch(way, roots[source], os.environ)
-    assert load.peak_bytes <= load.model_bytes + 2 * largest_bytes(roots[source]) + SLACK_BYTES
+def test_streaming_stays_within_its_bound(
+    root: Callable[[str], Path], source: str, way: str
+) -> None:
+    load = watch(way, root(source), os.environ)
+    assert load.peak_bytes <= load.model_bytes + 2 * largest_bytes(root(source)) + SLACK_BYTES
 
 
 @pytest.mark.slow
 def test_streaming_takes_less_than_the_other_ways(
-    roots: dict[str, Path],
+    root: Callable[[str], Path],
     record_property: Callable[[str, object], None],
 ) -> None:
-    root = roots["f32"]  # of bf16 shards, what is loaded first stays mapped and does not count
+    f32 = root("f32")  # of bf16 shards, what is loaded first stays mapped and does not count
     streaming, loading_first, from_pretrained = (
-        watch(f"{way}-4bit", root, os.environ) for way in WAYS
+        watch(f"{way}-4bit", f32, os.environ) for way in WAYS
     )
     record_property(
         "streaming, load-then-quantize, from_pretrained",
         [streaming, loading_first, from_pretrained],
     )
-    assert streaming.peak_bytes <= streaming.model_bytes + 2 * largest_bytes(root) + SLACK_BYTES
+    assert streaming.peak_bytes <= streaming.model_bytes + 2 * largest_bytes(f32) + SLACK_BYTES
     assert streaming.peak_bytes < min(from_pretrained.peak_bytes, loading_first.peak_bytes)

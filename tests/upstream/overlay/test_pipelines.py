@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from tests.upstream.conftest import BASE, DATE
 from tests.upstream.overlay.conftest import ASKED_FOR, CPU, methods
 from verify.campaigns.gemma_encoder import HAS_LEDGER, TAKES_ROOTS
+from verify.upstream.process import Pipelines
 
 LORA = LoraPathStrengthAndSDOps("lora.safetensors", 1.0, None)
 CHECKPOINT = {"checkpoint_path": "unread"}
@@ -204,14 +205,7 @@ def test_scripts_hand_the_flags_to_their_pipeline(
         pipeline_module(script).main()
 
 
-# --- what a user sees: scripts in a process of their own ---
-
-
-def run_script(
-    script: str, arguments: list[str], environment: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"ltx_pipelines.{script}", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+# --- what a user sees ---
 
 
 def test_an_error_about_gemma_ends_a_script_with_one_sentence(
@@ -220,8 +214,14 @@ def test_an_error_about_gemma_ends_a_script_with_one_sentence(
     damaged = shutil.copytree(bf16_root, tmp_path / "damaged")
     shard = damaged / "model-00002-of-00003.safetensors"
     shard.write_bytes(shard.read_bytes()[:1000])
-    done = run_script(
-        "distilled", [*arguments("distilled", damaged, inputs), "--gemma-4bit"], dict(os.environ)
+    # In a process of its own, as a user starts it: the interpreter's own end is part of this.
+    script = [sys.executable, "-m", "ltx_pipelines.distilled", "--gemma-4bit"]
+    done = subprocess.run(
+        [*script, *arguments("distilled", damaged, inputs)],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == GemmaRootError.exit_code
     assert "Traceback" not in done.stderr
@@ -231,14 +231,14 @@ def test_an_error_about_gemma_ends_a_script_with_one_sentence(
     assert not (inputs / "out.mp4").exists()
 
 
-def test_both_flags_end_a_script_as_wrong_flags_do(bf16_root: Path, inputs: Path) -> None:
+def test_both_flags_end_a_script_as_wrong_flags_do(
+    bf16_root: Path, inputs: Path, patched: Pipelines
+) -> None:
     flags = ["--gemma-4bit", "--gemma-8bit"]
     given = [*arguments("ic_lora", bf16_root, inputs), *flags]
-    done = run_script("ic_lora", given, dict(os.environ))
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith(
-        "argument --gemma-8bit: not allowed with argument --gemma-4bit"
-    )
+    done = patched.run("ltx_pipelines.ic_lora", given)
+    assert done.code == 2
+    assert done.last_line.endswith("argument --gemma-8bit: not allowed with argument --gemma-4bit")
 
 
 def test_other_errors_of_a_script_stay_what_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +252,7 @@ def test_other_errors_of_a_script_stay_what_they_were(monkeypatch: pytest.Monkey
 # --- a client of upstream's loading that has no flags ---
 
 
+@pytest.mark.slow
 @pytest.mark.revisions(since="2026-03-05", before="2026-03-30")
 @pytest.mark.skipif(
     importlib.util.find_spec("ltx_trainer") is None, reason="upstream's wheels hold no trainer"

@@ -102,6 +102,7 @@ def test_no_script_waits_for_a_gpu_itself() -> None:
     }.get(BASE, {"helpers.py"})
 
 
+@pytest.mark.slow
 def test_scripts_start_without_triton() -> None:
     """It comes with the CUDA builds of torch only."""
     program = 'import sys; sys.modules["triton"] = None; import ltx_pipelines.ti2vid_two_stages'

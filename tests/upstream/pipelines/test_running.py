@@ -131,6 +131,7 @@ def test_every_script_is_listed_with_what_it_is_for(store: Store, base: Base) ->
     assert all(found[name].divisor == 64 for name in several)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.value)
 def test_run_renders_a_clip(
     layout: Layout,

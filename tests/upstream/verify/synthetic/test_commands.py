@@ -1,13 +1,18 @@
 """What is typed to make a file set: what can't be made is one sentence, and leaves nothing."""
 
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.trees import ROOT
+from verify.synthetic import progress
+from verify.synthetic.__main__ import main
 from verify.synthetic.abilities import gemmas, layouts, variants
 from verify.synthetic.architecture import GemmaFamily, Variant
 from verify.synthetic.files import Layout
@@ -82,31 +87,23 @@ def test_upstream_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_write_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A limit on the size of files, from the first weight on, stands for a full disk: both fail in
     the midst of a file."""
-    code = """
-import resource, sys
-from contextlib import contextmanager
-from verify.synthetic import progress
-from verify.synthetic.__main__ import main
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-@contextmanager
-def full_disk(name, nbytes):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    yield print
+    @contextmanager
+    def full_disk(_name: str, _nbytes: int) -> Iterator[progress.Wrote]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+        yield lambda _: None
 
-progress.on_stderr = lambda: full_disk
-sys.exit(main())
-"""
-    refused = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "out"), "--variant", "2.0"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(ROOT)])},
-    )
-    assert refused.returncode == 4, refused.stderr
-    assert "free some space" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    monkeypatch.setattr(progress, "on_stderr", lambda: full_disk)
+    try:
+        code = main([str(tmp_path / "out"), "--variant", "2.0"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 4
+    assert "free some space" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tests.trees import ROOT
 from tests.upstream.conftest import MAKER, FileSets
 from tests.upstream.verify.synthetic.digests import digests
 from verify.synthetic.abilities import gemmas, layouts, variants
@@ -200,9 +197,9 @@ def test_no_shard_is_empty(upstream: Pipelines, tmp_path: Path) -> None:
     assert all(names(shard) for shard in shards)
 
 
-@pytest.mark.parametrize("tree", ["upstream_tree", "patched_tree"])
+@pytest.mark.parametrize("scripts", ["upstream", "patched"])
 def test_builders_want_each_tensor_and_no_other(
-    tree: str, fileset: FileSets, tmp_path: Path, request: pytest.FixtureRequest
+    scripts: str, fileset: FileSets, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """What is taken from a file set, and what is put beside, upstream's builders both tell."""
     good = fileset("2.0")
@@ -215,37 +212,17 @@ def test_builders_want_each_tensor_and_no_other(
     tensors |= {"audio_vae.encoder.surplus": torch.zeros(1), "elsewhere": torch.zeros(1)}
     broken.checkpoint.unlink()
     save_file(tensors, broken.checkpoint, metadata(good.checkpoint))
-    code = """
-import sys
-from pathlib import Path
-from verify.upstream import unpatched
-from verify.synthetic.completeness import faults, place_all, tensor_names
-from verify.synthetic.files import FileSet
-unpatched.lend_unpublished()
-for root in sys.argv[1:]:
-    files = FileSet(Path(root))
-    with unpatched.gemma_of(files.gemma_root):
-        placed = place_all(files)
-    print(faults(placed, tensor_names(files.root.glob("*.safetensors"))))
-"""
-    sources = [
-        request.getfixturevalue(tree) / "packages" / name / "src"
-        for name in ("ltx-core", "ltx-pipelines")
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(good.root), str(broken.root)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*sources, ROOT]))},
-    )
-    assert done.stdout.splitlines() == [
-        "[]",
-        str(
-            [
-                "audio_encoder: no place for checkpoint.safetensors:audio_vae.encoder.surplus",
-                "audio_encoder: no tensor for conv_in.conv.bias",
-                "no component takes checkpoint.safetensors:elsewhere",
-            ]
-        ),
+    pipelines: Pipelines = request.getfixturevalue(scripts)
+
+    def faults(files: FileSet) -> list[str]:
+        argv = ["--gemma-root", str(files.gemma_root), "--files", str(files.root)]
+        done = pipelines.run("tests.upstream.verify.synthetic.tell_faults", argv)
+        assert done.code == 0, done.err
+        return done.out.splitlines()
+
+    assert faults(good) == []
+    assert faults(broken) == [
+        "audio_encoder: no place for checkpoint.safetensors:audio_vae.encoder.surplus",
+        "audio_encoder: no tensor for conv_in.conv.bias",
+        "no component takes checkpoint.safetensors:elsewhere",
     ]

@@ -236,9 +236,8 @@ def test_room_for_the_whole_set_is_asked_for_first(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_stopped_leaves_nothing(
     number: signal.Signals, tmp_path: Path, upstream_tree: Path
 ) -> None:

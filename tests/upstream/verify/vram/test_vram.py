@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 
 import pytest
 from PIL import Image
@@ -187,31 +188,31 @@ def test_a_killed_script_is_told_with_the_stage_it_was_in(
         if turn.component == TRANSFORMER:
             for pid in _children(os.getpid()):
                 if b"verify.vram.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, SIGKILL)
 
     run = measure(Task(patched_tree, "distilled", tuple(argv), None, None), on_turn=kill)
-    assert run.code == -signal.SIGKILL
+    assert run.code == -SIGKILL
     assert run.stages[-1].name == "stage 1"
     assert "killed by signal 9 in stage 1" in str(failure_of(run))
 
 
+@pytest.mark.parametrize("sent", [SIGKILL, pytest.param(SIGTERM, marks=pytest.mark.slow)])
 def test_a_killed_measurement_leaves_no_child(
-    fileset: FileSets, patched_tree: Path, tmp_path: Path
+    sent: signal.Signals, fileset: FileSets, patched_tree: Path, tmp_path: Path
 ) -> None:
     case = Case("distilled", Mode.T2V, Gemma.PLAIN, "2.0")
     argv = words_of(case, fileset, tmp_path / "clip.mp4", patched_tree)
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        command = ["verify.vram", "distilled", "--tree", str(patched_tree), "--", *argv]
-        parent = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
-        )
-        assert parent.stderr is not None
-        assert parent.stderr.readline().strip(), "the child has begun"
-        (child,) = _children(parent.pid)
-        parent.send_signal(sent)
-        parent.wait()
-        parent.stderr.close()
-        assert _gone(child), sent
+    command = ["verify.vram", "distilled", "--tree", str(patched_tree), "--", *argv]
+    parent = subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert parent.stderr is not None
+    assert parent.stderr.readline().strip(), "the child has begun"
+    (child,) = _children(parent.pid)
+    parent.send_signal(sent)
+    parent.wait()
+    parent.stderr.close()
+    assert _gone(child)
 
 
 def test_upstreams_builders_are_known(patched_tree: Path) -> None:
