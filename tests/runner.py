@@ -211,9 +211,9 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
     owner = environment_owner(base, store.bases())
     make = ("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")
     subprocess.run(make, cwd=ROOT, check=True)
-    marked, usual_s = "not gpu and not slow", 80
+    marked, usual_s = "not gpu and not slow", 100
     if base.name == DEFAULT_BASE:
-        marked, usual_s = _marked(every=every), 190
+        marked, usual_s = _marked(every=every), 390
     elif not every:
         marked += " and core"
     command = _pytest(str(environment_python(store, owner)), UPSTREAM, "-m", marked)
@@ -234,10 +234,10 @@ def _tool_suites(*, every: bool) -> list[Suite]:
     rest = ["tests", *_without([UPSTREAM, _SERIES, "tests/cli", *late])]
     usual_s = {
         ("patches", *patches): 145,
-        ("trees", _SERIES, *_without([*patches, *rebase])): 115,
+        ("trees", _SERIES, *_without([*patches, *rebase])): 190,
         ("rebase", *rebase): 130,
-        ("command line", "tests/cli"): 75,
-        ("the rest", *rest): 120,
+        ("command line", "tests/cli"): 110,
+        ("the rest", *rest): 155,
     }
     marked = ("-m", _marked(every=every))
     return [
