@@ -73,6 +73,16 @@ def plain(names: Iterable[str], shape: tuple[int, ...] = (2, 2)) -> Spec:
     return dict.fromkeys(sorted(names), ("BF16", shape))
 
 
+def lora_of(*modules: str, widths: tuple[int, int] = (2, 2), rank: int = 1) -> Spec:
+    """The pairs of a LoRA as upstream reads them."""
+    given, taken = widths
+    return {
+        f"{module}.lora_{name}.weight": ("BF16", shape)
+        for module in modules
+        for name, shape in (("A", (rank, taken)), ("B", (given, rank)))
+    }
+
+
 def write_checkpoint(path: Path, tensors: Spec, config: Mapping[str, object]) -> Path:
     return write(path, tensors, {"config": json.dumps(config), "model_version": "2.0.0"})
 

@@ -150,10 +150,14 @@ class ModelPart:
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """A LoRA for the transformer."""
+    """A LoRA, or one of its kin."""
 
+    method: str  # "LoRA"; upstream reads no other: "LoKr", "LoHa", "DoRA"
     rank: int
-    modules: int
+    modules: tuple[str, ...]  # what it changes, as the file names it
+    example: str  # one of its tensors
+    pairs: Mapping[str, tuple[int, int]]  # what upstream reads: module -> what it gives and takes
+    has_alphas: bool
     components: tuple[Component, ...]
     bytes: int
 

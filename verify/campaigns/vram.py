@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.boundaries import machine
+from ltx2_patcher.boundaries.weights import read_header
 from ltx2_patcher.jobs.models.gate import require_room
 from ltx2_patcher.rules.models.card import Card, parse_card
+from ltx2_patcher.rules.models.lora import modules_of
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify import command
 from verify.campaigns.vram_cases import (
@@ -183,7 +185,6 @@ class Campaign:
         self.work.mkdir(parents=True, exist_ok=True)
         for at, picture in enumerate(self.pictures):
             _draw(picture, at)
-        _write_empty_lora(self.no_lora)
         gemma = self._build(Variant.LTX_2, "gemma", (Part.GEMMA,)).gemma_root
         if self.quantized.exists():
             return
@@ -202,7 +203,9 @@ class Campaign:
             if not self.options.keep:
                 shutil.rmtree(self.quantized, ignore_errors=True)  # the LoRA needs its room
             parts.append(Part.LORA)
-        return self._build(variant, variant.value, parts)
+        files = self._build(variant, variant.value, parts)
+        _write_idle_lora(self.no_lora, files.checkpoint)
+        return files
 
     def _build(self, variant: Variant, name: str, only: Sequence[Part]) -> FileSet:
         from verify.synthetic.build import build_file_set
@@ -230,7 +233,7 @@ class Campaign:
         gemma = FileSet(self.work / "gemma").gemma_root
         models = named_models(files)
         models[GEMMA] = self.quantized if case.root == "prequantized" else gemma
-        # A run that ends with the prompts reads no LoRA: an empty one stands in for it.
+        # A run that ends with the prompts reads no LoRA: one that changes nothing stands in for it.
         models.setdefault(LORA, self.no_lora)
         shape = ClipShape(*case.shape)
         return command_line(
@@ -313,12 +316,14 @@ def _bytes_of(root: Path) -> int:
     return sum(file.stat().st_size for file in root.glob("*.safetensors"))
 
 
-def _write_empty_lora(path: Path) -> None:
-    """A LoRA of one module that no model has."""
+def _write_idle_lora(path: Path, checkpoint: Path) -> None:
+    """A LoRA that adds nothing to one module of the checkpoint."""
     import numpy as np
     from safetensors.numpy import save_file
 
-    save_file({"diffusion_model.none.lora_A.weight": np.zeros((1, 1), np.float32)}, path)
+    module, (given, taken) = next(iter(modules_of(read_header(checkpoint).tensors).items()))
+    zeros = {"A": np.zeros((1, taken), np.float32), "B": np.zeros((given, 1), np.float32)}
+    save_file({f"{module}.lora_{name}.weight": value for name, value in zeros.items()}, path)
 
 
 def _draw(path: Path, at: int) -> None:

@@ -54,7 +54,8 @@ def _lines(weights: Weights, base: Base, origin: str) -> Iterator[str]:
         case ModelPart():
             yield f"{weights.name}, {size}"
         case Lora():
-            yield f"LoRA of rank {weights.rank} on {weights.modules} modules, {size}"
+            count = len(weights.modules)
+            yield f"{weights.method} of rank {weights.rank} on {count} modules, {size}"
         case Upsampler():
             of = f" of {weights.generation}" if weights.generation else ""
             yield f"latent upsampler {weights.scale}{of}, {size}"

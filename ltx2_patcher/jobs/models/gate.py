@@ -14,13 +14,15 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.pictures import fault_of_pictures
+from ltx2_patcher.boundaries.weights import read_header
 from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, transformer_needs
 from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
 from ltx2_patcher.rules.models.forecast import require_fit
+from ltx2_patcher.rules.models.lora import cautions_of_lora, modules_of, refusal_of_lora
 from ltx2_patcher.rules.models.measured import Measured, of_base
-from ltx2_patcher.rules.models.options import FRAME_FOLDERS, SUFFIXES
+from ltx2_patcher.rules.models.options import FRAME_FOLDERS, LORAS, SUFFIXES
 from ltx2_patcher.rules.models.pairing import (
     UPSAMPLERS,
     refusal_of_checkpoint,
@@ -40,7 +42,7 @@ from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding
 from ltx2_patcher.values.request import Request
-from ltx2_patcher.values.weights import Checkpoint, Foreign, Lora, ModelPart, Upsampler
+from ltx2_patcher.values.weights import Checkpoint, Lora, ModelPart, Upsampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,11 @@ def admit(request: Request, target: Target) -> Admitted:
     _refuse(refusal_of_cards(request.quantization, gpus))
     _check_places(request, target.pipeline)
     checkpoint = None
+    warnings = tuple(cautions(request))
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = _checkpoint(request, target)
+        warnings += _check_loras(request, checkpoint)
         _check_upsamplers(request, checkpoint)
         _check_length(request, target, checkpoint)
         quantized = _check_gemmas(request, checkpoint, target)
@@ -96,7 +100,7 @@ def admit(request: Request, target: Target) -> Admitted:
     _check_pictures(request, target.python)
     if target.budget is not None:
         _check_budget(request, target, target.budget, checkpoint)
-    return Admitted(request, checkpoint, tuple(cautions(request)))
+    return Admitted(request, checkpoint, warnings)
 
 
 def make_output_folder(request: Request) -> None:
@@ -182,19 +186,14 @@ def _check_kind(option: str, path: Path) -> None:
     if path.suffix != ".safetensors" or wanted is None:
         return
     weights = inspect(path)
-    # A LoRA of some trainer may have names that we don't know.
-    if not isinstance(weights, wanted) and not (wanted is Lora and isinstance(weights, Foreign)):
+    if not isinstance(weights, wanted):
         raise UsageError(
             f"{option}: {path} is {described(weights)}", remedy="check which file goes where"
         )
 
 
 _KINDS = {
-    "--lora": Lora,
-    "--loras": Lora,
-    "--distilled-lora": Lora,
-    "--detailing-lora": Lora,
-    "--hdr-lora": Lora,
+    **dict.fromkeys(LORAS, Lora),
     **dict.fromkeys(UPSAMPLERS, Upsampler),
 }
 _PART_KINDS = {
@@ -220,6 +219,22 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
     folded = target.abilities.folds_scales
     _refuse(refusal_of_scales(checkpoint, request.quantization, cast, folded=folded))
     return checkpoint
+
+
+def _check_loras(request: Request, checkpoint: Checkpoint) -> tuple[Finding, ...]:
+    """What the LoRAs will lack of their effect; each has some."""
+    files = [file for file in request.files if file.option in LORAS]
+    if not files:
+        return ()
+    modules = modules_of(read_header(_path(str(request.transformer))).tensors)
+    warnings: list[Finding] = []
+    for file in files:
+        lora = inspect(_path(file.path))
+        if isinstance(lora, Lora):
+            given = (lora, modules, checkpoint.variant, str(file.path))
+            _refuse(refusal_of_lora(*given))
+            warnings += cautions_of_lora(*given)
+    return tuple(warnings)
 
 
 def _check_upsamplers(request: Request, checkpoint: Checkpoint) -> None:

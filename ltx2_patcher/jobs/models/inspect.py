@@ -69,7 +69,7 @@ def described(found: Weights) -> str:
         case ModelPart():
             return f"an {found.name}" if found.name.startswith("audio") else f"a {found.name}"
         case Lora():
-            return "a LoRA"
+            return f"a {found.method}"
         case Upsampler():
             return "an upsampler"
         case Foreign():

@@ -67,6 +67,8 @@ SUFFIXES: Mapping[str | None, tuple[str, ...]] = {
 video (ltx_pipelines.utils.media_io, encode_video), 16-bit PCM for sound alone (encode_audio)."""
 FILE_LISTS = frozenset({"--loras"})
 """Each value is a file."""
+LORAS = FILE_LISTS | {"--lora", "--distilled-lora", "--detailing-lora", "--hdr-lora"}
+"""What takes a LoRA for the transformer."""
 
 
 def given_options(

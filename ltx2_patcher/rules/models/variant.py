@@ -16,6 +16,7 @@ from ltx2_patcher.rules.models.architecture import (
     transformer_keys,
     video_vae_keys,
 )
+from ltx2_patcher.rules.models.lora import is_adapter, lora_of
 from ltx2_patcher.rules.models.precision import precision_of
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.weights import (
@@ -71,16 +72,15 @@ _GEMMA_PARTS = (
     ("output head", "model.lm_head."),
 )
 _WHOLE = {"video vae", "audio vae", "vocoder"}  # any of these: more than a transformer
-_LORA_ENDS = (".lora_A.weight", ".lora_B.weight", ".lora_down.weight", ".lora_up.weight")
 
 
 def identify(header: Header, origin: str) -> Checkpoint | ModelPart | Lora | Upsampler | Foreign:
     """What the file is. Raises: InvalidError where its configuration can't be used."""
     names = header.tensors.keys()
+    if any(map(is_adapter, names)):  # first: a LoRA may name its modules as a checkpoint does
+        return lora_of(header, components(header.tensors, ()))
     if any(name.startswith(_BLOCKS) for name in names):
         return _checkpoint(header, origin)
-    if any(name.endswith(_LORA_ENDS) for name in names):
-        return _lora(header)
     if any(name.startswith("post_upsample_res_blocks.") for name in names):
         return _upsampler(header, origin)
     return _part(header, origin) or Foreign(gemma_components(header.tensors), header.bytes)
@@ -240,20 +240,6 @@ def _variant(tensors: Mapping[str, Tensor]) -> str:
     if "model.diffusion_model.prompt_adaln_single.linear.weight" in tensors:
         return "LTX-2.3 22B"
     return "LTX-2 19B"
-
-
-def _lora(header: Header) -> Lora:
-    downs = [
-        tensor
-        for name, tensor in header.tensors.items()
-        if name.endswith((".lora_A.weight", ".lora_down.weight")) and tensor.shape
-    ]
-    return Lora(
-        rank=max((tensor.shape[0] for tensor in downs), default=0),
-        modules=len(downs),
-        components=components(header.tensors, ()),
-        bytes=header.bytes,
-    )
 
 
 def _component(name: str, tensors: list[Tensor]) -> Component:

@@ -28,6 +28,7 @@ from tests.small_wheels import make_environment
 from tests.weight_files import (
     RELEASED,
     TINY_GEMMA,
+    lora_of,
     packed_gemma,
     plain,
     write,
@@ -96,7 +97,8 @@ def case(ready: Store, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_checkpoint(tmp_path / "model.safetensors", tensors, config)
     write_gemma(tmp_path / "gemma")
     write(tmp_path / "upsampler.safetensors", plain(["post_upsample_res_blocks.0.conv1.weight"]))
-    write(tmp_path / "lora.safetensors", plain(["diffusion_model.x.lora_A.weight"]))
+    write(tmp_path / "lora.safetensors", lora_of("diffusion_model.transformer_blocks.0.attn1.to_q"))
+    write(tmp_path / "kohya.safetensors", lora_of("lora_unet_transformer_blocks_0_attn1_to_q"))
     return Case(ready, base, tmp_path)
 
 
@@ -168,6 +170,8 @@ def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
         ("--gemma-4bit --gemma-8bit", UsageError, "exclude"),
         ("--image {}/none.png 0 1.0", UsageError, "no file"),
         ("--lora {}/model.safetensors 1.0", UsageError, "is a checkpoint"),
+        ("--lora {}/kohya.safetensors", UsageError, "would have no effect"),
+        ("--lora {}/upsampler.safetensors", UsageError, "is an upsampler"),
         ("--spatial-upsampler-path {}/lora.safetensors", UsageError, "is a LoRA"),
         ("--output-path {}/model.safetensors/clip.mp4", UsageError, "can write to"),
         ("--output-path {}", UsageError, "is a folder"),

@@ -1,0 +1,159 @@
+"""A LoRA that would have no effect, or another than it was trained for, is told by its header."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltx2_patcher.rules.models.lora import (
+    cautions_of_lora,
+    is_adapter,
+    modules_of,
+    refusal_of_lora,
+)
+from ltx2_patcher.rules.models.safetensors_header import parse_header
+from ltx2_patcher.rules.models.variant import identify
+from ltx2_patcher.values.errors import PatcherError
+from ltx2_patcher.values.weights import Lora
+from tests.weight_files import Spec, header, lora_of, plain
+
+TO_Q, TO_OUT, GATE = (
+    f"transformer_blocks.0.attn1.{name}" for name in ("to_q", "to_out.0", "to_gate_logits")
+)
+CONNECTOR = "video_embeddings_connector.transformer_1d_blocks.0.attn1.to_q"
+TRANSFORMER = parse_header(
+    *header(
+        {
+            f"model.diffusion_model.{TO_Q}.weight": ("BF16", (8, 6)),
+            f"model.diffusion_model.{TO_OUT}.weight": ("F8_E4M3", (8, 6)),
+            f"model.diffusion_model.{CONNECTOR}.weight": ("BF16", (8, 6)),
+            "model.diffusion_model.scale_shift_table": ("BF16", (2, 6)),
+            "vae.decoder.conv_in.weight": ("BF16", (8, 6)),
+        }
+    ),
+    "a model",
+)
+MODULES = modules_of(TRANSFORMER.tensors)
+
+
+def read(tensors: Spec) -> Lora:
+    found = identify(parse_header(*header(tensors), "a file"), "a file")
+    assert isinstance(found, Lora)
+    return found
+
+
+def refusal(tensors: Spec) -> PatcherError | None:
+    return refusal_of_lora(read(tensors), MODULES, "LTX-2 19B", "a.safetensors")
+
+
+def told(tensors: Spec) -> list[str]:
+    assert refusal(tensors) is None
+    found = cautions_of_lora(read(tensors), MODULES, "LTX-2 19B", "a.safetensors")
+    return [finding.fact for finding in found]
+
+
+def pair(module: str, down: str = "lora_A.weight", up: str = "lora_B.weight") -> Spec:
+    """A pair of rank 2 that fits the modules above."""
+    return {f"{module}.{down}": ("BF16", (2, 6)), f"{module}.{up}": ("BF16", (8, 2))}
+
+
+def test_a_lora_changes_what_is_linear_in_the_transformer() -> None:
+    assert MODULES == {TO_Q: (8, 6), TO_OUT: (8, 6)}
+
+
+@pytest.mark.parametrize("prefix", ["diffusion_model.", ""])
+def test_what_upstream_reads_has_its_effect(prefix: str) -> None:
+    assert told({**pair(prefix + TO_Q), **pair(prefix + TO_OUT)}) == []
+    assert read(pair(prefix + TO_Q)).pairs == {TO_Q: (8, 6)}
+
+
+KOHYA = ("lora_down.weight", "lora_up.weight")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "shown"),
+    [
+        (pair(f"model.diffusion_model.{TO_Q}"), TO_Q),
+        (pair(f"transformer.{TO_Q}"), TO_Q),
+        (pair(f"base_model.model.{TO_Q}"), TO_Q),
+        (pair(f"base_model.model.diffusion_model.{TO_OUT}"), TO_OUT),
+        (pair(f"diffusion_model.{TO_Q}", "lora_A.default.weight", "lora_B.default.weight"), TO_Q),
+        (pair(f"diffusion_model.{TO_Q}", *KOHYA), TO_Q),
+        (pair(f"transformer.{TO_Q}", "lora.down.weight", "lora.up.weight"), TO_Q),
+        (pair("lora_unet_transformer_blocks_0_attn1_to_out_0", *KOHYA), TO_OUT),
+        (pair("lycoris_transformer_blocks_0_attn1_to_q", *KOHYA), TO_Q),
+    ],
+)
+def test_what_upstream_passes_over_is_refused_with_the_names_that_it_reads(
+    tensors: Spec, shown: str
+) -> None:
+    error = refusal(tensors)
+    assert error is not None
+    assert f"holds {min(tensors)}, a name that upstream passes over" in str(error)
+    assert error.remedy is not None
+    assert f"diffusion_model.{shown}.lora_A.weight and .lora_B.weight" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("tensors", "method"),
+    [
+        ({**pair(TO_Q), f"{TO_Q}.dora_scale": ("BF16", (8, 1))}, "DoRA"),
+        ({**pair(TO_Q), f"{TO_Q}.lora_magnitude_vector.weight": ("BF16", (8,))}, "DoRA"),
+        ({f"{TO_Q}.lokr_w1": ("BF16", (2, 2)), f"{TO_Q}.lokr_w2": ("BF16", (4, 3))}, "LoKr"),
+        (dict.fromkeys((f"{TO_Q}.hada_w1_a", f"{TO_Q}.hada_w1_b"), ("BF16", (2, 2))), "LoHa"),
+    ],
+)
+def test_another_method_is_refused_by_name(tensors: Spec, method: str) -> None:
+    assert f"is a {method}, and upstream reads plain LoRAs" in str(refusal(tensors))
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("diffusion_model.double_blocks.0.img_attn.qkv", "is of FLUX or HunyuanVideo"),
+        ("diffusion_model.blocks.0.self_attn.q", "is of Wan"),
+        ("unet.down_blocks.1.attentions.0.proj_in", "is of Stable Diffusion"),
+        ("diffusion_model.transformer_blocks.9.attn1.to_q", "is of another model"),
+        (f"diffusion_model.{CONNECTOR}", "is for the text connectors"),
+    ],
+)
+def test_a_lora_of_something_else_is_refused(module: str, words: str) -> None:
+    assert words in str(refusal(pair(module)))
+
+
+def test_a_lora_of_another_width_is_refused() -> None:
+    """Upstream would fail at it, with the whole model loaded."""
+    error = refusal(lora_of(f"diffusion_model.{TO_Q}", widths=(16, 6)))
+    assert f"changes {TO_Q} as 6 to 16 values, and LTX-2 19B has it as 6 to 8" in str(error)
+
+
+def test_what_is_left_out_is_counted_by_kind() -> None:
+    others = [f"diffusion_model.{CONNECTOR}", f"diffusion_model.{GATE}"]
+    tensors = {**pair(f"diffusion_model.{TO_Q}"), **pair(others[0]), **pair(others[1])}
+    (fact,) = told(tensors)
+    assert "1 of 3 modules are in LTX-2 19B; left out: " in fact
+    assert "transformer_blocks.N.attn1.to_gate_logits (1)" in fact
+
+
+def test_alphas_are_told() -> None:
+    (fact,) = told({**pair(TO_Q), f"{TO_Q}.alpha": ("F32", ())})
+    assert "holds alphas, which upstream does not read" in fact
+
+
+NAMES = st.builds(
+    lambda *parts: ".".join(filter(None, parts)),
+    st.sampled_from(["", "diffusion_model", "model", "transformer", "base_model.model"]),
+    st.sampled_from([TO_Q, TO_Q.replace(".", "_"), CONNECTOR, "", "blocks.0.ffn.2"]),
+    st.sampled_from(["lora_A.weight", "lora_B.weight", "lora_up.weight", "lokr_w1", "alpha"]),
+)
+
+
+@given(st.lists(NAMES, min_size=1, unique=True), st.sampled_from([(), (3,), (2, 6), (8, 2)]))
+def test_any_file_is_answered(names: list[str], shape: tuple[int, ...]) -> None:
+    found = identify(parse_header(*header(plain(names, shape)), "a file"), "a file")
+    assert isinstance(found, Lora) is any(map(is_adapter, names))
+    if isinstance(found, Lora):
+        error = refusal_of_lora(found, MODULES, "LTX-2 19B", "a file")
+        assert error is None or error.remedy
+        assert len(list(cautions_of_lora(found, MODULES, "LTX-2 19B", "a file"))) <= 2
