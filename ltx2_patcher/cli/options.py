@@ -33,7 +33,8 @@ def add_place(parser: ArgumentParser) -> None:
     """Which tree or environment, of which base."""
     parser.add_argument(
         "--base",
-        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that supports it)",
+        help=f"which upstream (default: {DEFAULT_BASE}; with --tree, the one that supports it; "
+        "with --site-packages, the one that is installed)",
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
@@ -52,6 +53,15 @@ def add_base(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--base", default=DEFAULT_BASE, help="which upstream (default: %(default)s)"
     )
+
+
+def add_base_of_python(parser: ArgumentParser, what: str) -> None:
+    """An environment, and the base that it is for."""
+    parser.add_argument(
+        "--base",
+        help=f"which upstream (default: the one that PYTHON has installed, else {DEFAULT_BASE})",
+    )
+    add_python(parser, what)
 
 
 def add_python(parser: ArgumentParser, what: str) -> None:
@@ -87,6 +97,17 @@ def store() -> Store:
 def asked_base(args: Namespace) -> Base | None:
     """The base that was named; where none was, the tree or the environment tells it."""
     return store().base(args.base) if args.base else None
+
+
+def base_of_python(args: Namespace) -> Base:
+    """The base that was named, or that the environment holds, or the default."""
+    data = store()
+    if args.python and not args.base:
+        from ltx2_patcher.jobs.series.site_packages import installed_base
+
+        if base := installed_base(data, args.python):
+            return base
+    return data.base(args.base or DEFAULT_BASE)
 
 
 def tree_of(args: Namespace) -> Path:

@@ -67,9 +67,9 @@ def _apply_to_tree(args: Namespace) -> Applied:
 def _apply_to_environment(args: Namespace) -> Applied:
     from ltx2_patcher.jobs.series.site_packages import apply_installed
 
-    data = store()
-    base = data.base(args.base or DEFAULT_BASE)
-    return apply_installed(data, base, args.site_packages, upto=args.upto, dry_run=args.dry_run)
+    return apply_installed(
+        store(), asked_base(args), args.site_packages, upto=args.upto, dry_run=args.dry_run
+    )
 
 
 def _apply_to_checkout(args: Namespace) -> Applied:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ltx2_patcher.cli.options import add_base, add_gpu, add_json, add_python, path, store
+from ltx2_patcher.cli.options import (
+    add_base_of_python,
+    add_gpu,
+    add_json,
+    base_of_python,
+    path,
+    store,
+)
 from ltx2_patcher.cli.report import show
 
 TYPE_CHECKING = False  # as in report.py
@@ -11,8 +18,7 @@ if TYPE_CHECKING:
 
 
 def options(parser: ArgumentParser) -> None:
-    add_base(parser)
-    add_python(parser, "look at this environment (default: the one that install made)")
+    add_base_of_python(parser, "look at this environment (default: the one that install made)")
     add_gpu(parser)
     parser.add_argument(
         "--checkpoint", type=path, metavar="FILE", help="an LTX-2 checkpoint, or its transformer"
@@ -30,7 +36,7 @@ def run(args: Namespace) -> int:
 
     data = store()
     subject = Subject(
-        base=data.base(args.base),
+        base=base_of_python(args),
         python=args.python,
         gpu=args.gpu,
         checkpoint=args.checkpoint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ltx2_patcher.cli.options import add_base, add_json, add_python, store
+from ltx2_patcher.cli.options import add_base_of_python, add_json, base_of_python, store
 from ltx2_patcher.cli.report import show
 
 TYPE_CHECKING = False  # as in report.py
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 
 def options(parser: ArgumentParser) -> None:
-    add_base(parser)
-    add_python(parser, "complete this environment instead of making one")
+    add_base_of_python(parser, "complete this environment instead of making one")
     parser.add_argument("--dry-run", action="store_true", help="say what it would install")
     add_json(parser)
 
@@ -25,12 +24,11 @@ def run(args: Namespace) -> int:
     def progress(line: str) -> None:
         print(f"  {line}", file=sys.stderr, flush=True)
 
-    data = store()
-    base = data.base(args.base)
+    base = base_of_python(args)
     if args.python:
         done = join_environment(base, args.python, progress, dry_run=args.dry_run)
     else:
-        done = install_environment(data, base, progress, dry_run=args.dry_run)
+        done = install_environment(store(), base, progress, dry_run=args.dry_run)
     if not done.added:
         lines = [f"nothing to do: {done.python} has what base {done.base} needs"]
     elif done.dry_run:

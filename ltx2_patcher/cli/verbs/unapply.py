@@ -21,10 +21,9 @@ def options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     data, asked = store(), asked_base(args)
     if args.site_packages:
-        from ltx2_patcher.jobs.series.site_packages import installed_status, unapply_installed
+        from ltx2_patcher.jobs.series.site_packages import unapply_installed
 
-        base = data.base(installed_status(data, args.site_packages, asked).base)
-        unapplied = unapply_installed(data, base, args.site_packages, dry_run=args.dry_run)
+        unapplied = unapply_installed(data, asked, args.site_packages, dry_run=args.dry_run)
     else:
         from ltx2_patcher.jobs.series.apply import unapply_tree
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, journal
-from ltx2_patcher.boundaries.interpreter import Installed, installed
+from ltx2_patcher.boundaries.interpreter import DISTRIBUTIONS, Installed, installed
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.apply import Action, Applied, final_contents, reports
 from ltx2_patcher.jobs.series.status import Status, names_upto
@@ -20,7 +20,7 @@ from ltx2_patcher.rules.series.plan import group_named, stages, unpatched
 from ltx2_patcher.rules.series.record_file import update
 from ltx2_patcher.rules.series.tree_state import judge
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import ConflictError
+from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.series import FileStep, Judgement, Lock, Series, Standing
 
 STATE_FOLDER = ".ltx2-patcher"
@@ -31,9 +31,7 @@ LOCK_FILE = ".ltx2-patcher.lock"
 def installed_status(store: Store, python: Path, base: Base | None) -> Status:
     """Compare the installed packages with each base's lock, or with that of `base`."""
     place = installed(python)
-    locks = [store.lock(b.name) for b in ([base] if base else store.bases())]
-    judged = [(lock, _judge(place, lock)) for lock in locks]
-    lock, judgement = min(judged, key=lambda pair: len(pair[1].differing))
+    lock, judgement = _nearest(store, place, base)
     return Status(
         base=lock.base,
         place=str(place.root),
@@ -45,27 +43,55 @@ def installed_status(store: Store, python: Path, base: Base | None) -> Status:
 
 
 def apply_installed(
-    store: Store, base: Base, python: Path, *, upto: str | None = None, dry_run: bool = False
+    store: Store, base: Base | None, python: Path, *, upto: str | None = None, dry_run: bool = False
 ) -> Applied:
     """Patch the installed packages up to a group; files are replaced by rename, RECORD follows.
+
+    Without `base` the packages' own content tells it.
 
     Raises: ConflictError where a file is not the base's; UsageError, OutsideError, BusyError,
     InvalidError as in apply_tree. Nothing is changed then.
     """
+    place = installed(python)
+    base = base or _held(store, place)
     series = store.series(base.name)
-    group = group_named(series.lock, upto)
-    return _bring(series, installed(python), group, dry_run=dry_run)
+    return _bring(base, series, place, group_named(series.lock, upto), dry_run=dry_run)
 
 
-def unapply_installed(store: Store, base: Base, python: Path, *, dry_run: bool = False) -> Applied:
+def unapply_installed(
+    store: Store, base: Base | None, python: Path, *, dry_run: bool = False
+) -> Applied:
     """Give the installed packages upstream's bytes back, RECORD included.
 
     Raises: as apply_installed.
     """
-    return _bring(store.series(base.name), installed(python), None, dry_run=dry_run)
+    place = installed(python)
+    base = base or _held(store, place)
+    return _bring(base, store.series(base.name), place, None, dry_run=dry_run)
 
 
-def _bring(series: Series, place: Installed, group: str | None, *, dry_run: bool) -> Applied:
+def installed_base(store: Store, python: Path) -> Base | None:
+    """The base that is installed there, by its content; None where none is, or a checkout's."""
+    try:
+        return _held(store, installed(python))
+    except (UsageError, ConflictError):
+        return None
+
+
+def _held(store: Store, place: Installed) -> Base:
+    return store.base(_nearest(store, place, None)[0].base)
+
+
+def _nearest(store: Store, place: Installed, base: Base | None) -> tuple[Lock, Judgement]:
+    """The lock that the fewest of its files differ from, of all bases' or of that of `base`."""
+    locks = [store.lock(b.name) for b in ([base] if base else store.bases())]
+    judged = [(lock, _judge(place, lock)) for lock in locks]
+    return min(judged, key=lambda pair: len(pair[1].differing))
+
+
+def _bring(
+    base: Base, series: Series, place: Installed, group: str | None, *, dry_run: bool
+) -> Applied:
     lock, state = series.lock, place.root / STATE_FOLDER
     if journal.pending(state) and dry_run:
         left = journal.read(state).paths
@@ -78,19 +104,18 @@ def _bring(series: Series, place: Installed, group: str | None, *, dry_run: bool
             raise ConflictError(
                 f"{place.root} does not hold LTX-2 {lock.base} as published: "
                 f"{', '.join(judgement.differing[:3])}",
-                remedy="reinstall it: pip install --force-reinstall --no-deps "
-                "ltx-core==1.0.0 ltx-pipelines==1.0.0",
+                remedy=f"reinstall it: pip install --force-reinstall --no-deps {_packages(base)}",
             )
         if judgement.group == group:
             action: Action = "finished" if finished else "nothing to do"
             return Applied(lock.base, action, str(place.root), group, finished=finished)
         now = _contents(place, lock, judgement.group)
-        base = unpatched(series, judgement.group, now) if judgement.group else now
-        made = stages(series, group, base) if group else ()
+        plain = unpatched(series, judgement.group, now) if judgement.group else now
+        made = stages(series, group, plain) if group else ()
         if not dry_run:
             with disk.translated(state):
                 state.mkdir(exist_ok=True)
-            journal.write(state, _steps(place, lock, now, base | final_contents(made)), {})
+            journal.write(state, _steps(place, lock, now, plain | final_contents(made)), {})
             _finish(place)
     return Applied(
         base=series.base,
@@ -101,6 +126,14 @@ def _bring(series: Series, place: Installed, group: str | None, *, dry_run: bool
         patches=reports(made),
         finished=finished,
     )
+
+
+def _packages(base: Base) -> str:
+    """What pip installs the base by: its wheels, or its commit."""
+    if base.wheels:
+        return " ".join(f"{wheel.distribution}=={wheel.version}" for wheel in base.wheels)
+    source = f"git+{base.url}@{base.commit}#subdirectory=packages"
+    return " ".join(f"'{name} @ {source}/{name}'" for name in DISTRIBUTIONS)
 
 
 def _finish(place: Installed) -> tuple[str, ...]:

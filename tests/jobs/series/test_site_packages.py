@@ -5,22 +5,27 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import py_compile
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.interpreter import DISTRIBUTIONS
+from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.site_packages import (
     apply_installed,
+    installed_base,
     installed_status,
     unapply_installed,
 )
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, UsageError
 from ltx2_patcher.values.series import Standing
-from tests.conftest import BASE, ROOT, Environment, files
+from tests.conftest import BASE, ROOT, Environment, Run, files
+from tests.small_wheels import make_environment as add_packages
 
 
 def test_apply_and_unapply_restore_every_byte(
@@ -194,3 +199,47 @@ def test_new_files_are_as_readable_as_their_folder(
     overlay = environment.site / "ltx_core/text_encoders/gemma/quantized"
     assert overlay.stat().st_mode & 0o777 == overlay.parent.stat().st_mode & 0o777
     assert (overlay / "plan.py").stat().st_mode & 0o044
+
+
+@pytest.mark.history
+def test_the_base_is_told_by_what_is_installed(
+    store: Store, environment: Environment, history: Objects, patcher: Run
+) -> None:
+    """No remedy of another base's reaches an environment that a client pinned."""
+    newest = store.base("1.2.0")
+    entries = history.entries(newest.commit, [f"packages/{name}/src" for name in DISTRIBUTIONS])
+    contents = history.contents(entry.blob for entry in entries.values())
+    for package in ("ltx_core", "ltx_pipelines"):
+        shutil.rmtree(environment.site / package)
+    for path, entry in entries.items():
+        file = environment.site / path.split("/src/")[1]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(contents[entry.blob])
+
+    def upstreams() -> dict[str, tuple[int, bytes]]:
+        """Without RECORD, which is of what stood there before."""
+        every = files(environment.site)
+        return {path: file for path, file in every.items() if not path.endswith("RECORD")}
+
+    before = upstreams()
+    assert installed_base(store, environment.python) == newest
+    assert apply_installed(store, None, environment.python).base == "1.2.0"
+    assert installed_base(store, environment.python) == newest
+    assert unapply_installed(store, None, environment.python).base == "1.2.0"
+    assert upstreams() == before
+    add_packages(environment.python.parents[1], {"torch": newest.environment["torch"]})
+    joined = patcher("install", "--python", environment.python, "--dry-run")
+    wanted = f"transformers=={newest.environment['transformers']}"
+    assert wanted in joined.stdout, joined.stderr
+    add_packages(environment.python.parents[1], {"transformers": "4.50.0"})
+    examined = patcher("doctor", "--python", environment.python, "--json")
+    assert "4.50.0; base 1.2.0 needs" in examined.stdout, examined.stderr
+    lock = store.lock("1.2.0")
+    (environment.site / next(iter(lock.before)).split("/src/")[1]).write_text("# mine\n")
+    with pytest.raises(ConflictError, match=r"LTX-2 1\.2\.0 as published") as caught:
+        apply_installed(store, None, environment.python)
+    assert f"@{newest.commit}#subdirectory=packages/ltx-core" in caught.value.remedy
+
+
+def test_an_environment_without_upstream_tells_no_base(store: Store) -> None:
+    assert installed_base(store, Path(sys.executable)) is None
