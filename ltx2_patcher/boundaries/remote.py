@@ -43,17 +43,23 @@ def reachable(url: str, *, timeout_s: float) -> None:
         )
 
 
-def fetch_history(directory: Path, url: str) -> None:
-    """Bring the whole history of upstream's main branch into the bare repository `directory`.
+_HISTORY = tuple(
+    f"+refs/{refs}:refs/{refs}" for refs in ("heads/main", "heads/release/*", "tags/*")
+)
 
-    It is made where it is missing. The branch there is moved wherever upstream's is.
+
+def fetch_history(directory: Path, url: str) -> None:
+    """Bring upstream's main branch with its whole history, its release branches and its tags into
+    the bare repository `directory`.
+
+    It is made where it is missing. The refs there are moved wherever upstream's are.
 
     Raises: OutsideError where the server fails.
     """
     flags = ("--no-tags", "--no-write-fetch-head", "--no-auto-gc")
     for step in (
         ("init", "-q", "--bare", "--template=", "-b", "main", str(directory)),
-        ("-C", str(directory), "fetch", "-q", *flags, url, "+main:main"),
+        ("-C", str(directory), "fetch", "-q", *flags, url, *_HISTORY),
     ):
         env = _network_environment() | alone(directory)
         done = call(("git", *step), env=env, own_session=True)

@@ -24,7 +24,7 @@ def options(parser: ArgumentParser) -> None:
         "revisions",
         nargs="*",
         metavar="REF_OR_RANGE",
-        help="commits, ranges along first parents, names of bases "
+        help="commits, tags and branches, ranges along first parents, names of bases "
         "(default: every revision of upstream's main branch that holds code)",
     )
     parser.add_argument(
@@ -46,7 +46,7 @@ def options(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     from ltx2_patcher.jobs.series import matrix as job
-    from ltx2_patcher.jobs.series.history import history
+    from ltx2_patcher.jobs.series.history import history_with
 
     if (args.check or args.write) and args.base:
         raise UsageError(
@@ -59,7 +59,8 @@ def run(args: Namespace) -> int:
         )
     data = store()
     bases = [data.base(name) for name in args.base]
-    matrix = job.matrix(data, history(data), args.revisions, bases)
+    history = history_with(data, job.ends(args.revisions, data.bases()))
+    matrix = job.matrix(data, history, args.revisions, bases)
     if args.html:
         from ltx2_patcher.cli.matrix_page import write_page
 

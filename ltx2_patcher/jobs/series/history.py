@@ -16,7 +16,8 @@ _REPOSITORY = "upstream.git"
 
 
 def history(store: Store, *, refresh: bool = False) -> Objects:
-    """Upstream's main branch with all its revisions; `refresh` asks upstream for newer ones.
+    """Upstream's main branch with all its revisions, its releases and tags; `refresh` asks upstream
+    for newer ones.
 
     One that lacks a base's commit is older than the series here, and is refreshed anyhow.
 
@@ -42,6 +43,15 @@ def history(store: Store, *, refresh: bool = False) -> Objects:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return Objects(place)
+
+
+def history_with(store: Store, refs: Sequence[str]) -> Objects:
+    """The same, with what upstream has of these names of commits; asked for where one is unknown.
+
+    Raises: as `history`.
+    """
+    past = history(store)
+    return past if all(map(past.resolve, refs)) else history(store, refresh=True)
 
 
 def _lacking(place: Path, commits: Sequence[str]) -> list[str]:

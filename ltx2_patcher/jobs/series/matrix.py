@@ -18,8 +18,9 @@ from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.series import Edit, Patch, Series
 
+_SPAN = ".."
 _WHOLE = ("main",)
-"""Upstream's one branch, which the history holds."""
+"""The branch that upstream's revisions stand on."""
 
 Side = Literal["newer", "older"]
 
@@ -126,18 +127,28 @@ def write(store: Store, made: Matrix) -> tuple[SupportedRevision, ...]:
     return supported
 
 
+def ends(wanted: Sequence[str], bases: Sequence[Base]) -> list[str]:
+    """The names of commits in what a matrix is wanted of, those of bases left out."""
+    names = [end for name in wanted for end in name.split(_SPAN)]
+    return [name for name in names if name and _pinned(name, bases) == name]
+
+
+def _pinned(name: str, bases: Sequence[Base]) -> str:
+    """The commit of the base of that name, or the name of a commit as it is."""
+    return next((base.commit for base in bases if base.name == name), name)
+
+
 def _revisions(
     history: Objects, wanted: Sequence[str], bases: Sequence[Base]
 ) -> tuple[Revision, ...]:
-    pins = {base.name: base.commit for base in bases}
     found: dict[str, Revision] = {}
     single = []
     for name in wanted:
-        if name in _WHOLE or ".." in name:
-            ends = [pins.get(end, end) for end in name.split("..")]
-            found |= {r.commit: r for r in history.revisions(["..".join(ends)])}
+        named = _SPAN.join(_pinned(end, bases) for end in name.split(_SPAN))
+        if name in _WHOLE or _SPAN in name:
+            found |= {r.commit: r for r in history.revisions([named])}
         else:
-            single.append(pins.get(name, name))
+            single.append(named)
     if single:
         found |= {r.commit: r for r in history.revisions(single, walk=False)}
     if not found:

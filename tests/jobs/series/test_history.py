@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ltx2_patcher.boundaries.linediff import line_diffs
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.series.history import history_with
 from ltx2_patcher.rules.series.plan import stages
 from ltx2_patcher.rules.series.three_way import Fit, How, replay
 from ltx2_patcher.values.errors import UsageError
+from tests.conftest import git
+from tests.rebases import make_place
 
 pytestmark = pytest.mark.history
 
@@ -58,3 +63,12 @@ def test_the_next_revision_has_what_it_took_over_and_lacks_the_ledger(
         "model_ledger.py"
     }
     assert fits["enhance_prompts_on_a_cpu.patch"].how is How.STRICT
+
+
+def test_a_name_that_is_not_here_is_asked_for(tmp_path: Path, history: Objects) -> None:
+    """Upstream tagged it after the history was brought."""
+    place = make_place(tmp_path / "repository", history)
+    kept = place.vendor / "upstream.git"
+    git(kept, "update-ref", "-d", "refs/tags/v1.2.0")
+    assert history_with(place, ["main"]).resolve("v1.2.0") is None
+    assert history_with(place, ["v1.2.0"]).resolve("v1.2.0") == history.resolve("v1.2.0")

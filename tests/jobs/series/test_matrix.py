@@ -116,6 +116,11 @@ def test_ranges_refs_and_names_of_bases(store: Store, history: Objects, made: Ma
     assert asked("1.0.0", f"{pin[:10]}~1") == commits[at : at + 2]
     assert asked("main~2", "main~2..main") == commits[:3]
     assert len(asked("main")) > len(commits) - 1
+    tag = history.resolve("v1.2.0")
+    assert tag and tag not in commits  # on a release branch
+    released = matrix(store, history, ["v1.2.0", "release/v1.2.0"])
+    assert [row.revision.commit for row in released.rows] == [tag]
+    assert released.rows[0].support and released.rows[0].support.base == "1.2.0"
     for wrong in ("no-such-ref", "--all", "main..1.0.0", ""):
         with pytest.raises(UsageError):
             asked(wrong)

@@ -55,9 +55,7 @@ def begin(
     Raises: UsageError for a revision, base or name that is none or taken; ConflictError where a
     rebase to that name is under way; OutsideError, BusyError, InvalidError (the series).
     """
-    history = upstream.history(store)
-    if not history.resolve(onto):
-        history = upstream.history(store, refresh=True)
+    history = upstream.history_with(store, [onto])
     revision = _revision(history, onto)
     base = store.base(source) if source else _nearest(store, history, revision.commit)
     name = name or revision.date
