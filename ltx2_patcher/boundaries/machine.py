@@ -109,15 +109,39 @@ def gpu(index: int | None) -> Gpu | None:
 
 
 def memory() -> Memory:
-    """Host memory, from Linux's /proc/meminfo (in KiB there). Raises: OutsideError."""
+    """Host memory, from Linux's /proc/meminfo. Raises: OutsideError."""
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():
         raise OutsideError(
             f"host memory can't be told: there is no {meminfo}",
             remedy="run on Linux; upstream's GPU pipelines need it anyway",
         )
-    values = dict(re.findall(r"^(\w+):\s+(\d+) kB", meminfo.read_text(), re.MULTILINE))
-    return Memory(int(values["MemTotal"]) * 1024, int(values["MemAvailable"]) * 1024)
+    values = _meminfo()
+    return Memory(values["MemTotal"], values["MemAvailable"])
+
+
+def mappable_bytes() -> int | None:
+    """The largest file that a process may map for itself; None where any may be.
+
+    Linux refuses a private mapping larger than memory and swap together, or in its strict mode than
+    what is left to promise (Documentation/mm/overcommit-accounting.rst).
+    """
+    mode = Path("/proc/sys/vm/overcommit_memory")
+    if not mode.exists() or (chosen := mode.read_text().strip()) == _PROMISES_ANYTHING:
+        return None
+    values = _meminfo()
+    if chosen == _PROMISES_WHAT_IT_HAS:
+        return values["CommitLimit"] - values["Committed_AS"]
+    return values["MemTotal"] + values["SwapTotal"]
+
+
+_PROMISES_ANYTHING, _PROMISES_WHAT_IT_HAS = "1", "2"
+
+
+def _meminfo() -> dict[str, int]:
+    """Bytes by name: Linux tells them in KiB."""
+    rows = re.findall(r"^(\w+):\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return {name: int(kib) * 1024 for name, kib in rows}
 
 
 def free_bytes(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from ltx2_patcher.boundaries import machine
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 
+MIB = 1 << 20
 LOST = "Unable to determine the device handle for GPU0000:01:00.0: Unknown Error"
 
 
@@ -125,3 +127,15 @@ def test_memory_disk_and_programs_are_real(tmp_path: Path) -> None:
     version = machine.version_of("git")
     assert version is not None
     assert version[0].isdigit()
+
+
+@pytest.mark.skipif(machine.mappable_bytes() is None, reason="this machine maps files of any size")
+def test_a_file_too_large_to_be_mapped_is_known(tmp_path: Path) -> None:
+    """What Linux itself says to a mapping as torch makes it of a weight file."""
+    most = machine.mappable_bytes()
+    assert most is not None
+    with (tmp_path / "hole").open("w+b") as file:
+        file.truncate(most + 4 * MIB)
+        mmap.mmap(file.fileno(), most - 64 * MIB, flags=mmap.MAP_PRIVATE).close()
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            mmap.mmap(file.fileno(), most + 4 * MIB, flags=mmap.MAP_PRIVATE)

@@ -22,6 +22,7 @@ from ltx2_patcher.rules.environment.requirements import accepts, normalized
 from ltx2_patcher.rules.models.abilities import stated
 from ltx2_patcher.rules.models.budget import Capacity, advise, savings_of
 from ltx2_patcher.rules.models.card import GIB, free_card
+from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.pairing import (
     refusal_of_checkpoint,
     refusal_of_encoder,
@@ -258,9 +259,10 @@ def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Findi
     if subject.checkpoint is not None:
         try:
             checkpoint = inspect_checkpoint(subject.checkpoint)
+            name = str(subject.checkpoint)
             refusal = refusal_of_checkpoint(
-                checkpoint, stated(subject.base), others, str(subject.checkpoint)
-            )
+                checkpoint, stated(subject.base), others, name
+            ) or refusal_of_mapping(checkpoint.bytes, machine.mappable_bytes(), name)
             yield _failure("checkpoint", refusal) if refusal else _checkpoint(checkpoint)
         except PatcherError as error:
             yield _failure("checkpoint", error)

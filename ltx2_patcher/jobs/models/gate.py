@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
-from ltx2_patcher.boundaries.machine import Gpu
+from ltx2_patcher.boundaries.machine import Gpu, mappable_bytes
 from ltx2_patcher.boundaries.pictures import fault_of_pictures
 from ltx2_patcher.boundaries.weights import read_header
 from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
@@ -21,6 +21,7 @@ from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
 from ltx2_patcher.rules.models.forecast import require_fit
 from ltx2_patcher.rules.models.lora import cautions_of_lora, modules_of, refusal_of_lora
+from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.measured import Measured, of_base
 from ltx2_patcher.rules.models.options import FRAME_FOLDERS, LORAS, SUFFIXES
 from ltx2_patcher.rules.models.pairing import (
@@ -210,6 +211,7 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
         missing = tuple(key for key in checkpoint.missing if not key.startswith("vae."))
         checkpoint = replace(checkpoint, missing=missing)
     _refuse(refusal_of_checkpoint(checkpoint, target.abilities, target.others, name))
+    _refuse(refusal_of_mapping(checkpoint.bytes, mappable_bytes(), name))
     if request.checkpoint is not None and not checkpoint.whole:
         raise UsageError(
             f"{name} is the transformer of {checkpoint.variant} alone",

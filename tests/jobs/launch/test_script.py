@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.machine import mappable_bytes
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
@@ -21,7 +22,13 @@ from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
 from ltx2_patcher.rules.models.request import parse_argv, parse_mapping
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.errors import (
+    ConflictError,
+    InvalidError,
+    OutsideError,
+    PatcherError,
+    UsageError,
+)
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository
 from tests.small_wheels import make_environment
@@ -125,6 +132,20 @@ def test_a_right_request_is_passed_on(case: Case) -> None:
     sources = map(str, source_paths(checkout_path(case.store, case.base)))
     path = os.pathsep.join([*sources, "/theirs"])
     assert launch.variables == {"LANG": "C", "PYTHONPATH": path}
+
+
+@pytest.mark.skipif(mappable_bytes() is None, reason="this machine maps files of any size")
+def test_a_checkpoint_larger_than_memory_and_swap_is_refused(case: Case) -> None:
+    """It would die with torch's words on mmap, after Gemma was loaded."""
+    most = mappable_bytes()
+    assert most is not None
+    config = RELEASED["LTX-2 19B"]["config"]
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3))}
+    tensors["vae.surplus"] = ("U8", (most,))
+    write_checkpoint(case.folder / "model.safetensors", tensors, config)
+    with pytest.raises(OutsideError, match="this machine maps files of at most") as caught:
+        case.prepare()
+    assert "vm.overcommit_memory=1" in caught.value.remedy
 
 
 def test_on_cuda_memory_does_not_fragment_unless_the_user_chose(
