@@ -15,6 +15,13 @@ from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Upsamp
 _GOES_WITH = "Gemma 3 12B goes with LTX-2 and LTX-2.3, the Gemma 4 12B of its own with LTX-2.5"
 
 
+_PAGES = {
+    "Gemma 3": "google/gemma-3-12b-it-qat-q4_0-unquantized on huggingface.co",
+    "Gemma 4": "the text encoder that is published beside LTX-2.5",
+}
+"""Where what lies beside a Gemma's shards can be taken from, the same for each size."""
+
+
 def refusal_of(
     found: Checkpoint | GemmaRoot | ModelPart,
     able: Abilities,
@@ -141,11 +148,16 @@ def _unfit_family(
 def _unfit_files(
     gemma: GemmaRoot, flag: GemmaFlag | None, able: Abilities, origin: str
 ) -> PatcherError | None:
-    lacking = [n for n in abilities.needed_beside_gemma(able) if n not in gemma.beside]
-    if faults := (*gemma.faults, *(f"{name} is missing" for name in lacking)):
+    if gemma.faults:
         return InvalidError(
-            f"{origin}: {faults[0]}",
+            f"{origin}: {_some(gemma.faults)}",
             remedy="download it again; `ltx2-patcher inspect` lists what is wrong",
+        )
+    if lacking := [n for n in abilities.needed_beside_gemma(able) if n not in gemma.beside]:
+        return InvalidError(
+            f"{origin} lacks {', '.join(lacking)}, which base {able.base} reads beside the shards",
+            remedy=f"copy {'it' if len(lacking) == 1 else 'them'} there from "
+            f"{_PAGES[gemma.family]}",
         )
     if gemma.missing:
         return InvalidError(

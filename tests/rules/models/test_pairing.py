@@ -163,9 +163,17 @@ def test_an_upsampler_of_another_model_is_refused() -> None:
 )
 def test_each_base_looks_up_its_own_files_beside_a_gemma(base: Abilities, name: str) -> None:
     lacking = replace(GEMMA, beside=GEMMA.beside - {name})
-    assert f"root: {name} is missing" in str(_unfit(lacking, None, base))
+    assert f"root lacks {name}, which base {base.base} reads" in str(_unfit(lacking, None, base))
     other = NEWEST if base is MIDDLE else MIDDLE
     assert _unfit(lacking, None, other) is None
+
+
+def test_all_that_is_missing_beside_a_gemma_is_named_at_once() -> None:
+    """With where they are from: a root that somebody quantized can't be downloaded again."""
+    error = _unfit(replace(GEMMA, beside=frozenset()), None, MIDDLE)
+    assert "root lacks tokenizer.model, preprocessor_config.json" in str(error)
+    assert error is not None
+    assert "copy them there from google/gemma-3-12b-it" in error.remedy
 
 
 @pytest.mark.parametrize(
