@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Ability = Literal["packed-files", "any-gemma-names", "folds-scales"]
+Ability = Literal["packed-files", "any-gemma-names", "folds-scales", "scaled-mm"]
 """- packed-files: it opens a Gemma packed into one file, and models in a file a part (from upstream
   7954dcb of 2026-08-11 on).
 - any-gemma-names: transformers reads Gemma's shards, so any spelling of their names will do (before
   upstream 4f41082 of 2026-01-29).
 - folds-scales: fp8-cast reads the scales of a prequantized checkpoint (from upstream 7dc613f of
   2026-05-28 on).
+- scaled-mm: it takes --quantization fp8-scaled-mm (from the same on; before, its own parser hands
+  the policy an argument that it does not take).
 """
 
 
@@ -39,3 +41,8 @@ class Abilities:
     def folds_scales(self) -> bool:
         """Whether fp8-cast reads the scales of a prequantized checkpoint."""
         return "folds-scales" in self.can
+
+    @property
+    def takes_scaled_mm(self) -> bool:
+        """Whether --quantization fp8-scaled-mm gets past its parser."""
+        return "scaled-mm" in self.can

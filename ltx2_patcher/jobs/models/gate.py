@@ -32,6 +32,7 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_gemma,
     refusal_of_pair,
     refusal_of_part,
+    refusal_of_quantization,
     refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
@@ -86,6 +87,7 @@ def admit(request: Request, target: Target) -> Admitted:
     """
     check_numbers(target.pipeline, request)
     gpus = [(gpu.name, gpu.capability) for gpu in target.gpus]
+    _refuse(refusal_of_quantization(request.quantization, target.abilities, target.others))
     _refuse(refusal_of_cards(request.quantization, gpus))
     _check_places(request, target.pipeline)
     checkpoint = None

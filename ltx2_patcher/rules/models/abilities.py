@@ -28,6 +28,7 @@ _SHOWN_BY: tuple[tuple[Ability, str, bytes], ...] = (
     # Where our own patch folds them.
     ("folds-scales", f"{_UTILS}/model_ledger.py", b"folding_scales("),
     ("folds-scales", f"{_UTILS}/blocks.py", b"folding_scales("),
+    ("scaled-mm", f"{_UTILS}/args.py", b"def _resolve_quantization("),
 )
 """Each ability, and a file that holds these bytes where an upstream has it."""
 _NEEDED_BESIDE = {

@@ -74,6 +74,20 @@ def refusal_of_checkpoint(
     return None
 
 
+def refusal_of_quantization(
+    quantization: str | None, able: Abilities, others: Sequence[Abilities]
+) -> PatcherError | None:
+    """Why the base ends on its own --quantization; None where it does not."""
+    if quantization != "fp8-scaled-mm" or able.takes_scaled_mm:
+        return None
+    return UsageError(
+        f"base {able.base} can't take --quantization {quantization}: upstream's parser ends with a "
+        "TypeError",
+        remedy="give --quantization fp8-cast"
+        + _or_base([other for other in others if other.takes_scaled_mm]),
+    )
+
+
 def refusal_of_part(
     part: ModelPart, able: Abilities, others: Sequence[Abilities], origin: str
 ) -> PatcherError | None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -168,19 +168,28 @@ def test_on_cuda_memory_does_not_fragment_unless_the_user_chose(
 def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--quantization", "fp8-scaled-mm")
-    case.prepare(*words)  # no card here: nothing to judge by
+    words = ["--quantization", "fp8-scaled-mm"]
+
+    def admitted(*more: str, gpu: int | None = None) -> None:
+        """On a base that takes it: 1.0.0 does not on any card."""
+        target = find_script(case.store, case.base, "distilled", python=None, gpu=gpu).target
+        able = replace(target.abilities, can=frozenset({"scaled-mm"}))
+        request = parse_argv(target.pipeline, [*case.right, *more])
+        admit(request, replace(target, abilities=able))
+
+    admitted(*words)  # no card here: nothing to judge by
+    with pytest.raises(UsageError, match="base 1.0.0 can't take --quantization fp8-scaled-mm"):
+        case.prepare(*words)
     newer = H200.replace("0,", "1,", 1)
     monkeypatch.setenv("PATH", str(write_nvidia_smi(tmp_path / "bin", RTX_3090)), prepend=":")
     with pytest.raises(UsageError, match="8.9 or newer, and NVIDIA GeForce RTX 3090 has 8.6"):
-        case.prepare(*words)
+        admitted(*words)
     case.prepare("--quantization", "fp8-cast")
     write_nvidia_smi(tmp_path / "bin", RTX_3090, newer)
-    case.prepare(*words)
-    right = [*case.right, *words]
-    prepare(case.store, case.base, "distilled", right, {}, gpu=1)
+    admitted(*words)
+    admitted(*words, gpu=1)
     with pytest.raises(UsageError, match="RTX 3090 has 8.6"):
-        prepare(case.store, case.base, "distilled", right, {}, gpu=0)
+        admitted(*words, gpu=0)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_enhancer,
     refusal_of_gemma,
     refusal_of_pair,
+    refusal_of_quantization,
     refusal_of_scale,
     refusal_of_scales,
     refusal_of_upsampler,
@@ -147,6 +148,16 @@ def test_an_option_takes_its_own_kind_of_upsampler(
         error = refusal_of_scale(upsampler, option, "file")
         assert (error is None) == (option in taken_by)
         assert error is None or f"upsamples {upsampler.scale}, and" in str(error)
+
+
+def test_a_base_whose_parser_ends_on_scaled_mm_names_those_that_take_it() -> None:
+    able = replace(NEWEST, can=NEWEST.can | {"scaled-mm"})
+    assert refusal_of_quantization("fp8-scaled-mm", able, BASES) is None
+    assert refusal_of_quantization("fp8-cast", MIDDLE, BASES) is None
+    error = refusal_of_quantization("fp8-scaled-mm", MIDDLE, [MIDDLE, able])
+    assert "base 1.0.0 can't take --quantization fp8-scaled-mm" in str(error)
+    assert error is not None
+    assert error.remedy == "give --quantization fp8-cast, or base 1.2.0"
 
 
 def test_an_upsampler_of_another_model_is_refused() -> None:
