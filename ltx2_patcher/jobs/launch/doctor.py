@@ -309,13 +309,27 @@ def _flags(
     left = free_card(card.total_bytes, card.free_bytes)
     capacity = Capacity(left, machine.memory().available_bytes)
     measured = read_baselines(store.root / BASELINES)
-    advice = advise(capacity, savings_of(options), checkpoint, gemma, measured)
+    savings = savings_of(options)
+    advice = advise(capacity, savings, checkpoint, gemma, measured)
     needs = ", ".join(
         f"{need.stage} {' '.join(need.flags) or 'plain'} {in_words(need.bytes)}"
         + (f" and {in_words(need.host_bytes)} of the host's" if need.host_bytes else "")
         for need in advice.needs
     )
     fact = f"{advice.text} in {in_words(advice.usable_bytes)} that torch can use ({needs})"
-    if advice.flags is None:
-        return Finding("flags", Level.FAILURE, fact, "use a card with more memory")
-    return Finding("flags", Level.OK, fact)
+    if advice.flags is not None:
+        return Finding("flags", Level.OK, fact)
+    remedy = "use a card with more memory"
+    elsewhere = advise(capacity, replace(savings, offloads=True), checkpoint, gemma, measured)
+    able = [
+        other.name
+        for other in store.bases()
+        if other.date >= _OFFLOADS_SINCE and (not checkpoint or checkpoint.variant in other.loads)
+    ]
+    if able and elsewhere.flags is not None:
+        remedy += f", or base {' or '.join(able)} with {' '.join(elsewhere.flags)}"
+    return Finding("flags", Level.FAILURE, fact, remedy)
+
+
+_OFFLOADS_SINCE = "2026-05-28"
+"""The day of upstream's 7dc613f, which came with --offload."""

@@ -29,6 +29,7 @@ from tests.weight_files import (
     write_gemma,
 )
 
+BLOCK = "model.diffusion_model.transformer_blocks.0.attn1.to_q"
 PROJECTION = "text_embedding_projection.aggregate_embed.weight"
 
 
@@ -149,6 +150,22 @@ def test_a_gemma_that_a_flag_mends_is_no_failure_and_one_for_other_bases_is(
     packed = write(tmp_path / "packed.safetensors", *packed_gemma())
     found = _findings(copied_store, Subject(near, gemma_root=packed))["gemma"]
     assert (found.level, "or base 1.2.0" in str(found.remedy)) == (Level.FAILURE, True)
+
+
+def test_where_no_flags_fit_the_bases_with_some_are_named(
+    tmp_path: Path, published: Path, near: Base, path: Path
+) -> None:
+    write_nvidia_smi(path, RTX_3090.replace("24576, 24100", "8192, 8000"))
+    store = make_repository(tmp_path / "repository", published, near)
+    config = RELEASED["LTX-2 19B"]["config"]
+    large = {f"{BLOCK}.weight": ("BF16", (100_000, 100_000))}
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3)), **large}
+    checkpoint = write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    found = _findings(store, Subject(near, checkpoint=checkpoint))["flags"]
+    assert found.level is Level.FAILURE
+    assert found.remedy is not None
+    assert "use a card with more memory, or base 1.2.0 with " in found.remedy
+    assert "--offload" in found.remedy
 
 
 def test_weights_are_told_with_the_flags_that_fit_the_card(
