@@ -114,13 +114,13 @@ def _lines(applied: Applied, next_step: str) -> Iterator[str]:
         held = f"the series of {applied.base}{merged} up to {applied.group}"
         yield f"nothing to do: {applied.place} holds {held}"
         return
+    width = max((len(patch.name) for patch in applied.patches), default=0)
     for patch in applied.patches:
-        yield (
-            f"  {patch.group:<12} {patch.name:<52} {patch.files:>3} files {patch.hunks:>3} hunks"
-            f"{f'  {patch.how.value}' if applied.revision else ''}"
-        )
+        how = f"  {patch.how.value}" if applied.revision else ""
+        counts = f"{patch.files:>3} files {patch.hunks:>3} hunks"
+        yield f"  {patch.group:<12} {patch.name:<{width}} {counts}{how}"
     if applied.overlay:
-        yield f"  {'':<12} {'overlay':<52} {len(applied.overlay):>3} files"
+        yield f"  {'':<12} {'overlay':<{width}} {len(applied.overlay):>3} files"
     branch = f", branch {applied.branch}" if applied.branch else ""
     if applied.revision:
         hows = [patch.how.value for patch in applied.patches]

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from ltx2_patcher.rules.series.drift import Laid
     from ltx2_patcher.rules.series.three_way import Breach
 
-_LEGEND = "= strict   ~ 3-way   + landed   x does not fit   ! fits, but the result is no good"
+_LEGEND = (
+    "one mark a patch, in the order of its series:",
+    "= strict   ~ 3-way   + landed   x does not fit   ! fits, but the result is no good",
+)
 
 
 def options(parser: ArgumentParser) -> None:
@@ -29,6 +32,11 @@ def options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--base", action="append", default=[], help="the series of this base alone; may stand twice"
+    )
+    parser.add_argument(
+        "--every",
+        action="store_true",
+        help="show every series on every revision, and what first breaks each patch",
     )
     parser.add_argument("--html", type=path, metavar="FILE", help="write it as one page too")
     parser.add_argument(
@@ -77,24 +85,45 @@ def run(args: Namespace) -> int:
             for row in matrix.rows
             if row.support is None and row.revision.commit not in known
         ]
-    show(args, _as_json(matrix), [*_table(matrix), *_breaks(matrix), *_summary(matrix), *notes])
+    shown = [*_every(matrix), *_breaks(matrix)] if args.every else _table(matrix)
+    show(args, _as_json(matrix), [*_summary(matrix), *shown, *notes])
     return 0
 
 
 def _table(matrix: Matrix) -> Iterator[str]:
+    """Of each revision the series that supports it, or comes nearest to."""
+    from ltx2_patcher.rules.series.drift import nearest
+
+    yield f"{_HEAD}its patches"
+    for row in matrix.rows:
+        support = row.support
+        laid = support or nearest(row.laid.values())
+        by = _supported_by(support) if support else f"none ({laid.base})"
+        yield f"{row.revision.commit[:10]}  {row.revision.date}  {by:<18}  {_marks(laid)}"
+    yield from _LEGEND
+
+
+_HEAD = f"{'commit':<10}  {'date':<10}  {'supported by':<18}  "
+
+
+def _supported_by(laid: Laid) -> str:
+    return f"{laid.base}, {laid.how.value}"
+
+
+def _every(matrix: Matrix) -> Iterator[str]:
     width = {
         base.name: max(len(base.name), *(len(row.laid[base.name].fits) + 2 for row in matrix.rows))
         for base in matrix.bases
     }
     heads = "  ".join(f"{base.name:<{width[base.name]}}" for base in matrix.bases)
-    yield f"{'commit':<10}  {'date':<10}  {'supported by':<18}  {heads}".rstrip()
+    yield f"{_HEAD}{heads}".rstrip()
     for row in matrix.rows:
         cells = (f"{_marks(row.laid[b.name]):<{width[b.name]}}" for b in matrix.bases)
         support = row.support
-        by = f"{support.base}, {support.how.value}" if support else "-"
+        by = _supported_by(support) if support else "-"
         head = f"{row.revision.commit[:10]}  {row.revision.date}  {by:<18}"
         yield f"{head}  {'  '.join(cells)}".rstrip()
-    yield f"one mark a patch, in the order of its series: {_LEGEND}"
+    yield from _LEGEND
 
 
 def _marks(laid: Laid) -> str:
@@ -121,14 +150,12 @@ def _counted(breaches: tuple[Breach, ...]) -> str:
 
 def _summary(matrix: Matrix) -> Iterator[str]:
     supported = [laid for row in matrix.rows if (laid := row.support)]
-    counts = []
+    yield f"{len(supported)} of {len(matrix.rows)} revisions are supported"
     for base in matrix.bases:
         hows = [laid.how.value for laid in supported if laid.base == base.name]
         if hows:
             parts = ", ".join(f"{hows.count(how)} {how}" for how in sorted(set(hows))[::-1])
-            counts.append(f"{base.name} {len(hows)} ({parts})")
-    by = f": {', '.join(counts)}" if counts else ""
-    yield f"{len(supported)} of {len(matrix.rows)} revisions are supported{by}"
+            yield f"  {len(hows):>3} by {base.name}: {parts}"
 
 
 def _as_json(matrix: Matrix) -> dict[str, object]:
