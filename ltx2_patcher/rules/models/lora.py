@@ -126,13 +126,14 @@ def cautions_of_lora(
     lora: Lora, modules: Mapping[str, Widths], variant: str, origin: str
 ) -> Iterable[Finding]:
     """What a LoRA that may be used lacks of its effect."""
-    left = [module for module in lora.modules if _read(module) not in modules]
+    has_effect = lora.pairs.keys() & modules.keys()
+    left = [module for module in lora.modules if _read(module) not in has_effect]
     if left:
         count = len(lora.modules)
         yield Finding(
             "lora",
             Level.WARNING,
-            f"{origin}: {count - len(left)} of {count} modules are in {variant}; left out: "
+            f"{origin}: {count - len(left)} of {count} modules change {variant}; left out: "
             f"{_kinds(left)}",
             f"expect a part of its effect; one that was trained for {variant} has all",
         )

@@ -132,8 +132,13 @@ def test_what_is_left_out_is_counted_by_kind() -> None:
     others = [f"diffusion_model.{CONNECTOR}", f"diffusion_model.{GATE}"]
     tensors = {**pair(f"diffusion_model.{TO_Q}"), **pair(others[0]), **pair(others[1])}
     (fact,) = told(tensors)
-    assert "1 of 3 modules are in LTX-2 19B; left out: " in fact
+    assert "1 of 3 modules change LTX-2 19B; left out: " in fact
     assert "transformer_blocks.N.attn1.to_gate_logits (1)" in fact
+
+
+def test_a_module_that_is_named_otherwise_is_left_out_too() -> None:
+    (fact,) = told({**pair(f"diffusion_model.{TO_Q}"), **pair(f"diffusion_model.{TO_OUT}", *KOHYA)})
+    assert "1 of 2 modules change LTX-2 19B; left out: transformer_blocks.N.attn1.to_out.0" in fact
 
 
 def test_alphas_are_told() -> None:
