@@ -67,6 +67,7 @@ def read_gemma(root: Path) -> GemmaFiles:
                 remedy="download it too, from the model's own page",
             )
         index = folder / INDEX
+        processors = [path for path in files if path.name == "processor_config.json"]
         return GemmaFiles(
             config=(folder / "config.json").read_bytes(),
             index=index.read_bytes() if index.is_file() else None,
@@ -77,4 +78,5 @@ def read_gemma(root: Path) -> GemmaFiles:
             },
             beside=frozenset(path.name for path in files),
             packed=False,
+            processor=processors[0].read_bytes() if processors else None,
         )

@@ -100,6 +100,7 @@ class GemmaRoot:
     projection_width: int | None  # what the text projection that lies in a packed file takes
     components: tuple[Component, ...]
     beside: frozenset[str]  # names of the other files: tokenizer, settings
+    nests_image_processor: bool  # processor_config.json describes it; else a file of its own must
     missing: tuple[str, ...]  # keys that transformers' model has and the shards lack
     faults: tuple[str, ...]  # what keeps it from loading, besides missing keys
     bytes: int

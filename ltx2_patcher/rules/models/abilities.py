@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ltx2_patcher.values.abilities import Abilities, Ability
 from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.weights import GemmaRoot
 
 _FAMILY = {"LTX-2": "Gemma 3", "LTX-2.3": "Gemma 3", "LTX-2.5": "Gemma 4"}
 CORE = "packages/ltx-core/src/ltx_core"
@@ -66,11 +67,14 @@ def loaded_with(able: Abilities, family: str) -> tuple[str, ...]:
     return tuple(variant for variant in able.loads if gemma_of(variant.split()[0]) == family)
 
 
-def needed_beside_gemma(able: Abilities) -> Sequence[str]:
+def needed_beside_gemma(able: Abilities, gemma: GemmaRoot) -> Sequence[str]:
     """The files it looks up beside a Gemma's shards: `find_matching_file` in base_encoder.py, and
-    from 7954dcb on gemma_assets.py.
+    from 7954dcb on gemma_assets.py, which takes the image processor from either of two.
     """
-    return _NEEDED_BESIDE[able.takes_packed_files]
+    needed = _NEEDED_BESIDE[able.takes_packed_files]
+    if able.takes_packed_files and not gemma.nests_image_processor:
+        return (*needed, "preprocessor_config.json")
+    return needed
 
 
 def _holds(content: bytes | None, mark: bytes) -> bool:

@@ -66,6 +66,7 @@ class GemmaFiles:
     shards: Mapping[str, Header]  # file name -> header, of the folder with the model files
     beside: frozenset[str]  # the names of all other files below the root
     packed: bool
+    processor: bytes | None = None  # processor_config.json, where it is a file
 
 
 def packed_files(header: Header, origin: str) -> GemmaFiles | None:
@@ -127,6 +128,7 @@ def identify_gemma(files: GemmaFiles, origin: str) -> GemmaRoot:
         projection_width=projection_width(stored),
         components=gemma_components(tensors),
         beside=files.beside,
+        nests_image_processor=files.packed or _nests_image_processor(files.processor),
         missing=tuple(sorted(_missing(gemma_keys(config), tensors))),
         faults=tuple(_faults(files, origin)),
         bytes=sum(header.bytes for header in files.shards.values()),
@@ -200,6 +202,15 @@ def _faults(files: GemmaFiles, origin: str) -> list[str]:
             lost = (number for number in range(1, total + 1) if number not in there)
             faults += [f"shard {number} of {total} is missing" for number in lost]
     return faults
+
+
+def _nests_image_processor(processor: bytes | None) -> bool:
+    """Whether processor_config.json describes it too, as transformers writes it from 5.0 on."""
+    try:
+        found = json.loads(processor or b"{}")
+    except (ValueError, RecursionError):
+        return False  # upstream says itself what it can't read there
+    return isinstance(found, dict) and isinstance(found.get("image_processor"), dict)
 
 
 def _json(data: bytes, origin: str) -> dict[str, object]:

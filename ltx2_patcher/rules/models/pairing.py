@@ -167,7 +167,8 @@ def _unfit_files(
             f"{origin}: {_some(gemma.faults)}",
             remedy="download it again; `ltx2-patcher inspect` lists what is wrong",
         )
-    if lacking := [n for n in abilities.needed_beside_gemma(able) if n not in gemma.beside]:
+    needed = abilities.needed_beside_gemma(able, gemma)
+    if lacking := [name for name in needed if name not in gemma.beside]:
         return InvalidError(
             f"{origin} lacks {', '.join(lacking)}, which base {able.base} reads beside the shards",
             remedy=f"copy {'it' if len(lacking) == 1 else 'them'} there from "

@@ -38,6 +38,7 @@ GEMMA = GemmaRoot(
     projection_width=None,
     components=(Component("language model", 1065, 12_187_325_040, 24_374_650_080, {}),),
     beside=frozenset(),
+    nests_image_processor=False,
     missing=(),
     faults=(),
     bytes=24_374_650_080,

@@ -189,3 +189,19 @@ def test_another_model_is_refused(kind: str | None) -> None:
 def test_any_config_is_read_or_refused(config: bytes) -> None:
     with pytest.raises(InvalidError):
         identify_gemma(_files({}, config=config), "root")
+
+
+@pytest.mark.parametrize(
+    ("processor", "nests"),
+    [
+        (b'{"image_processor": {"size": 1}, "processor_class": "Gemma3Processor"}', True),
+        (b'{"image_seq_length": 256, "processor_class": "Gemma3Processor"}', False),
+        (b'{"image_processor": null}', False),
+        (b"[]", False),
+        (b"{", False),
+        (None, False),
+    ],
+)
+def test_a_nested_image_processor_is_told(processor: bytes | None, nests: bool) -> None:
+    found = identify_gemma(_files(plain(gemma_keys(TINY_GEMMA)), processor=processor), "root")
+    assert found.nests_image_processor is nests

@@ -60,6 +60,7 @@ GEMMA = GemmaRoot(
     projection_width=None,
     components=(),
     beside=frozenset(BESIDE_GEMMA),
+    nests_image_processor=False,
     missing=(),
     faults=(),
     bytes=1,
@@ -185,6 +186,18 @@ def test_all_that_is_missing_beside_a_gemma_is_named_at_once() -> None:
     assert "root lacks tokenizer.model, preprocessor_config.json" in str(error)
     assert error is not None
     assert "copy them there from google/gemma-3-12b-it" in error.remedy
+
+
+def test_the_newest_base_takes_the_image_processor_from_either_of_two_files() -> None:
+    """Older ones read preprocessor_config.json alone."""
+    beside = GEMMA.beside - {"preprocessor_config.json"}
+    apart = replace(GEMMA, beside=beside)
+    nested = replace(apart, nests_image_processor=True)
+    assert "root lacks preprocessor_config.json, which base 1.2.0" in str(
+        _unfit(apart, None, NEWEST)
+    )
+    assert _unfit(nested, None, NEWEST) is None
+    assert "root lacks preprocessor_config.json" in str(_unfit(nested, None, MIDDLE))
 
 
 @pytest.mark.parametrize(
