@@ -158,6 +158,7 @@ class Lora:
     modules: tuple[str, ...]  # what it changes, as the file names it
     example: str  # one of its tensors
     pairs: Mapping[str, tuple[int, int]]  # what upstream reads: module -> what it gives and takes
+    torn: tuple[str, ...]  # the modules of which it has no whole pair
     has_alphas: bool
     components: tuple[Component, ...]
     bytes: int

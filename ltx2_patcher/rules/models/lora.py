@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from ltx2_patcher.values.errors import ConflictError, PatcherError, UsageError
+from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.weights import Component, Header, Lora, Tensor
 
@@ -63,12 +63,15 @@ def lora_of(header: Header, components: tuple[Component, ...]) -> Lora:
             if found[1] in _DOWNS and tensor.shape:
                 ranks.append(tensor.shape[0])
     kinds = set().union(*parts.values())
+    pairs = _pairs(header.tensors)
+    halves = {_read(_stem(name)) for name in header.tensors if name.endswith(_PAIR)}
     return Lora(
         method=next((method for part, method in _METHODS.items() if part in kinds), "LoRA"),
         rank=max(ranks, default=0),
         modules=tuple(sorted(parts)),
         example=min(filter(is_adapter, header.tensors)),
-        pairs=_pairs(header.tensors),
+        pairs=pairs,
+        torn=tuple(sorted(halves - pairs.keys())),
         has_alphas=any(name.endswith(".alpha") for name in header.tensors),
         components=components,
         bytes=header.bytes,
@@ -85,6 +88,7 @@ def _pairs(tensors: Mapping[str, Tensor]) -> dict[str, Widths]:
         if name.endswith(down)
         and (other := read.get(name.removesuffix(down) + up)) is not None
         and len(other.shape) == len(tensor.shape) == 2
+        and other.shape[1] == tensor.shape[0]
     }
 
 
@@ -108,6 +112,11 @@ def refusal_of_lora(
         return UsageError(
             f"{origin} is a {lora.method}, and upstream reads plain LoRAs alone",
             remedy="give a plain LoRA, for example one that was extracted from what it makes",
+        )
+    if torn := next((module for module in lora.torn if module in modules), None):
+        return InvalidError(
+            f"{origin}: what changes {torn} is no pair that can be multiplied",
+            remedy="download the file again, from the page that it came from",
         )
     matched = {module: widths for module, widths in lora.pairs.items() if module in modules}
     if not matched:
@@ -166,7 +175,7 @@ def _without_effect(
     first = lora.modules[0]
     family = next((name for pattern, name in _FAMILIES if pattern.search(first)), "another model")
     return UsageError(
-        f"{origin} holds no module of {variant}: {first} is of {family}",
+        f"{origin} holds no module of {variant}: {first!r} is of {family}",
         remedy=f"give a LoRA that was trained for {variant}",
     )
 
@@ -180,6 +189,11 @@ def _unprefixed(module: str, spelled: Mapping[str, str]) -> str | None:
             return None
         form = form.removeprefix(prefix)
     return spelled[form]
+
+
+def _stem(name: str) -> str:
+    """The module of a tensor of a pair."""
+    return name.removesuffix(_PAIR[0]).removesuffix(_PAIR[1])
 
 
 def _read(module: str) -> str:

@@ -128,6 +128,22 @@ def test_a_lora_of_another_width_is_refused() -> None:
     assert f"changes {TO_Q} as 6 to 16 values, and LTX-2 19B has it as 6 to 8" in str(error)
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"A": (2, 6)},
+        {"A": (), "B": ()},
+        {"A": (2, 6, 1), "B": (8, 2, 1)},
+        {"A": (4, 6), "B": (8, 2)},
+    ],
+    ids=["half", "scalars", "three dimensions", "two ranks"],
+)
+def test_a_torn_pair_is_refused(shapes: dict[str, tuple[int, ...]]) -> None:
+    """Upstream would pass over a half, and fail at the others with the model loaded."""
+    tensors: Spec = {f"{TO_Q}.lora_{name}.weight": ("BF16", s) for name, s in shapes.items()}
+    assert f"what changes {TO_Q} is no pair" in str(refusal({**tensors, **pair(TO_OUT)}))
+
+
 def test_what_is_left_out_is_counted_by_kind() -> None:
     others = [f"diffusion_model.{CONNECTOR}", f"diffusion_model.{GATE}"]
     tensors = {**pair(f"diffusion_model.{TO_Q}"), **pair(others[0]), **pair(others[1])}
