@@ -54,7 +54,6 @@ def test_below_8_9_it_is_one_sentence(refused: Callable[[tuple[int, int]], str])
         "fp8-scaled-mm needs compute capability 8.9 or newer, and NVIDIA GeForce RTX 3090 has 8.6; "
         "give fp8-cast, which computes in bf16"
     ) in said
-    assert said.startswith("2\n")  # as wrong arguments end a script
 
 
 @pytest.mark.slow
