@@ -171,7 +171,11 @@ TINY_TRANSFORMER = {
 def tiny_transformer() -> dict[str, torch.Tensor]:
     """{the model's key: bf16 tensor} of a random LTX-2.3 transformer of real spread (std 0.03)."""
     torch.manual_seed(0)
-    model = LTXModelConfigurator.from_config({"transformer": TINY_TRANSFORMER})
+    config = {"transformer": TINY_TRANSFORMER}
+    if hasattr(LTXModelConfigurator, "from_config"):
+        model = LTXModelConfigurator.from_config(config)
+    else:
+        model = LTXModelConfigurator.from_metadata({"config": config})
     return {
         key: (torch.randn(value.shape) * 0.03).to(torch.bfloat16)
         for key, value in model.state_dict().items()

@@ -1,0 +1,67 @@
+"""Reading a LoRA in whichever layout it was saved, with its alphas, as upstream reads one in its own layout."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import safetensors
+import torch
+
+from ltx_core.loader.lora_names import ALPHA, A, B, kinds, loader_names
+from ltx_core.loader.primitives import LoraPathStrengthAndSDOps
+from ltx_core.loader.sd_ops import LTXV_LORA_COMFY_RENAMING_MAP, KeyValueOperationResult, SDOps
+
+logger = logging.getLogger(__name__)
+
+_WEIGHT = ".weight"
+_COMPILED = "._orig_mod."  # what torch.compile puts into the names of the blocks
+
+
+@dataclass(frozen=True, slots=True)
+class _OneFile(SDOps):
+    """The same operations for one LoRA file: `names` are read as upstream's, each B in `scales` is multiplied."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+    def apply_to_key(self, key: str) -> str | None:
+        return SDOps.apply_to_key(self, self.names.get(key, key))  # super() knows no class made anew for its slots
+
+    def apply_to_key_value(self, key: str, value: torch.Tensor) -> list[KeyValueOperationResult]:
+        scaled = (value.to(torch.float32) * self.scales[key]).to(value.dtype) if key in self.scales else value
+        return [KeyValueOperationResult(key, scaled)]
+
+
+def in_any_layout(
+    loras: Iterable[LoraPathStrengthAndSDOps], weights: Iterable[str]
+) -> tuple[LoraPathStrengthAndSDOps, ...]:
+    """Return `loras` with sd_ops that read each file as it lies there; only headers and alphas are read here.
+    `weights` are the keys of the model's state dict. With an alpha, B counts alpha / rank times, reckoned in float32 and
+    rounded to B's dtype. A LoRA that comes with sd_ops of its caller's own keeps them.
+    """
+    names = (key.replace(_COMPILED, ".") for key in weights)
+    modules = frozenset(name.removesuffix(_WEIGHT) for name in names if name.endswith(_WEIGHT))
+    own = LTXV_LORA_COMFY_RENAMING_MAP.name  # also where compiling added to the operations
+    return tuple(
+        lora._replace(sd_ops=_sd_ops(lora, modules)) if lora.sd_ops and lora.sd_ops.name == own else lora
+        for lora in loras
+    )
+
+
+def _sd_ops(lora: LoraPathStrengthAndSDOps, modules: frozenset[str]) -> SDOps:
+    with safetensors.safe_open(lora.path, framework="pt") as file:
+        every = list(file.keys())
+        names = loader_names(every, modules)
+        ranks = {key: file.get_slice(name).get_shape()[0] for name, key in names.items() if key.endswith(A)}
+        alphas = {key: file.get_tensor(name).item() for name, key in names.items() if key.endswith(ALPHA)}
+    scales = {}
+    for key, alpha in alphas.items():
+        module = key.removesuffix(ALPHA)
+        rank = ranks.get(module + A, alpha)
+        if alpha != rank:
+            scales[lora.sd_ops.apply_to_key(module + B)] = alpha / rank
+    if left := [name for name in every if name not in names]:
+        logger.warning(f"{lora.path}: {len(names)} of {len(every)} tensors change this model; left out: {kinds(left)}")
+    # A registry tells what it holds by path and name; another model may read other tensors of the same file.
+    name = f"{lora.sd_ops.name}_{len(names)}"
+    return _OneFile(name, lora.sd_ops.mapping, names=names, scales=scales)
