@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import runpy
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, journal
+from ltx2_patcher.rules.models.lora import LoraNames
 from ltx2_patcher.rules.series.blobs import blob_ids
 from ltx2_patcher.rules.series.lock_file import parse_base_lock, parse_overlay_lock
 from ltx2_patcher.rules.series.paths import is_source
@@ -20,6 +22,8 @@ from ltx2_patcher.rules.series.upstream_file import PINS_REMEDY, parse_pins
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.series import Lock, Series
+
+_LORA_NAMES = "packages/ltx-core/src/ltx_core/loader/lora_names.py"
 
 
 class Store:
@@ -134,6 +138,11 @@ class Store:
     def overlay_lock(self) -> Path:
         """Where the content ids of the overlay's files stand, for all bases."""
         return self.patches / "overlay.lock.json"
+
+    def lora_names(self) -> LoraNames:
+        """What the scripts read a LoRA with, of the overlay: run, so that there is one table."""
+        found = runpy.run_path(str(self.patches / "overlay" / _LORA_NAMES))
+        return LoraNames(found["loader_names"], found["kinds"])
 
     def series(self, base: str, lock: Lock | None = None) -> Series:
         """The whole series of a base, each patch parsed; `lock` where it was read just before.

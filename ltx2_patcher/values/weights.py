@@ -156,10 +156,7 @@ class Lora:
     method: str  # "LoRA"; upstream reads no other: "LoKr", "LoHa", "DoRA"
     rank: int
     modules: tuple[str, ...]  # what it changes, as the file names it
-    example: str  # one of its tensors
-    pairs: Mapping[str, tuple[int, int]]  # what upstream reads: module -> what it gives and takes
-    torn: tuple[str, ...]  # the modules of which it has no whole pair
-    has_alphas: bool
+    shapes: Mapping[str, tuple[int, ...]] = field(repr=False)  # of all its tensors
     components: tuple[Component, ...]
     bytes: int
 

@@ -103,6 +103,7 @@ def script_in(
         abilities=shown(base, lambda path: disk.read(tree / path)),
         others=tuple(map(stated, store.bases())),
         python=python,
+        lora_names=store.lora_names(),
         gpus=tuple(gpus),
         budget=budget,
     )

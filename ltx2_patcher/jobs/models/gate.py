@@ -20,7 +20,12 @@ from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, tra
 from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
 from ltx2_patcher.rules.models.forecast import require_fit
-from ltx2_patcher.rules.models.lora import cautions_of_lora, modules_of, refusal_of_lora
+from ltx2_patcher.rules.models.lora import (
+    LoraNames,
+    cautions_of_lora,
+    modules_of,
+    refusal_of_lora,
+)
 from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.measured import Measured, of_base
 from ltx2_patcher.rules.models.options import FRAME_FOLDERS, LORAS, SUFFIXES
@@ -65,6 +70,7 @@ class Target:
     abilities: Abilities  # of the upstream that holds the pipeline
     others: tuple[Abilities, ...]  # of the bases that a remedy may name instead
     python: Path  # of the environment
+    lora_names: LoraNames
     gpus: tuple[Gpu, ...] = ()  # the script may take any; empty where there is none
     budget: Budget | None = None
 
@@ -95,7 +101,7 @@ def admit(request: Request, target: Target) -> Admitted:
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = _checkpoint(request, target)
-        warnings += _check_loras(request, checkpoint)
+        warnings += _check_loras(request, checkpoint, target.lora_names)
         _check_upsamplers(request, checkpoint)
         _check_length(request, target, checkpoint)
         quantized = _check_gemmas(request, checkpoint, target)
@@ -225,7 +231,7 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
     return checkpoint
 
 
-def _check_loras(request: Request, checkpoint: Checkpoint) -> tuple[Finding, ...]:
+def _check_loras(request: Request, checkpoint: Checkpoint, names: LoraNames) -> tuple[Finding, ...]:
     """What the LoRAs will lack of their effect; each has some."""
     files = [file for file in request.files if file.option in LORAS]
     if not files:
@@ -235,7 +241,7 @@ def _check_loras(request: Request, checkpoint: Checkpoint) -> tuple[Finding, ...
     for file in files:
         lora = inspect(_path(file.path))
         if isinstance(lora, Lora):
-            given = (lora, modules, checkpoint.variant, str(file.path))
+            given = (lora, modules, names, checkpoint.variant, str(file.path))
             _refuse(refusal_of_lora(*given))
             warnings += cautions_of_lora(*given)
     return tuple(warnings)

@@ -7,6 +7,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,7 +15,8 @@ import torch
 
 def main() -> int:
     """Print it."""
-    answer = {"scale": _scale, "fused": _fused, "rope": _rope}[sys.argv[1]]
+    answers: dict[str, Callable[..., float]] = {"scale": _scale, "fused": _fused, "rope": _rope}
+    answer = answers[sys.argv[1]]
     print(json.dumps(answer(*sys.argv[2:])))
     return 0
 

@@ -93,7 +93,9 @@ LAYOUTS: dict[str, Callable[[str], str]] = {
     "PEFT": lambda key: f"base_model.model.{key}",
     "PEFT of the whole": lambda key: f"base_model.model.{OWN}{key}",
     "an adapter's name": lambda key: OWN + key.replace(".weight", ".default.weight"),
-    "down and up": lambda key: OWN + key.replace("lora_A", "lora_down").replace("lora_B", "lora_up"),
+    "down and up": lambda key: (
+        OWN + key.replace("lora_A", "lora_down").replace("lora_B", "lora_up")
+    ),
     "kohya": lambda key: f"lora_unet_{kohyas(key)}",
     "kohya for diffusers": lambda key: f"lora_transformer_{kohyas(in_diffusers(key))}",
     "LyCORIS": lambda key: f"lycoris_{kohyas(key)}",
@@ -186,13 +188,17 @@ def test_what_does_not_change_the_model_is_logged(
         for half in "AB"
     }
     with caplog.at_level(logging.WARNING):
-        fused(checkpoint, {**{OWN + key: value for key, value in lora.items()}, **strange}, tmp_path)
+        fused(
+            checkpoint, {**{OWN + key: value for key, value in lora.items()}, **strange}, tmp_path
+        )
     (said,) = [r.getMessage() for r in caplog.records if "lora.safetensors" in r.getMessage()]
     assert f"{len(lora)} of {len(lora) + 8} tensors change this model; left out: " in said
     assert f"{OWN}video_embeddings_connector.N.attn1.to_q.lora_A.weight (2)" in said
 
 
-def test_compiled_blocks_are_found(tiny_transformer: Tensors, lora: Tensors, tmp_path: Path) -> None:
+def test_compiled_blocks_are_found(
+    tiny_transformer: Tensors, lora: Tensors, tmp_path: Path
+) -> None:
     """Compiling puts "_orig_mod" into the names of the blocks, and into what renames the LoRA's."""
     path = tmp_path / "lora.safetensors"
     named = {f"lora_unet_{kohyas(key)}": value for key, value in lora.items()}

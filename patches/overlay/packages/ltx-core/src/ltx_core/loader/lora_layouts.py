@@ -36,8 +36,8 @@ def in_any_layout(
     loras: Iterable[LoraPathStrengthAndSDOps], weights: Iterable[str]
 ) -> tuple[LoraPathStrengthAndSDOps, ...]:
     """Return `loras` with sd_ops that read each file as it lies there; only headers and alphas are read here.
-    `weights` are the keys of the model's state dict. With an alpha, B counts alpha / rank times, reckoned in float32 and
-    rounded to B's dtype. A LoRA that comes with sd_ops of its caller's own keeps them.
+    `weights` are the keys of the model's state dict. Where a module has an alpha, its B counts alpha / rank times: the
+    product is made in float32 and rounded to B's dtype. A LoRA with sd_ops of its caller's own keeps them.
     """
     names = (key.replace(_COMPILED, ".") for key in weights)
     modules = frozenset(name.removesuffix(_WEIGHT) for name in names if name.endswith(_WEIGHT))

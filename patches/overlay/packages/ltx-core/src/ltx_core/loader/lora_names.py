@@ -3,8 +3,8 @@
 A LoRA file holds two matrices for each linear layer that it changes, its module: A, (rank, in), and B, (out, rank). The
 loader adds B @ A to the weight of the module whose name stands before ".lora_A.weight" and ".lora_B.weight", once it
 took "diffusion_model." out, and passes other names by in silence. PEFT, diffusers, kohya's trainers and LyCORIS write
-other names, as the tables here say. This module imports nothing, so that the tool that checks files before a run reads
-them too.
+other names, as the tables here say. The tool that checks files before a run executes this module too, so it needs the
+standard library alone.
 """
 
 import re
