@@ -2,12 +2,16 @@
 
 `scale CHECKPOINT KEY`  the norm of the transformer's weight KEY, loaded as for fp8-cast
 `fused CHECKPOINT LORA KEY`  the norm of what the LoRA changes of the transformer's weight KEY
+`roots CHECKPOINT`  how each constructor ends that takes a Gemma root, of None and of ""
 `rope ROOT CHECKPOINT`  the factor of the rope of the Gemma that it would load
 """
 
+import importlib
+import inspect
 import json
+import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +19,12 @@ import torch
 
 def main() -> int:
     """Print it."""
-    answers: dict[str, Callable[..., float]] = {"scale": _scale, "fused": _fused, "rope": _rope}
+    answers: dict[str, Callable[..., float | dict[str, str]]] = {
+        "scale": _scale,
+        "fused": _fused,
+        "roots": _roots,
+        "rope": _rope,
+    }
     answer = answers[sys.argv[1]]
     print(json.dumps(answer(*sys.argv[2:])))
     return 0
@@ -41,6 +50,44 @@ def _fused(checkpoint: str, lora: str, key: str) -> float:
         for made in (plain, plain.with_loras((given,)))
     )
     return float((after - before).norm())
+
+
+def _roots(checkpoint: str) -> dict[str, str]:
+    import ltx_pipelines
+
+    found = {}
+    for module in pkgutil.walk_packages(ltx_pipelines.__path__, "ltx_pipelines."):
+        try:
+            held = vars(importlib.import_module(module.name))
+        except ImportError:  # of the overlay, for bases with other names
+            continue
+        for name, kind in held.items():
+            if not inspect.isclass(kind) or kind.__module__ != module.name:
+                continue
+            known = inspect.signature(kind.__init__).parameters
+            for root in (None, "") if known.keys() & _ROOTS else ():
+                try:
+                    kind(**dict.fromkeys(known.keys() & _ROOTS, root), **_others(known, checkpoint))
+                    found[f"{name} {root!r}"] = "made"
+                except Exception as error:  # noqa: BLE001 - whatever upstream throws
+                    found[f"{name} {root!r}"] = f"{type(error).__name__}: {error}"
+    return found
+
+
+_ROOTS = {"gemma_root", "gemma_root_path", "text_encoder_path"}
+
+
+def _others(known: Mapping[str, inspect.Parameter], checkpoint: str) -> dict[str, object]:
+    """What a constructor must be given besides."""
+    given: dict[str, object] = {
+        key: checkpoint if "path" in key else [] if "lora" in key else None
+        for key, parameter in known.items()
+        if key not in _ROOTS | {"self"}
+        and parameter.default is parameter.empty
+        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    }
+    fixed = {"dtype": torch.bfloat16, "device": torch.device("cpu")}
+    return given | {key: value for key, value in fixed.items() if key in known}
 
 
 def _rope(root: str, checkpoint: str) -> float:

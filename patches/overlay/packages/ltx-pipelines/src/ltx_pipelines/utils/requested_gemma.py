@@ -20,32 +20,45 @@ class GemmaRoot(str):
 
     asked: Method | None
 
-    def __new__(cls, path: str, *, gemma_4bit: bool = False, gemma_8bit: bool = False) -> "GemmaRoot":
-        """`path`, to be loaded as asked for here, or as it says already. Raises: GemmaFlagsError (both at once)."""
+    def __new__(cls, path: str | None, *, gemma_4bit: bool = False, gemma_8bit: bool = False) -> "GemmaRoot | None":
+        """`path`, to be loaded as asked for here, or as it says already.
+        None stays None: a program that brings text embeddings of its own names no root.
+        Raises: GemmaFlagsError (both at once, or one without a root).
+        """
+        asked = agreed(asked_method(gemma_4bit, gemma_8bit), _asked_of(path))
+        if path is None:
+            refuse(asked, "there is no Gemma root")
+            return None
         root = super().__new__(cls, path)
-        root.asked = agreed(asked_method(gemma_4bit, gemma_8bit), getattr(path, "asked", None))
+        root.asked = asked
         return root
 
-    def quantization(self, device: torch.device, sd_ops: SDOps) -> GemmaQuantization | None:
-        """What `quantization_of` says of this root. Raises: GemmaQuantizationError."""
-        return quantization_of(self, device, sd_ops, self.asked)
 
-    def refuse_flags(self, reason: str) -> None:
-        """No flag is given where `reason` says that none can be taken. Raises: GemmaFlagsError."""
-        refuse(self.asked, reason)
+def requested_quantization(gemma_root: str | None, device: torch.device, sd_ops: SDOps) -> GemmaQuantization | None:
+    """What `quantization_of` says of this root, None without one. Raises: GemmaQuantizationError."""
+    return None if gemma_root is None else quantization_of(gemma_root, device, sd_ops, _asked_of(gemma_root))
 
 
-def require_plain(gemma_root: str, reason: str) -> None:
+def refuse_flags(gemma_root: str | None, reason: str) -> None:
+    """No flag is given where `reason` says that none can be taken. Raises: GemmaFlagsError."""
+    refuse(_asked_of(gemma_root), reason)
+
+
+def require_plain(gemma_root: str | None, reason: str) -> None:
     """The root is neither to be quantized nor so already, where `reason` says why it must not be.
 
     Raises: GemmaFlagsError, GemmaRootError.
     """
-    GemmaRoot(gemma_root).refuse_flags(reason)
+    refuse_flags(gemma_root, reason)
     require_unquantized(gemma_root, reason)
 
 
+def _asked_of(gemma_root: str | None) -> Method | None:
+    return getattr(gemma_root, "asked", None)
+
+
 def configurators_of(
-    gemma_root: str,
+    gemma_root: str | None,
 ) -> tuple[type[GemmaTextEncoderConfigurator], type[EmbeddingsProcessorConfigurator]]:
     """Upstream's two configurators that depend on the Gemma, bound to its root."""
     return (
