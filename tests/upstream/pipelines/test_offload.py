@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import FileSets
@@ -67,6 +70,40 @@ def test_a_transformer_that_streams_makes_the_same_clip(
     argv = command_line(case, files, files.text_encoder, None, out, tree=patched.tree)
     run(patched, [*argv, "--offload", offload], case)
     assert out.read_bytes() == patched_clip(case).read_bytes()
+
+
+def test_what_people_bring_streams_to_the_same_clip(
+    patched: Pipelines, fileset: FileSets, patched_clip: Clips, tmp_path: Path
+) -> None:
+    """A transformer in float8_e5m2, and a LoRA as kohya's trainers save one, with alphas."""
+    case = Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, "2.3")
+    files = fileset("2.3")
+    brought, lora = tmp_path / "brought.safetensors", tmp_path / "lora.safetensors"
+    tensors, metadata = load_file(files.checkpoint), safe_open(files.checkpoint, "pt").metadata()
+    pairs: dict[str, torch.Tensor] = {}
+    for name, value in tensors.items():
+        if ".transformer_blocks." in name and name.endswith(".weight") and value.dim() == 2:
+            tensors[name] = value.to(torch.float8_e5m2)
+            module = name.removeprefix("model.diffusion_model.").removesuffix(".weight")
+            stem = f"lora_unet_{module.replace('.', '_')}"
+            pairs[f"{stem}.lora_down.weight"] = torch.full((2, value.shape[1]), 0.01)
+            pairs[f"{stem}.lora_up.weight"] = torch.full((value.shape[0], 2), 0.01)
+            pairs[f"{stem}.alpha"] = torch.tensor(3.0)
+    save_file(tensors, brought, metadata=metadata)
+    save_file(pairs, lora)
+
+    def clip(name: str, *more: str) -> bytes:
+        out = tmp_path / f"{name}.mp4"
+        argv = command_line(case, files, files.text_encoder, None, out, tree=patched.tree)
+        argv = [str(brought) if word == str(files.checkpoint) else word for word in argv]
+        run(patched, [*argv, *more], case)
+        return out.read_bytes()
+
+    with_lora = ("--lora", str(lora), "1.0")
+    resident = clip("resident", *with_lora)
+    assert clip("cpu", *with_lora, "--offload", "cpu") == resident
+    assert clip("disk", *with_lora, "--offload", "disk") == resident
+    assert clip("without") != resident
 
 
 @pytest.mark.slow
