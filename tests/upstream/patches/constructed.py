@@ -3,6 +3,7 @@
 `scale CHECKPOINT KEY`  the norm of the transformer's weight KEY, loaded as for fp8-cast
 `fused CHECKPOINT LORA KEY`  the norm of what the LoRA changes of the transformer's weight KEY
 `roots CHECKPOINT`  how each constructor ends that takes a Gemma root, of None and of ""
+`pixels PICTURE`  the values of a picture, as a list
 `rope ROOT CHECKPOINT`  the factor of the rope of the Gemma that it would load
 """
 
@@ -19,10 +20,11 @@ import torch
 
 def main() -> int:
     """Print it."""
-    answers: dict[str, Callable[..., float | dict[str, str]]] = {
+    answers: dict[str, Callable[..., object]] = {
         "scale": _scale,
         "fused": _fused,
         "roots": _roots,
+        "pixels": _pixels,
         "rope": _rope,
     }
     answer = answers[sys.argv[1]]
@@ -50,6 +52,13 @@ def _fused(checkpoint: str, lora: str, key: str) -> float:
         for made in (plain, plain.with_loras((given,)))
     )
     return float((after - before).norm())
+
+
+def _pixels(path: str) -> list[object]:
+    from ltx_pipelines.utils.helpers import decode_image
+
+    pixels: list[object] = decode_image(image_path=path).tolist()
+    return pixels
 
 
 def _roots(checkpoint: str) -> dict[str, str]:

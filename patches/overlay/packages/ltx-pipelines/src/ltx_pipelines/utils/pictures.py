@@ -8,8 +8,8 @@ from PIL import Image, ImageCms, ImageOps
 
 def as_shown(image: Image.Image) -> Image.Image:
     """Return `image` upright, in 8 bits and without transparency, in mode RGB, or L where it is gray.
-    What is transparent lies over black, which is what most pictures hold there. 16 bits are scaled, CMYK is converted by
-    the profile that the file brings, if any; of several frames the first counts.
+    What is transparent lies over black. 16 bits are scaled, CMYK is converted by the profile that the file brings, if
+    any; of several frames the first counts.
     Raises:
         ValueError: the pixels are floats, of which nobody says what white is.
     """
