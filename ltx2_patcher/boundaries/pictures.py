@@ -19,6 +19,8 @@ for path in sys.argv[1:]:
     try:
         with Image.open(path) as image:
             image.load()
+            if image.mode == "F":
+                raise ValueError("it holds floats: save it in 8 or 16 bits")
             print(json.dumps({"size": image.size}))
     except Exception as error:  # whatever a decoder throws at a broken file
         print(json.dumps({"error": str(error) or type(error).__name__}))

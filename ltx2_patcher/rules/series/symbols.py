@@ -11,8 +11,10 @@ def missing(path: str, source: bytes, wanted: tuple[str, ...]) -> tuple[str, ...
     """Which of `wanted` the Python file lacks.
 
     A wanted symbol is a flag ("--gemma-4bit", standing as a string), a name with its classes
-    ("ModelLedger.text_encoder"), a name with a parameter ("ModelLedger.__init__(gemma_4bit)"), or a
-    call by the plain name it is imported as ("add_gemma_flags()").
+    ("ModelLedger.text_encoder"), an attribute that a method gives its instance
+    ("PromptEncoder._text_encoder_builder"), a name with a parameter
+    ("ModelLedger.__init__(gemma_4bit)"), or a call by the plain name it is imported as
+    ("add_gemma_flags()").
 
     Raises: InvalidError where the file does not parse.
     """
@@ -43,5 +45,20 @@ def _names(node: ast.AST, prefix: str) -> set[str]:
                 arguments = child.args
                 every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
                 found |= {f"{name}({argument.arg})" for argument in every}
+                found |= (
+                    {f"{prefix}{attribute}" for attribute in _given(child)} if prefix else set()
+                )
             found |= _names(child, f"{name}.")
     return found
+
+
+def _given(method: ast.AST) -> set[str]:
+    """The attributes that it gives `self`."""
+    return {
+        node.attr
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }

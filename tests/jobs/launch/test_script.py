@@ -105,7 +105,8 @@ def case(ready: Store, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_gemma(tmp_path / "gemma")
     write(tmp_path / "upsampler.safetensors", plain(["post_upsample_res_blocks.0.conv1.weight"]))
     write(tmp_path / "lora.safetensors", lora_of("diffusion_model.transformer_blocks.0.attn1.to_q"))
-    write(tmp_path / "kohya.safetensors", lora_of("lora_unet_transformer_blocks_0_attn1_to_q"))
+    kohya = {"lora_unet_transformer_blocks_99_attn1_to_q.lora_down.weight": ("BF16", (1, 2))}
+    write(tmp_path / "kohya.safetensors", kohya)
     return Case(ready, base, tmp_path)
 
 
@@ -200,7 +201,7 @@ def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
         ("--gemma-4bit --gemma-8bit", UsageError, "exclude"),
         ("--image {}/none.png 0 1.0", UsageError, "no file"),
         ("--lora {}/model.safetensors 1.0", UsageError, "is a checkpoint"),
-        ("--lora {}/kohya.safetensors", UsageError, "would have no effect"),
+        ("--lora {}/kohya.safetensors", UsageError, "holds no module of LTX-2.3"),
         ("--lora {}/upsampler.safetensors", UsageError, "is an upsampler"),
         ("--spatial-upsampler-path {}/lora.safetensors", UsageError, "is a LoRA"),
         ("--output-path {}/model.safetensors/clip.mp4", UsageError, "can write to"),

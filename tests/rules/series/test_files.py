@@ -185,13 +185,14 @@ SOURCE = b"""
 def f(a, *, b=1): ...
 class C:
     def __init__(self, c): parser.add_argument("--flag"); called(c)
+    def kept(self): self._kept, other.lost = 1, self.read
 """
 
 
 def test_symbols_are_found_where_they_stand() -> None:
-    there = ("f", "f(a)", "f(b)", "C.__init__(c)", "--flag", "called()")
+    there = ("f", "f(a)", "f(b)", "C.__init__(c)", "--flag", "called()", "C._kept")
     assert missing("x.py", SOURCE, there) == ()
-    absent = ("g", "f(c)", "C.f", "--flags", "C.__init__(b)", "called", "f()", "add_argument()")
+    absent = ("g", "f(c)", "C.f", "--flags", "C.__init__(b)", "called", "f()", "C.lost", "C.read")
     assert missing("x.py", SOURCE, absent) == absent
 
 

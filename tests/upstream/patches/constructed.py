@@ -4,6 +4,7 @@
 `fused CHECKPOINT LORA KEY`  the norm of what the LoRA changes of the transformer's weight KEY
 `roots CHECKPOINT`  how each constructor ends that takes a Gemma root, of None and of ""
 `pixels PICTURE`  the values of a picture, as a list
+`rate FPS CLIP`  the frame rate that a clip states, written with FPS
 `rope ROOT CHECKPOINT`  the factor of the rope of the Gemma that it would load
 """
 
@@ -25,6 +26,7 @@ def main() -> int:
         "fused": _fused,
         "roots": _roots,
         "pixels": _pixels,
+        "rate": _rate,
         "rope": _rope,
     }
     answer = answers[sys.argv[1]]
@@ -59,6 +61,20 @@ def _pixels(path: str) -> list[object]:
 
     pixels: list[object] = decode_image(image_path=path).tolist()
     return pixels
+
+
+def _rate(fps: str, clip: str) -> str:
+    import av
+    from ltx_pipelines.utils.media_io import encode_video
+
+    from tests.upstream.conftest import DATE
+
+    stored = torch.uint8 if DATE < "2026-05-28" else torch.float32
+    sound = {"audio_sample_rate": None} if DATE < "2026-03-04" else {}
+    frames = torch.zeros(9, 32, 32, 3, dtype=stored)
+    encode_video(frames, float(fps), audio=None, output_path=clip, video_chunks_number=1, **sound)
+    with av.open(clip) as container:
+        return str(container.streams.video[0].average_rate)
 
 
 def _roots(checkpoint: str) -> dict[str, str]:

@@ -79,7 +79,9 @@ def test_what_people_bring_streams_to_the_same_clip(
     case = Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, "2.3")
     files = fileset("2.3")
     brought, lora = tmp_path / "brought.safetensors", tmp_path / "lora.safetensors"
-    tensors, metadata = load_file(files.checkpoint), safe_open(files.checkpoint, "pt").metadata()
+    tensors = load_file(files.checkpoint)
+    with safe_open(files.checkpoint, "pt") as file:
+        metadata = file.metadata()
     pairs: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
         if ".transformer_blocks." in name and name.endswith(".weight") and value.dim() == 2:

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import TypeVar
 
 import safetensors
 import torch
@@ -12,6 +14,8 @@ from ltx_core.loader.primitives import LoraPathStrengthAndSDOps
 from ltx_core.loader.sd_ops import LTXV_LORA_COMFY_RENAMING_MAP, KeyValueOperationResult, SDOps
 
 logger = logging.getLogger(__name__)
+
+SourceT = TypeVar("SourceT")  # LoraSource, whose module imports this one
 
 _WEIGHT = ".weight"
 _COMPILED = "._orig_mod."  # what torch.compile puts into the names of the blocks
@@ -65,3 +69,18 @@ def _sd_ops(lora: LoraPathStrengthAndSDOps, modules: frozenset[str]) -> SDOps:
     # A registry tells what it holds by path and name; another model may read other tensors of the same file.
     name = f"{lora.sd_ops.name}_{len(names)}"
     return _OneFile(name, lora.sd_ops.mapping, names=names, scales=scales)
+
+
+def counting_alphas(source: type[SourceT]) -> type[SourceT]:
+    """Return upstream's LoraSource, which reads matrices from the file itself, with each B as its sd_ops give it."""
+    init = source.__init__
+
+    @wraps(init)
+    def __init__(self: SourceT, path: str, sd_ops: SDOps | None, strength: float) -> None:  # noqa: N807
+        init(self, path, sd_ops, strength)
+        if sd_ops is not None:
+            for module, (_, b) in self._pinned_ab.items():
+                b.copy_(sd_ops.apply_to_key_value(module + B, b)[0].new_value)
+
+    source.__init__ = __init__
+    return source
