@@ -201,7 +201,7 @@ def test_fp8_matrix_products_are_refused_on_a_card_that_has_none(
         ("--gemma-4bit --gemma-8bit", UsageError, "exclude"),
         ("--image {}/none.png 0 1.0", UsageError, "no file"),
         ("--lora {}/model.safetensors 1.0", UsageError, "is a checkpoint"),
-        ("--lora {}/kohya.safetensors", UsageError, "holds no module of LTX-2.3"),
+        ("--lora {}/kohya.safetensors", UsageError, "holds no module of LTX-2 19B"),
         ("--lora {}/upsampler.safetensors", UsageError, "is an upsampler"),
         ("--spatial-upsampler-path {}/lora.safetensors", UsageError, "is a LoRA"),
         ("--output-path {}/model.safetensors/clip.mp4", UsageError, "can write to"),
