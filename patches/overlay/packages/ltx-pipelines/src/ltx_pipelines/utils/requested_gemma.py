@@ -50,7 +50,8 @@ def require_plain(gemma_root: str | None, reason: str) -> None:
     Raises: GemmaFlagsError, GemmaRootError.
     """
     refuse_flags(gemma_root, reason)
-    require_unquantized(gemma_root, reason)
+    if gemma_root is not None:
+        require_unquantized(gemma_root, reason)
 
 
 def _asked_of(gemma_root: str | None) -> Method | None:

@@ -104,9 +104,9 @@ def check_gemma_flags(gemma_4bit: bool, gemma_8bit: bool, *gemma_roots: str | No
                 require_model(Path(root))
 
 
-def require_unquantized(gemma_root: str | None, reason: str) -> None:
-    """The root, if any, is not already quantized, where `reason` says why it must not be. Raises: GemmaRootError."""
-    model = None if gemma_root is None else find_model(Path(gemma_root))
+def require_unquantized(gemma_root: str, reason: str) -> None:
+    """The root is not already quantized, where `reason` says why it must not be. Raises: GemmaRootError."""
+    model = find_model(Path(gemma_root))
     if model is not None and (stated := stated_methods(read_config(model), model)):
         raise GemmaRootError(
             f"{model} is quantized to {stated[0].label}, which cannot be taken here: {reason}",
