@@ -139,7 +139,7 @@ def test_a_message_from_a_file_or_a_pipe(whole: Store, tmp_path: Path) -> None:
         (["new", "x", *WORDS], 3, "no such uncommitted edits"),
         (["new", "x", *WORDS, "--tree", "/nonexistent"], 3, "--tree"),
         (["edit", HELP, "--group", "fat"], 5, "Group"),
-        (["edit", "show_the_hlp"], 2, HELP),
+        (["edit", "show_the_help_of_scripts"], 2, HELP),
         (["edit", "overlay"], 3, "no such uncommitted edits"),
         (["drop", LOAD], 3, f"builds on {LOAD}"),
         (["drop", "../x"], 2, "no patch"),
