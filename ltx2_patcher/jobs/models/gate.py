@@ -14,6 +14,8 @@ from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.machine import Gpu, mappable_bytes
 from ltx2_patcher.boundaries.pictures import fault_of_pictures
+from ltx2_patcher.boundaries.sounds import sounds_of
+from ltx2_patcher.boundaries.tokens import tokens_of
 from ltx2_patcher.boundaries.weights import read_header
 from ltx2_patcher.jobs.models.inspect import described, inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, transformer_needs
@@ -43,7 +45,13 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_upsampler,
 )
 from ltx2_patcher.rules.models.pipelines import Pipeline
-from ltx2_patcher.rules.models.request_checks import cautions, check_numbers
+from ltx2_patcher.rules.models.request_checks import (
+    caution_of_length,
+    cautions,
+    check_numbers,
+    may_be_cut,
+)
+from ltx2_patcher.rules.models.sound import SOUNDS, refusal_of_sound
 from ltx2_patcher.rules.models.workload import workload_of
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
@@ -107,6 +115,8 @@ def admit(request: Request, target: Target) -> Admitted:
         quantized = _check_gemmas(request, checkpoint, target)
     _check_environment(target, needs_bitsandbytes=quantized)
     _check_pictures(request, target.python)
+    _check_sounds(request, target)
+    warnings += _check_prompt(request, target.python)
     if target.budget is not None:
         _check_budget(request, target, target.budget, checkpoint)
     return Admitted(request, checkpoint, warnings)
@@ -325,6 +335,26 @@ def _check_pictures(request: Request, python: Path) -> None:
         raise UsageError(
             f"--image: {fault}", remedy="give a whole picture, for example a PNG or a JPEG"
         )
+
+
+def _check_prompt(request: Request, python: Path) -> tuple[Finding, ...]:
+    if request.text_encoder is None or not may_be_cut(request.prompt):
+        return ()
+    tokens = tokens_of(python, _path(request.text_encoder[1]), str(request.prompt))
+    caution = caution_of_length(tokens)
+    return () if caution is None else (caution,)
+
+
+def _check_sounds(request: Request, target: Target) -> None:
+    # With --hdr a folder of frames may stand in for a video.
+    given = [
+        (file.option, path)
+        for file in request.files
+        if file.option in SOUNDS and (path := _path(file.path)).is_file()
+    ]
+    heard = sounds_of(target.python, [path.absolute() for _, path in given])
+    for (option, path), sound in zip(given, heard, strict=False):
+        _refuse(refusal_of_sound(option, path, sound, request))
 
 
 def _check_budget(

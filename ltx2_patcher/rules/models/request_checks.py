@@ -17,6 +17,7 @@ from ltx2_patcher.values.request import InputFile, Request
 FRAME_STEP = 8
 """Upstream takes 8k + 1 frames: the video VAE joins 8 into one of its own."""
 _SEEDS = range(-(2**63), 2**64)  # what torch's Generator.manual_seed takes
+_TOKENS = 1024  # TOKENIZER_MAX_LENGTH of gemma_assets.py; what is over it is cut off at the end
 _CRFS = range(52)  # of libx264 in 8 bits
 
 _IN_BOTH = "--video-vae-path"  # it may also take the place of a whole checkpoint's own
@@ -49,6 +50,23 @@ def cautions(request: Request) -> Iterator[Finding]:
                 f"--image {file.path} stands at frame {file.numbers[0]}, before the clip begins",
                 "give the index of a frame, 0 for the first, where the picture shall be seen",
             )
+
+
+def may_be_cut(prompt: str | None) -> bool:
+    """Whether it can have more tokens than Gemma is given: no token is shorter than a byte."""
+    return prompt is not None and len(prompt.encode()) >= _TOKENS
+
+
+def caution_of_length(tokens: int | None) -> Finding | None:
+    """What is told of a prompt of so many tokens; None where all of it is read."""
+    if tokens is None or tokens <= _TOKENS:
+        return None
+    return Finding(
+        "prompt",
+        Level.WARNING,
+        f"the prompt has {tokens} tokens, and only the first {_TOKENS} are read",
+        "shorten it, or put what matters first",
+    )
 
 
 def _check_frames(frames: int | None) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.rules.models.request import parse_argv, parse_mapping, render_argv
-from ltx2_patcher.rules.models.request_checks import check_numbers
+from ltx2_patcher.rules.models.request_checks import caution_of_length, check_numbers, may_be_cut
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import InputFile, Request
 from tests.rules.models.small_scripts import IN_PARTS, PIPELINES, TWO_STAGE
@@ -128,6 +128,21 @@ def test_the_numbers_behind_a_file_are_checked(words: str, told: str, remedy: st
 )
 def test_right_numbers_behind_a_file_are_taken(words: str) -> None:
     assert checked(TWO_STAGE, words.split()).files
+
+
+@pytest.mark.parametrize(("tokens", "told"), [(None, False), (1024, False), (1025, True)])
+def test_a_prompt_that_is_cut_is_told(tokens: int | None, told: bool) -> None:
+    caution = caution_of_length(tokens)
+    assert (caution is not None) is told
+    if caution is not None:
+        assert f"has {tokens} tokens, and only the first 1024 are read" in caution.fact
+
+
+def test_only_a_prompt_that_may_be_cut_is_counted() -> None:
+    assert not may_be_cut(None)
+    assert not may_be_cut("a" * 1023)  # with the token that begins each prompt: 1024
+    assert may_be_cut("a" * 1024)
+    assert may_be_cut("\N{FOX FACE}" * 256)  # a token a byte, where Gemma knows no better
 
 
 def test_both_gemma_flags_are_refused() -> None:

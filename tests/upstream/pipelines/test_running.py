@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import wave
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tokenizers import Tokenizer
 
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.weights import read_header
@@ -289,3 +291,65 @@ def test_a_picture_that_no_script_can_use_is_refused(
         assert f"--image: {tmp_path / name} {told}" in str(caught.value)
     for right in (image, tmp_path / "print.jpg"):
         _prepare(store, base, "distilled", [*argv, "--image", str(right), "0", "1"])
+
+
+def test_a_prompt_that_upstream_cuts_is_warned_of(
+    store: Store, base: Base, fileset: FileSets, patched_tree: Path, tmp_path: Path
+) -> None:
+    """Counted by the root's own tokenizer, whose vocabulary decides."""
+    files = fileset(NEWEST)
+    argv = command_line(
+        _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
+    )
+    tokenizer = Tokenizer.from_file(str(next(files.gemma_root.rglob("tokenizer.json"))))
+    script = find_script(store, base, "distilled", python=Path(sys.executable))
+    for words in (10, 3000):
+        prompt = "fox " * words
+        given = [*argv, "--prompt", prompt]  # the last one counts
+        found = admit(parse_argv(script.target.pipeline, given), script.target).warnings
+        count = len(tokenizer.encode(prompt).ids)
+        said = [one.fact for one in found if one.subject == "prompt"]
+        assert said == [f"the prompt has {count} tokens, and only the first 1024 are read"] * (
+            count > 1024
+        )
+        assert (count > 1024) is (words == 3000)
+
+
+@pytest.mark.revisions(since="2026-03-04")
+def test_a_sound_that_no_script_can_use_is_refused(
+    store: Store, base: Base, fileset: FileSets, patched_tree: Path, tmp_path: Path
+) -> None:
+    """Told by the environment's own PyAV: one channel, none, too short, no sound file at all."""
+
+    def sound(name: str, channels: int, seconds: float) -> None:
+        with wave.open(str(tmp_path / name), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(2)
+            file.setframerate(16000)
+            file.writeframes(bytes(2 * channels * int(16000 * seconds)))
+
+    sound("right.wav", 2, 3.0)
+    sound("mono.wav", 1, 3.0)
+    sound("short.wav", 2, 0.5)
+    (tmp_path / "notes.wav").write_text("no sound")
+    case = replace(_case(), script="a2vid_two_stage")
+    files = fileset(NEWEST)
+    argv = command_line(
+        case, files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
+    )
+    at = argv.index("--audio-path") + 1 if "--audio-path" in argv else None
+    for name, said in (
+        ("right.wav", None),
+        ("mono.wav", "has 1 channels, and the model takes 2"),
+        ("short.wav", "lasts 0.5 s from 0 s on"),
+        ("notes.wav", "can't be opened: "),
+    ):
+        path = str(tmp_path / name)
+        given = [*argv[:at], path, *argv[at + 1 :]] if at else [*argv, "--audio-path", path]
+        given += ["--num-frames", "49", "--frame-rate", "24"]
+        if said is None:
+            _prepare(store, base, case.script, given)
+            continue
+        with pytest.raises(UsageError) as caught:
+            _prepare(store, base, case.script, given)
+        assert f"--audio-path: {path} {said}" in str(caught.value)

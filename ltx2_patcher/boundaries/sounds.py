@@ -1,0 +1,45 @@
+"""What sound a file holds: asked of the environment's own PyAV, which the scripts read it with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.rules.models.sound import Sound
+
+_SCRIPT = """
+import json, sys
+try:
+    import av
+except ImportError:
+    raise SystemExit
+for path in sys.argv[1:]:
+    found = {"channels": 0, "seconds": 0.0, "error": None}
+    try:
+        with av.open(path) as container:
+            if container.streams.audio:
+                stream = container.streams.audio[0]
+                found["channels"] = stream.channels
+                if stream.duration is not None:
+                    found["seconds"] = float(stream.duration * stream.time_base)
+                elif container.duration is not None:
+                    found["seconds"] = container.duration / av.time_base
+    except Exception as error:  # whatever a demuxer throws at a broken file
+        found["error"] = str(error) or type(error).__name__
+    print(json.dumps(found))
+"""
+_TIMEOUT_S = 120.0
+
+
+def sounds_of(python: Path, paths: Sequence[Path]) -> tuple[Sound, ...]:
+    """The first sound of each file; none at all where the environment of `python` has no PyAV.
+
+    Raises: OutsideError where it can't be started.
+    """
+    if not paths:
+        return ()
+    argv = (str(python.absolute()), "-I", "-c", _SCRIPT, *map(str, paths))
+    done = call(argv, env=inherited_variables(), timeout_s=_TIMEOUT_S)
+    return tuple(Sound(**json.loads(line)) for line in done.out.splitlines())

@@ -1,0 +1,68 @@
+"""Whether the sound of a file goes into a clip: upstream's audio VAE takes two channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx2_patcher.values.errors import PatcherError, UsageError
+from ltx2_patcher.values.request import Request
+
+SOUNDS: Mapping[str, bool] = {
+    "--audio-path": True,
+    "--reference-video": True,
+    "--video-path": False,
+}
+"""The options whose file's sound is encoded, and whether a file without sound ends the script (the
+scripts a2vid_two_stage, dubit or lipdub, retake)."""
+_CHANNELS = 2  # in_channels of the published audio VAEs
+_TOLERANCE_S = 0.1  # of what containers say of their length
+_START = "--audio-start-time"
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The first sound of a file."""
+
+    channels: int  # 0: it holds none
+    seconds: float  # 0.0 where it does not say
+    error: str | None  # why it can't be read
+
+
+def refusal_of_sound(
+    option: str, path: Path, sound: Sound, request: Request
+) -> PatcherError | None:
+    """Why a script ends at the sound of the file that is given with `option`; None where it does
+    not.
+    """
+    whole = "give a whole sound or video file"
+    if sound.error is not None:
+        return UsageError(f"{option}: {path} can't be opened: {sound.error}", remedy=whole)
+    if not sound.channels:
+        if not SOUNDS[option]:
+            return None
+        return UsageError(f"{option}: {path} holds no sound", remedy="give a file that has some")
+    if sound.channels != _CHANNELS:
+        return UsageError(
+            f"{option}: {path} has {sound.channels} channels, and the model takes {_CHANNELS}",
+            remedy=f"make it stereo: ffmpeg -i {path.name} -ac {_CHANNELS} stereo.wav",
+        )
+    asked = _seconds(request)
+    begins = next((float(v[0]) for name, v in request.others if name == _START and v), 0.0)
+    if option == "--audio-path" and asked is not None and sound.seconds:
+        lasts = sound.seconds - begins
+        if lasts + _TOLERANCE_S < asked:
+            return UsageError(
+                f"{option}: {path} lasts {max(lasts, 0.0):.1f} s from {begins:g} s on, and the "
+                f"clip {asked:.1f} s",
+                remedy=f"give a longer one, fewer frames, or an earlier {_START}",
+            )
+    return None
+
+
+def _seconds(request: Request) -> float | None:
+    """What the clip lasts, where the request says so."""
+    if request.frames is None or not request.frame_rate:
+        return None
+    return request.frames / request.frame_rate
