@@ -105,7 +105,7 @@ def admit(request: Request, target: Target) -> Admitted:
     _refuse(refusal_of_cards(request.quantization, gpus))
     _check_places(request, target.pipeline)
     checkpoint = None
-    warnings = tuple(cautions(request))
+    warnings = tuple(cautions(target.pipeline, request))
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = _checkpoint(request, target)

@@ -18,6 +18,8 @@ FRAME_STEP = 8
 """Upstream takes 8k + 1 frames: the video VAE joins 8 into one of its own."""
 _SEEDS = range(-(2**63), 2**64)  # what torch's Generator.manual_seed takes
 _TOKENS = 1024  # TOKENIZER_MAX_LENGTH of gemma_assets.py; what is over it is cut off at the end
+_DISTILLED = "--distilled-checkpoint-path"
+_GUIDANCE = "cfg-guidance-scale"
 _CRFS = range(52)  # of libx264 in 8 bits
 
 _IN_BOTH = "--video-vae-path"  # it may also take the place of a whole checkpoint's own
@@ -40,8 +42,10 @@ def check_numbers(pipeline: Pipeline, request: Request) -> None:
     _check_offload(request)
 
 
-def cautions(request: Request) -> Iterator[Finding]:
+def cautions(pipeline: Pipeline, request: Request) -> Iterator[Finding]:
     """What can be meant, and mostly is not."""
+    if (checkpoint := request.transformer) is not None:
+        yield from _of_the_other_kind(pipeline, checkpoint.name)
     for file in request.files:
         if file.option == "--image" and file.numbers[0] < 0:
             yield Finding(
@@ -50,6 +54,31 @@ def cautions(request: Request) -> Iterator[Finding]:
                 f"--image {file.path} stands at frame {file.numbers[0]}, before the clip begins",
                 "give the index of a frame, 0 for the first, where the picture shall be seen",
             )
+
+
+def _of_the_other_kind(pipeline: Pipeline, name: str) -> Iterator[Finding]:
+    """A dev model in a script for distilled ones, or the reverse.
+
+    Told by the names that they are published under: no header differs.
+    """
+    is_distilled, is_dev = "-distilled" in name, "-dev" in name
+    if is_dev and not is_distilled and pipeline.checkpoint == _DISTILLED:
+        yield Finding(
+            "checkpoint",
+            Level.WARNING,
+            f"{name} is named as a dev model, and {pipeline.name} takes the few steps of a "
+            "distilled one: expect noise",
+            "give the distilled checkpoint, or the dev model to ti2vid_two_stages",
+        )
+    guided = any(option.endswith(_GUIDANCE) for option in pipeline.options)
+    if is_distilled and not is_dev and guided and pipeline.checkpoint != _DISTILLED:
+        yield Finding(
+            "checkpoint",
+            Level.WARNING,
+            f"{name} is named as a distilled model, and {pipeline.name} guides a dev model: "
+            "expect burnt colours",
+            "give the dev checkpoint, or this one to distilled",
+        )
 
 
 def may_be_cut(prompt: str | None) -> bool:

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.rules.models.request import parse_argv, parse_mapping, render_argv
-from ltx2_patcher.rules.models.request_checks import caution_of_length, check_numbers, may_be_cut
+from ltx2_patcher.rules.models.request_checks import (
+    caution_of_length,
+    cautions,
+    check_numbers,
+    may_be_cut,
+)
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import InputFile, Request
 from tests.rules.models.small_scripts import IN_PARTS, PIPELINES, TWO_STAGE
@@ -128,6 +133,30 @@ def test_the_numbers_behind_a_file_are_checked(words: str, told: str, remedy: st
 )
 def test_right_numbers_behind_a_file_are_taken(words: str) -> None:
     assert checked(TWO_STAGE, words.split()).files
+
+
+GUIDED = replace(TWO_STAGE, options=TWO_STAGE.options | {"--video-cfg-guidance-scale"})
+DISTILLED = replace(GUIDED, name="distilled", checkpoint="--distilled-checkpoint-path")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "name", "told"),
+    [
+        (DISTILLED, "ltx-2.3-22b-distilled-fp8.safetensors", ""),
+        (DISTILLED, "ltx-2-19b-dev.safetensors", "named as a dev model"),
+        (DISTILLED, "mine.safetensors", ""),
+        (GUIDED, "ltx-2-19b-dev-fp8.safetensors", ""),
+        (GUIDED, "ltx-2.3-22b-distilled.safetensors", "named as a distilled model"),
+        (TWO_STAGE, "ltx-2.3-22b-distilled.safetensors", ""),
+        (GUIDED, "dev-and-distilled-dev.safetensors", ""),
+    ],
+)
+def test_a_checkpoint_for_the_other_kind_of_script_is_told(
+    pipeline: Pipeline, name: str, told: str
+) -> None:
+    found = list(cautions(pipeline, Request(pipeline.name, checkpoint=Path(name))))
+    assert len(found) == bool(told)
+    assert all(told in one.fact and one.remedy for one in found)
 
 
 @pytest.mark.parametrize(("tokens", "told"), [(None, False), (1024, False), (1025, True)])
