@@ -157,6 +157,7 @@ class Lora:
     rank: int
     modules: tuple[str, ...]  # what it changes, as the file names it
     shapes: Mapping[str, tuple[int, ...]] = field(repr=False)  # of all its tensors
+    dtypes: frozenset[str]  # likewise, in safetensors' spelling
     components: tuple[Component, ...]
     bytes: int
 

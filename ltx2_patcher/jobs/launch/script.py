@@ -23,6 +23,8 @@ from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.series import Standing
 
+_QUIET = ("-W", "ignore::RuntimeWarning:runpy")
+"""ltx_pipelines imports its scripts, of which runpy warns whoever starts one; it means nothing."""
 _ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 """Where torch reads its allocator's settings, under the old name and the new."""
 
@@ -51,7 +53,7 @@ class Script:
         """How to start it with these words behind its name."""
         module = f"ltx_pipelines.{self.target.pipeline.name}"
         return Launch(
-            argv=(str(self.target.python.absolute()), "-m", module, *words),
+            argv=(str(self.target.python.absolute()), *_QUIET, "-m", module, *words),
             variables=script_variables(variables, source_paths(self.tree), self.gpu),
         )
 

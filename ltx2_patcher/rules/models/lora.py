@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
@@ -26,6 +27,7 @@ _METHODS = {
     "dora_scale": "DoRA",
     "lora_magnitude_vector": "DoRA",
 }
+_DTYPES = {"BF16", "F16", "F32", "F64"}
 _DOWNS = {"lora_A", "lora_down", "lora.down"}
 _PAIR = (".lora_A.weight", ".lora_B.weight")
 _TRANSFORMER = "model.diffusion_model."
@@ -67,6 +69,7 @@ def lora_of(header: Header, components: tuple[Component, ...]) -> Lora:
         rank=max(ranks, default=0),
         modules=tuple(sorted(parts)),
         shapes={name: tensor.shape for name, tensor in header.tensors.items()},
+        dtypes=frozenset(tensor.dtype for tensor in header.tensors.values()),
         components=components,
         bytes=header.bytes,
     )
@@ -93,10 +96,20 @@ def refusal_of_lora(
             f"{origin} is a {lora.method}, and upstream reads plain LoRAs alone",
             remedy="give a plain LoRA, for example one that was extracted from what it makes",
         )
+    if odd := lora.dtypes - _DTYPES:
+        return UsageError(
+            f"{origin} is stored as {', '.join(sorted(odd))}, which upstream can't multiply",
+            remedy="give it in BF16 or F16",
+        )
     halves: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, read in names.loader_names(lora.shapes, modules).items():
         if half := next(filter(read.endswith, _PAIR), None):
             halves.setdefault(read.removesuffix(half), {})[half] = lora.shapes[name]
+        elif prod(lora.shapes[name]) != 1:
+            return InvalidError(
+                f"{origin}: {name} is an alpha of {prod(lora.shapes[name])} numbers, not of one",
+                remedy="download the file again, from the page that it came from",
+            )
     if not halves:
         return _without_effect(lora, variant, origin)
     for module, shapes in halves.items():
@@ -147,7 +160,7 @@ def _without_effect(lora: Lora, variant: str, origin: str) -> PatcherError:
 
 def _product(down: tuple[int, ...], up: tuple[int, ...]) -> Widths | None:
     """The widths of what two matrices of these shapes make; None where they can't be multiplied."""
-    if len(down) != 2 or len(up) != 2 or up[1] != down[0]:
+    if len(down) != 2 or len(up) != 2 or not up[1] == down[0] > 0:
         return None
     return up[0], down[1]
 

@@ -128,8 +128,9 @@ def test_a_right_request_is_passed_on(case: Case) -> None:
     more = ("--num-frames", "121", "--gemma-4bit", "--lora", str(case.folder / "lora.safetensors"))
     launch = case.prepare(*more, LANG="C", PYTHONPATH="/theirs")
     python = environment_path(case.store, case.base) / "bin/python"
-    assert launch.argv[:3] == (str(python), "-m", "ltx_pipelines.distilled")
-    assert sorted(launch.argv[3:]) == sorted((*case.right, *more))
+    assert launch.argv[0] == str(python)
+    assert launch.argv[3:5] == ("-m", "ltx_pipelines.distilled")
+    assert sorted(launch.argv[5:]) == sorted((*case.right, *more))
     sources = map(str, source_paths(checkout_path(case.store, case.base)))
     path = os.pathsep.join([*sources, "/theirs"])
     assert launch.variables == {"LANG": "C", "PYTHONPATH": path}

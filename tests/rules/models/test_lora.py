@@ -131,13 +131,23 @@ def test_a_lora_of_another_width_is_refused() -> None:
         {"A": (), "B": ()},
         {"A": (2, 6, 1), "B": (8, 2, 1)},
         {"A": (4, 6), "B": (8, 2)},
+        {"A": (0, 6), "B": (8, 0)},
     ],
-    ids=["half", "scalars", "three dimensions", "two ranks"],
+    ids=["half", "scalars", "three dimensions", "two ranks", "rank 0"],
 )
 def test_a_torn_pair_is_refused(shapes: dict[str, tuple[int, ...]]) -> None:
     """Upstream would pass over a half, and fail at the others with the model loaded."""
     tensors: Spec = {f"{TO_Q}.lora_{name}.weight": ("BF16", s) for name, s in shapes.items()}
     assert f"what changes {TO_Q} is no pair" in str(refusal({**tensors, **pair(TO_OUT)}))
+
+
+def test_an_alpha_of_several_numbers_is_refused() -> None:
+    assert "an alpha of 2 numbers" in str(refusal({**pair(TO_Q), f"{TO_Q}.alpha": ("F32", (2,))}))
+
+
+def test_a_lora_in_fp8_is_refused() -> None:
+    tensors = {name: ("F8_E4M3", shape) for name, (_, shape) in pair(TO_Q).items()}
+    assert "is stored as F8_E4M3, which upstream can't multiply" in str(refusal(tensors))
 
 
 def test_what_is_left_out_is_counted_by_kind() -> None:
