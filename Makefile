@@ -61,12 +61,17 @@ bench: $(VENV)/.dev $(ENV)/.tests ## compare seconds with and without the series
 clean: ## remove the tool's own environment and builds
 	rm -rf $(VENV) build
 
-# The tool alone: what `make patch` needs.
+# The tool alone: what `make patch` needs. A clone that was moved or copied brings an environment
+# that starts the clone where it was made.
+ifneq ($(shell cat $(VENV)/.tool 2>/dev/null),$(CURDIR))
+$(VENV)/.tool: elsewhere
+elsewhere: ;
+endif
 $(VENV)/.tool: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python $(PIP) -e .
-	@touch $@
+	@echo '$(CURDIR)' > $@
 
 $(VENV)/.dev: $(VENV)/.tool
 	@$(VENV)/bin/python $(PIP) -e '.[dev]'

@@ -86,12 +86,26 @@ def path(text: str) -> Path:
 
 
 def store() -> Store:
-    """The data of the repository that this package lies in."""
+    """The data of the repository that this package lies in.
+
+    Raises: ConflictError where the tool was started from a copy of another clone's environment.
+    """
+    import sys
     from pathlib import Path
 
     from ltx2_patcher.boundaries.store import Store
+    from ltx2_patcher.values.errors import ConflictError
 
-    return Store(Path(__file__).resolve().parents[2])
+    root = Path(__file__).resolve().parents[2]
+    # A copy's scripts still start the clone that they were installed for, and would change it.
+    for environment in (Path(sys.argv[0]).absolute().parent.parent, Path(sys.prefix)):
+        clone = environment.parent.resolve()
+        if environment.name == ".venv" and clone != root and (clone / "vendor").is_dir():
+            raise ConflictError(
+                f"{environment} was made for the clone in {root}, not for {clone}",
+                remedy=f"run `make patch` in {clone}, which makes it anew",
+            )
+    return Store(root)
 
 
 def asked_base(args: Namespace) -> Base | None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +44,37 @@ def test_make_patch_on_a_tree_takes_the_base_that_supports_it(variables: list[st
     )
     assert ("--base 1.0.0" in done.stdout) == bool(variables)
     assert '--tree "/a b"' in done.stdout
+
+
+@pytest.mark.parametrize(("stamp", "anew"), [("{}", False), ("/elsewhere", True), ("", True)])
+def test_a_clone_that_was_moved_gets_its_environment_anew(
+    tmp_path: Path, stamp: str, anew: bool
+) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
+    (tmp_path / ".venv/.tool").write_text(f"{stamp.format(tmp_path)}\n")
+    done = subprocess.run(
+        ["make", "-n", "patch"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ("-m venv --clear" in done.stdout) is anew
+
+
+def test_a_copys_own_script_changes_no_other_clone(tmp_path: Path) -> None:
+    """Its first line still names the interpreter of the clone that it was copied from."""
+    script = tmp_path / "copy/.venv/bin/ltx2-patcher"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        f"#!{sys.executable}\nfrom ltx2_patcher.cli.main import run\nrun()\n", "utf-8"
+    )
+    script.chmod(0o755)
+    (tmp_path / "copy/vendor").mkdir()
+    done = subprocess.run([script, "status"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert f"was made for the clone in {ROOT}, not for {tmp_path / 'copy'}" in done.stderr
+    assert "run `make patch`" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_alone_it_lists_every_target() -> None:
