@@ -61,6 +61,9 @@ bench: $(VENV)/.dev $(ENV)/.tests ## compare seconds with and without the series
 clean: ## remove the tool's own environment and builds
 	rm -rf $(VENV) build
 
+# The package by a path from its environment: Python reads no other in a locale that can't spell it.
+relative = for pth in $(VENV)/lib/python3*/site-packages/*ltx2_patcher.pth; do echo ../../../.. > "$$pth"; done
+
 # The tool alone: what `make patch` needs. A clone that was moved or copied brings an environment
 # that starts the clone where it was made.
 ifneq ($(shell cat $(VENV)/.tool 2>/dev/null),$(CURDIR))
@@ -71,10 +74,12 @@ $(VENV)/.tool: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with PYTHON=...")'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/python $(PIP) -e .
+	@$(relative)
 	@echo '$(CURDIR)' > $@
 
 $(VENV)/.dev: $(VENV)/.tool
 	@$(VENV)/bin/python $(PIP) -e '.[dev]'
+	@$(relative)
 	@touch $@
 
 # The environment of a base, with what its tests need beside it.

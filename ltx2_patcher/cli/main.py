@@ -55,10 +55,10 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the exit code says which class of error ended it (values/errors.py)."""
-    own, passed_on = _split(arguments)
-    parser = _parser(own)
     args = argparse.Namespace()
     try:
+        own, passed_on = _split(arguments)
+        parser = _parser(own)
         try:
             parser.parse_args(own, args)
         finally:

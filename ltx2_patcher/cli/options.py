@@ -97,14 +97,14 @@ def store() -> Store:
     from ltx2_patcher.values.errors import ConflictError
 
     root = Path(__file__).resolve().parents[2]
-    # A copy's scripts still start the clone that they were installed for, and would change it.
-    for environment in (Path(sys.argv[0]).absolute().parent.parent, Path(sys.prefix)):
-        clone = environment.parent.resolve()
-        if environment.name == ".venv" and clone != root and (clone / "vendor").is_dir():
-            raise ConflictError(
-                f"{environment} was made for the clone in {root}, not for {clone}",
-                remedy=f"run `make patch` in {clone}, which makes it anew",
-            )
+    # A copy's script still starts the clone that it was installed for, and would change that one.
+    environment = Path(sys.argv[0]).absolute().parent.parent
+    clone = environment.parent.resolve()
+    if environment.name == ".venv" and clone != root and (clone / "vendor").is_dir():
+        raise ConflictError(
+            f"{environment} was made for the clone in {root}, not for {clone}",
+            remedy=f"run `make patch` in {clone}, which makes it anew",
+        )
     return Store(root)
 
 

@@ -59,6 +59,7 @@ def test_a_clone_that_was_moved_gets_its_environment_anew(
         ["make", "-n", "patch"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert ("-m venv --clear" in done.stdout) is anew
+    assert (done.stdout.count("echo ../../../.. >") == 1) is anew
 
 
 def test_a_copys_own_script_changes_no_other_clone(tmp_path: Path) -> None:

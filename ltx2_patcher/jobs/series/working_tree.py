@@ -80,7 +80,13 @@ def refuse_edits(
     ]
     if not edited:
         return
-    if all(disk.has_crlf_of(tree / path, current[path].blob) for path in edited if path in current):
+    if foreign := [path for path in edited if path not in current and found[path] is not None]:
+        raise ConflictError(
+            f"{tree} has files of its own where the overlay's go: {', '.join(foreign)}",
+            remedy="move them away, then try again",
+        )
+    theirs = [path for path in edited if path in current]
+    if theirs and all(disk.has_crlf_of(tree / path, current[path].blob) for path in theirs):
         raise ConflictError(
             f"{tree} has CRLF line ends (core.autocrlf), and the patches are made for LF",
             remedy="clone upstream with `git clone -c core.autocrlf=false` and patch that clone",

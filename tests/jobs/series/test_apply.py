@@ -151,6 +151,9 @@ def test_edits_where_a_patch_must_go_stop_it(
     with pytest.raises(ConflictError) as caught:
         apply_tree(store, base, tree)
     assert caught.value.remedy
+    assert ("files of its own where the overlay's go" in str(caught.value)) is (
+        state == "untracked"
+    )
     assert world(tree) == before
 
 
