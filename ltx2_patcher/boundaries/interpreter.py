@@ -1,4 +1,4 @@
-"""Asks another Python where it keeps upstream's packages."""
+"""Asks another Python: where it keeps upstream's packages, what its libraries make of a file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from ltx2_patcher.boundaries.proc import call, inherited_variables
 from ltx2_patcher.values.errors import ConflictError, OutsideError, UsageError
 
+_ANSWER_S = 120.0
 DISTRIBUTIONS = ("ltx-core", "ltx-pipelines")
 
 _QUESTION = """
@@ -41,6 +42,15 @@ class Installed:
 
     root: Path  # site-packages
     records: dict[str, str]  # distribution -> path of its RECORD below root
+
+
+def answer_of(python: Path, question: str, *words: str) -> bytes:
+    """What a program prints that `python` runs with its own libraries and these arguments.
+
+    Raises: OutsideError where it can't be started or takes over two minutes.
+    """
+    argv = (str(python.absolute()), "-I", "-c", question, *words)
+    return call(argv, env=inherited_variables(), timeout_s=_ANSWER_S).out
 
 
 def installed(python: Path) -> Installed:

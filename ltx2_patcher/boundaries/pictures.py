@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.boundaries.interpreter import answer_of
 
 _SCRIPT = """
 import json, sys, warnings
@@ -20,13 +20,12 @@ for path in sys.argv[1:]:
         with Image.open(path) as image:
             image.load()
             if image.mode == "F":
-                raise ValueError("it holds floats: save it in 8 or 16 bits")
+                raise ValueError("it holds floats, of which nobody says what white is")
             print(json.dumps({"size": image.size}))
     except Exception as error:  # whatever a decoder throws at a broken file
         print(json.dumps({"error": str(error) or type(error).__name__}))
 """
 _LEAST = 2  # pixels a side: upstream halves nothing smaller for its video codec
-_TIMEOUT_S = 120.0
 
 
 def fault_of_pictures(python: Path, paths: Sequence[Path]) -> str | None:
@@ -37,9 +36,8 @@ def fault_of_pictures(python: Path, paths: Sequence[Path]) -> str | None:
     """
     if not paths:
         return None
-    argv = (str(python.absolute()), "-I", "-c", _SCRIPT, *map(str, paths))
-    done = call(argv, env=inherited_variables(), timeout_s=_TIMEOUT_S)
-    for path, line in zip(paths, done.out.splitlines(), strict=False):
+    answer = answer_of(python, _SCRIPT, *map(str, paths))
+    for path, line in zip(paths, answer.splitlines(), strict=False):
         found = json.loads(line)
         if "error" in found:
             return f"{path} can't be opened: {found['error']}".replace(f" '{path}'", "")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.boundaries.interpreter import answer_of
 from ltx2_patcher.rules.models.sound import Sound
 
 _SCRIPT = """
@@ -30,7 +30,6 @@ for path in sys.argv[1:]:
         found["error"] = str(error) or type(error).__name__
     print(json.dumps(found))
 """
-_TIMEOUT_S = 120.0
 
 
 def sounds_of(python: Path, paths: Sequence[Path]) -> tuple[Sound, ...]:
@@ -40,6 +39,5 @@ def sounds_of(python: Path, paths: Sequence[Path]) -> tuple[Sound, ...]:
     """
     if not paths:
         return ()
-    argv = (str(python.absolute()), "-I", "-c", _SCRIPT, *map(str, paths))
-    done = call(argv, env=inherited_variables(), timeout_s=_TIMEOUT_S)
-    return tuple(Sound(**json.loads(line)) for line in done.out.splitlines())
+    answer = answer_of(python, _SCRIPT, *map(str, paths))
+    return tuple(Sound(**json.loads(line)) for line in answer.splitlines())

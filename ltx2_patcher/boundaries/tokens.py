@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.boundaries.interpreter import answer_of
 
 _FILE = "tokenizer.json"
 _SCRIPT = """
@@ -15,7 +15,6 @@ try:
 except Exception:  # what a tokenizer throws at its file; the script that reads it says so
     pass
 """
-_TIMEOUT_S = 120.0
 
 
 def tokens_of(python: Path, root: Path, prompt: str) -> int | None:
@@ -27,6 +26,5 @@ def tokens_of(python: Path, root: Path, prompt: str) -> int | None:
     file = next(iter(sorted(root.rglob(_FILE))), None) if root.is_dir() else None
     if file is None:
         return None
-    argv = (str(python.absolute()), "-I", "-c", _SCRIPT, str(file.absolute()), prompt)
-    counted = call(argv, env=inherited_variables(), timeout_s=_TIMEOUT_S).out.strip()
+    counted = answer_of(python, _SCRIPT, str(file.absolute()), prompt).strip()
     return int(counted) if counted else None

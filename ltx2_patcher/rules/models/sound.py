@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ SOUNDS: Mapping[str, bool] = {
 scripts a2vid_two_stage, dubit or lipdub, retake)."""
 _CHANNELS = 2  # in_channels of the published audio VAEs
 _TOLERANCE_S = 0.1  # of what containers say of their length
-_START = "--audio-start-time"
+_START, _MOST = "--audio-start-time", "--audio-max-duration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +49,34 @@ def refusal_of_sound(
             f"{option}: {path} has {sound.channels} channels, and the model takes {_CHANNELS}",
             remedy=f"make it stereo: ffmpeg -i {path.name} -ac {_CHANNELS} stereo.wav",
         )
-    asked = _seconds(request)
-    begins = next((float(v[0]) for name, v in request.others if name == _START and v), 0.0)
+    asked = _clip_s(request)
     if option == "--audio-path" and asked is not None and sound.seconds:
-        lasts = sound.seconds - begins
+        begins = _given_s(request, _START, 0.0)
+        lasts = min(sound.seconds - begins, _given_s(request, _MOST, math.inf))
         if lasts + _TOLERANCE_S < asked:
             return UsageError(
-                f"{option}: {path} lasts {max(lasts, 0.0):.1f} s from {begins:g} s on, and the "
-                f"clip {asked:.1f} s",
-                remedy=f"give a longer one, fewer frames, or an earlier {_START}",
+                f"{option}: {path} gives {max(lasts, 0.0):.1f} s from {begins:g} s on, and the "
+                f"clip lasts {asked:.1f} s",
+                remedy=f"give a longer one, fewer frames, an earlier {_START} or a greater {_MOST}",
             )
     return None
 
 
-def _seconds(request: Request) -> float | None:
-    """What the clip lasts, where the request says so."""
+def _given_s(request: Request, option: str, default: float) -> float:
+    """The seconds behind an option; the default too where they are no number, which the script's
+    own parser says.
+    """
+    for name, values in request.others:
+        if name == option and values:
+            try:
+                return float(values[0])
+            except ValueError:
+                break
+    return default
+
+
+def _clip_s(request: Request) -> float | None:
+    """What the clip lasts, in seconds, where the request says so."""
     if request.frames is None or not request.frame_rate:
         return None
     return request.frames / request.frame_rate

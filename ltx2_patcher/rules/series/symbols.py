@@ -45,9 +45,7 @@ def _names(node: ast.AST, prefix: str) -> set[str]:
                 arguments = child.args
                 every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
                 found |= {f"{name}({argument.arg})" for argument in every}
-                found |= (
-                    {f"{prefix}{attribute}" for attribute in _given(child)} if prefix else set()
-                )
+                found |= {f"{prefix}{attribute}" for attribute in _given(child)}
             found |= _names(child, f"{name}.")
     return found
 

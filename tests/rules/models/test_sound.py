@@ -50,5 +50,15 @@ def test_a_sound_that_is_too_short_is_refused(begins: float, frames: int, right:
     others = (("--audio-start-time", (begins,)),)
     said = told("--audio-path", STEREO, frames=frames, frame_rate=25.0, others=others)
     assert (said is None) is right, said
+    capped = (*others, ("--audio-max-duration", ("2.5",)))
+    assert "gives 2.5 s from" in str(
+        told("--audio-path", STEREO, frames=frames, frame_rate=25.0, others=capped)
+    )
     unsaid = Sound(2, 0.0, None)
     assert told("--audio-path", unsaid, frames=frames, frame_rate=25.0, others=others) is None
+
+
+@pytest.mark.parametrize("option", ["--audio-start-time", "--audio-max-duration"])
+def test_seconds_that_are_no_number_are_left_to_the_scripts_parser(option: str) -> None:
+    others = ((option, ("soon",)),)
+    assert told("--audio-path", STEREO, frames=121, frame_rate=25.0, others=others) is None

@@ -60,6 +60,11 @@ def _prepare(store: Store, base: Base, name: str, arguments: list[str]) -> Launc
     return script.launch(admit(request, script.target).request, os.environ)
 
 
+def _argv(case: Case, files: FileSet, folder: Path, tree: Path) -> list[str]:
+    """The words behind the script's name for a clip in `folder`."""
+    return command_line(case, files, files.gemma_root, None, folder / "clip.mp4", tree=tree)
+
+
 def _every(store: Store) -> tuple[Abilities, ...]:
     return tuple(map(stated, store.bases()))
 
@@ -229,9 +234,7 @@ def test_a_base_takes_its_own_words_for_fp8(
 ) -> None:
     """Nothing of a later base's is asked of it."""
     files = fileset(NEWEST)
-    argv = command_line(
-        _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
-    )
+    argv = _argv(_case(), files, tmp_path, patched_tree)
     words = ["--enable-fp8"] if DATE < "2026-02-09" else ["--quantization", "fp8-cast"]
     launched = _prepare(store, base, "distilled", [*argv, *words]).argv
     at = launched.index(words[0])
@@ -272,9 +275,7 @@ def test_a_picture_that_no_script_can_use_is_refused(
 ) -> None:
     """A cut one, one of another kind, one that is none, and one too small to be encoded."""
     files = fileset(NEWEST)
-    argv = command_line(
-        _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
-    )
+    argv = _argv(_case(), files, tmp_path, patched_tree)
     (tmp_path / "cut.png").write_bytes(image.read_bytes()[:-200])
     (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     (tmp_path / "notes.png").write_text("no picture")
@@ -298,9 +299,7 @@ def test_a_prompt_that_upstream_cuts_is_warned_of(
 ) -> None:
     """Counted by the root's own tokenizer, whose vocabulary decides."""
     files = fileset(NEWEST)
-    argv = command_line(
-        _case(), files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
-    )
+    argv = _argv(_case(), files, tmp_path, patched_tree)
     tokenizer = Tokenizer.from_file(str(next(files.gemma_root.rglob("tokenizer.json"))))
     script = find_script(store, base, "distilled", python=Path(sys.executable))
     for words in (10, 3000):
@@ -334,14 +333,12 @@ def test_a_sound_that_no_script_can_use_is_refused(
     (tmp_path / "notes.wav").write_text("no sound")
     case = replace(_case(), script="a2vid_two_stage")
     files = fileset(NEWEST)
-    argv = command_line(
-        case, files, files.gemma_root, None, tmp_path / "clip.mp4", tree=patched_tree
-    )
+    argv = _argv(case, files, tmp_path, patched_tree)
     at = argv.index("--audio-path") + 1 if "--audio-path" in argv else None
     for name, said in (
         ("right.wav", None),
         ("mono.wav", "has 1 channels, and the model takes 2"),
-        ("short.wav", "lasts 0.5 s from 0 s on"),
+        ("short.wav", "gives 0.5 s from 0 s on"),
         ("notes.wav", "can't be opened: "),
     ):
         path = str(tmp_path / name)

@@ -76,7 +76,7 @@ def counting_alphas(source: type[SourceT]) -> type[SourceT]:
     init = source.__init__
 
     @wraps(init)
-    def __init__(self: SourceT, path: str, sd_ops: SDOps | None, strength: float) -> None:  # noqa: N807
+    def __init__(self: SourceT, path: str, sd_ops: SDOps | None, strength: float) -> None:  # noqa: N807, in its place
         init(self, path, sd_ops, strength)
         if sd_ops is not None:
             for module, (_, b) in self._pinned_ab.items():

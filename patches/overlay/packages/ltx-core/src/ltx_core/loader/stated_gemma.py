@@ -21,7 +21,7 @@ def as_its_root_states(builder: BuilderT, device: torch.device) -> BuilderT | No
     if builder.model_sd_ops is None or not builder.model_sd_ops.name.startswith("GEMMA"):
         return None
     from ltx_core.text_encoders.gemma.quantized.loader import QuantizingLoader  # noqa: PLC0415 - it imports loader/
-    from ltx_core.text_encoders.gemma.quantized.quantization import quantization_of  # noqa: PLC0415
+    from ltx_core.text_encoders.gemma.quantized.quantization import quantization_of  # noqa: PLC0415 - as above
 
     if isinstance(builder.model_loader, QuantizingLoader):
         return None
