@@ -55,7 +55,7 @@ from ltx2_patcher.rules.models.sound import SOUNDS, refusal_of_sound
 from ltx2_patcher.rules.models.workload import workload_of
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
-from ltx2_patcher.values.finding import Finding, Level
+from ltx2_patcher.values.finding import Finding
 from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.weights import Checkpoint, Lora, ModelPart, Upsampler
 
@@ -105,7 +105,7 @@ def admit(request: Request, target: Target) -> Admitted:
     _refuse(refusal_of_cards(request.quantization, gpus))
     _check_places(request, target.pipeline)
     checkpoint = None
-    warnings = (*cautions(target.pipeline, request), *_of_what_is_replaced(request))
+    warnings = tuple(cautions(target.pipeline, request))
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = _checkpoint(request, target)
@@ -335,13 +335,6 @@ def _check_pictures(request: Request, python: Path) -> None:
         raise UsageError(
             f"--image: {fault}", remedy="give a whole picture, for example a PNG or a JPEG"
         )
-
-
-def _of_what_is_replaced(request: Request) -> tuple[Finding, ...]:
-    if request.output is None or not _path(request.output).is_file():
-        return ()
-    fact = f"{request.output} exists: the clip takes its place, and where encoding fails it is gone"
-    return (Finding("output", Level.WARNING, fact, "move it away, or name another file"),)
 
 
 def _check_prompt(request: Request, python: Path) -> tuple[Finding, ...]:

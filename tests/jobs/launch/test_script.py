@@ -246,18 +246,6 @@ def test_a_picture_before_the_clip_is_warned_of(case: Case) -> None:
         assert all("stands at frame -1" in one.fact and one.remedy for one in found)
 
 
-def test_a_clip_that_is_replaced_is_warned_of(case: Case) -> None:
-    clip = case.folder / "clip.mp4"
-    script = find_script(case.store, case.base, "distilled")
-    request = parse_argv(script.target.pipeline, [*case.right, "--output-path", str(clip)])
-    assert admit(request, script.target).warnings == ()
-    clip.write_bytes(b"an older one")
-    (warning,) = admit(request, script.target).warnings
-    assert f"{clip} exists" in warning.fact
-    assert warning.remedy
-    assert clip.read_bytes() == b"an older one"
-
-
 def test_a_gemma_that_can_not_be_loaded_is_refused(case: Case, tmp_path: Path) -> None:
     for shard in (tmp_path / "gemma").glob("*-00002-*"):
         shard.rename(shard.with_name("renamed.safetensors"))

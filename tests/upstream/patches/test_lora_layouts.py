@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,6 +195,18 @@ def test_what_does_not_change_the_model_is_logged(
     (said,) = [r.getMessage() for r in caplog.records if "lora.safetensors" in r.getMessage()]
     assert f"{len(lora)} of {len(lora) + 8} tensors change this model; left out: " in said
     assert f"{OWN}video_embeddings_connector.N.attn1.to_q.lora_A.weight (2)" in said
+
+
+@pytest.mark.parametrize("alpha", [math.nan, math.inf])
+def test_an_alpha_that_is_no_number_is_refused(
+    tiny_transformer: Tensors, lora: Tensors, tmp_path: Path, alpha: float
+) -> None:
+    path = tmp_path / "lora.safetensors"
+    stem = next(iter(lora)).removesuffix(".lora_A.weight").removesuffix(".lora_B.weight")
+    save_file({**lora, f"{stem}.alpha": torch.tensor(alpha)}, path)
+    given = LoraPathStrengthAndSDOps(str(path), 1.0, LTXV_LORA_COMFY_RENAMING_MAP)
+    with pytest.raises(ValueError, match=f"the alpha of .* is {alpha}; take the file from its "):
+        in_any_layout((given,), tiny_transformer)
 
 
 def test_compiled_blocks_are_found(

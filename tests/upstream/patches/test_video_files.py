@@ -90,3 +90,15 @@ def test_where_encoding_fails_no_file_is_left(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         encode(tmp_path / "clip.mp4", 24.0, broken())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_encoding_never_begins_an_older_file_is_left(tmp_path: Path) -> None:
+    def broken() -> Iterator[torch.Tensor]:
+        raise RuntimeError("out of memory")
+        yield
+
+    older = tmp_path / "clip.mp4"
+    older.write_bytes(b"an older clip")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        encode(older, 24.0, broken())
+    assert older.read_bytes() == b"an older clip"

@@ -1,6 +1,7 @@
 """Reading a LoRA in whichever layout it was saved, with its alphas, as upstream reads one in its own layout."""
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -41,7 +42,8 @@ def in_any_layout(
 ) -> tuple[LoraPathStrengthAndSDOps, ...]:
     """Return `loras` with sd_ops that read each file as it lies there; only headers and alphas are read here.
     `weights` are the keys of the model's state dict. Where a module has an alpha, its B counts alpha / rank times: the
-    product is made in float32 and rounded to B's dtype. A LoRA with sd_ops of its caller's own keeps them.
+    product is made in float32 and rounded to B's dtype. A LoRA with sd_ops of its caller's own keeps them. Raises:
+    ValueError for an alpha that is not finite.
     """
     names = (key.replace(_COMPILED, ".") for key in weights)
     modules = frozenset(name.removesuffix(_WEIGHT) for name in names if name.endswith(_WEIGHT))
@@ -61,6 +63,8 @@ def _sd_ops(lora: LoraPathStrengthAndSDOps, modules: frozenset[str]) -> SDOps:
     scales = {}
     for key, alpha in alphas.items():
         module = key.removesuffix(ALPHA)
+        if not math.isfinite(alpha):
+            raise ValueError(f"{lora.path}: the alpha of {module} is {alpha}; take the file from its source again")
         rank = ranks.get(module + A, alpha)
         if alpha != rank:
             scales[lora.sd_ops.apply_to_key(module + B)] = alpha / rank

@@ -23,17 +23,30 @@ def exact_rate(fps: float) -> int | Fraction:
 
 
 def whole_file(encode: Callable[Given, Returned]) -> Callable[Given, Returned]:
-    """Return `encode`, which writes the file at its `output_path`, with its folder made and no half file left."""
+    """Return `encode`, which writes the file at its `output_path`, with its folder made and no half file left.
+
+    A file that was there before stays where `encode` fails without having touched it.
+    """
     signature = inspect.signature(encode)
 
     @wraps(encode)
     def encode_whole(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
         path = Path(signature.bind(*args, **kwargs).arguments["output_path"])
         path.parent.mkdir(parents=True, exist_ok=True)
+        before = _written(path)
         try:
             return encode(*args, **kwargs)
         except BaseException:
-            path.unlink(missing_ok=True)
+            if _written(path) != before:
+                path.unlink()
             raise
 
     return encode_whole
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """When the file was last written, in ns, and its size in bytes; None where there is none."""
+    if not path.exists():
+        return None
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
