@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import runpy
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, journal
 from ltx2_patcher.rules.models.lora import LoraNames
 from ltx2_patcher.rules.series.blobs import blob_ids
 from ltx2_patcher.rules.series.lock_file import parse_base_lock, parse_overlay_lock
+from ltx2_patcher.rules.series.near_bases import near
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.rules.series.series_file import SHARED, entries, parse_series
 from ltx2_patcher.rules.series.shared_patch import joined
@@ -19,6 +19,7 @@ from ltx2_patcher.rules.series.soundness import check_series
 from ltx2_patcher.rules.series.supported_file import SupportedRevision, parse_supported
 from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
 from ltx2_patcher.rules.series.upstream_file import PINS_REMEDY, parse_pins
+from ltx2_patcher.rules.shown import shown
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.series import Lock, Series
@@ -53,11 +54,12 @@ class Store:
 
     def base(self, name: str) -> Base:
         """One base. Raises: UsageError for a name that is none, with the near ones."""
-        bases = {base.name: base for base in self.bases()}
-        if name not in bases:
-            near = get_close_matches(name, bases) or list(bases)
-            raise UsageError(f"no base {name!r}", remedy=f"choose {' or '.join(near)}")
-        return bases[name]
+        bases = self.bases()
+        for base in bases:
+            if base.name == name:
+                return base
+        names = " or ".join(base.name for base in near(name, bases))
+        raise UsageError(f"no base {shown(name)}", remedy=f"choose {names}")
 
     def lock(self, base: str) -> Lock:
         """The lock of a base, checked against the patches and the overlay that lie here.

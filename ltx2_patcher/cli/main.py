@@ -60,12 +60,14 @@ def main(arguments: Sequence[str]) -> int:
         own, passed_on = _split(arguments)
         parser = _parser(own)
         try:
-            parser.parse_args(own, args)
+            _, unknown = parser.parse_known_args(own, args)
+            if unknown:  # which argparse itself would tell with the usage of the whole tool
+                args.refuse(f"unrecognized arguments: {' '.join(unknown)}")
         finally:
             sys.stdout.flush()  # a help, before the parser ends the process
         if passed_on:
             if not hasattr(args, "passed_on"):
-                parser.error(f"only `run` passes arguments on: {' '.join(passed_on)}")
+                args.refuse(f"only `run` passes arguments on: {' '.join(passed_on)}")
             args.passed_on = passed_on
         code: int = args.verb(args)
         sys.stdout.flush()
@@ -164,5 +166,5 @@ def _parser(asked: Sequence[str]) -> argparse.ArgumentParser:
         if name in asked:
             module = import_module(f"ltx2_patcher.cli.verbs.{name}")
             module.options(verb)
-            verb.set_defaults(verb=module.run)
+            verb.set_defaults(verb=module.run, refuse=verb.error)
     return parser

@@ -110,18 +110,40 @@ def store() -> Store:
 
 def asked_base(args: Namespace) -> Base | None:
     """The base that was named; where none was, the tree or the environment tells it."""
-    return store().base(args.base) if args.base else None
+    if args.base is None:
+        return None
+    teller = "the tree" if args.tree else "the environment" if args.site_packages else None
+    return _named(store(), args.base, teller)
 
 
 def base_of_python(args: Namespace) -> Base:
     """The base that was named, or that the environment holds, or the default."""
     data = store()
-    if args.python and not args.base:
+    if args.base is not None:
+        return _named(data, args.base, "the environment" if args.python else None)
+    if args.python:
         from ltx2_patcher.jobs.series.site_packages import installed_base
 
         if base := installed_base(data, args.python):
             return base
-    return data.base(args.base or DEFAULT_BASE)
+    return base_or_default(data, args)
+
+
+def _named(data: Store, name: str, teller: str | None) -> Base:
+    """The base of that name. Raises: UsageError, saying who tells it where none is named."""
+    try:
+        return data.base(name)
+    except UsageError as error:
+        if teller is None:
+            raise
+        raise UsageError(
+            str(error), remedy=f"leave --base out: {teller} tells it; or {error.remedy}"
+        ) from error
+
+
+def base_or_default(data: Store, args: Namespace) -> Base:
+    """The base that was named, or the default where none was."""
+    return data.base(DEFAULT_BASE if args.base is None else args.base)
 
 
 def tree_of(args: Namespace) -> Path:
@@ -132,7 +154,7 @@ def tree_of(args: Namespace) -> Path:
         tree: Path = args.tree
         return tree
     data = store()
-    base = data.base(args.base or DEFAULT_BASE)
+    base = base_or_default(data, args)
     checkout = checkout_path(data, base)
     if not checkout.exists():
         raise UsageError(

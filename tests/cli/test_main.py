@@ -104,6 +104,8 @@ def test_every_verb_speaks_json(
         (["apply", "--tree", ".", "--site-packages", "python"], 2, "not allowed"),
         (["export", "--mbox", "/nonexistent/x/y.mbox"], 4, "permission"),
         (["status", "--base", "x"], 2, "1.0.0"),
+        (["apply", "--base", ""], 2, "1.0.0"),
+        (["install", "--base", "v1.0.0", "--python", "python"], 2, "leave --base out"),
     ],
 )
 def test_bad_input_is_one_sentence_and_a_remedy(
@@ -118,6 +120,41 @@ def test_bad_input_is_one_sentence_and_a_remedy(
     assert "Traceback" not in done.stderr
     if code != 2:
         assert "to do: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["apply", "--frob"], "unrecognized arguments: --frob"),
+        (["log", "extra"], "unrecognized arguments: extra"),
+        (["lint", "--", "x"], "only `run` passes arguments on: x"),
+        (["move", "a"], "required: --after"),
+        (["run", "distilled", "--frob"], "unrecognized arguments: --frob"),
+    ],
+)
+def test_a_mistake_at_a_verb_shows_the_usage_of_that_verb(
+    patcher: Run, arguments: list[str], words: str
+) -> None:
+    done = patcher(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: ltx2-patcher {arguments[0]} [-h]")
+    assert done.stderr.splitlines()[-1].startswith(f"ltx2-patcher {arguments[0]}: error: ")
+    assert words in done.stderr and "VERB" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "teller"),
+    [("--tree", "the tree"), ("--site-packages", "the environment"), (None, None)],
+)
+def test_a_base_of_no_such_name_may_be_left_out_where_the_place_tells_it(
+    patcher: Run, tmp_path: Path, place: str | None, teller: str | None
+) -> None:
+    for verb in ("apply", "status", "unapply"):
+        done = patcher(verb, "--base", "v1.0.0", *([place, tmp_path] if place else []))
+        remedy = done.stderr.partition("to do: ")[2]
+        assert done.returncode == 2 and "1.0.0" in remedy
+        assert ("leave --base out" in remedy) == (teller is not None)
+        assert teller is None or teller in remedy
 
 
 def test_a_copy_of_the_tool_without_its_patches_says_so(tmp_path: Path) -> None:

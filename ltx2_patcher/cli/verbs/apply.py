@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltx2_patcher.cli.options import DEFAULT_BASE, add_dry_run, add_place, asked_base, store
+from ltx2_patcher.cli.options import add_dry_run, add_place, asked_base, base_or_default, store
 from ltx2_patcher.cli.report import show
 from ltx2_patcher.values.errors import UsageError
 
@@ -79,7 +79,7 @@ def _apply_to_checkout(args: Namespace) -> Applied:
     from ltx2_patcher.rules.series.plan import group_named
 
     data = store()
-    base = data.base(args.base or DEFAULT_BASE)
+    base = base_or_default(data, args)
     group_named(data.lock(base.name), args.upto)  # a wrong name is told before the clone
     with progress_bars(quiet=args.json) as progress:
         obtained = obtain(data, base, args.source or "auto", progress)

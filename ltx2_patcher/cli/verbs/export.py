@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from ltx2_patcher.cli.options import DEFAULT_BASE, add_dry_run, path, store, tree_of
+from ltx2_patcher.cli.options import (
+    DEFAULT_BASE,
+    add_dry_run,
+    base_or_default,
+    path,
+    store,
+    tree_of,
+)
 from ltx2_patcher.cli.report import show
 from ltx2_patcher.values.errors import UsageError
 
@@ -50,7 +57,7 @@ def run(args: Namespace) -> int:
         return _check_export(args)
     if args.in_place:
         return _export_in_place(args)
-    base = data.base(args.base or DEFAULT_BASE)
+    base = base_or_default(data, args)
     if args.mbox and str(args.mbox) == "-":
         sys.stdout.buffer.write(mailbox(data, base))
         return 0
@@ -89,7 +96,7 @@ def _check_export(args: Namespace) -> int:
     from ltx2_patcher.jobs.series.export import check_export
 
     data = store()
-    asked = (data.base(args.base),) if args.base else data.bases()
+    asked = data.bases() if args.base is None else (data.base(args.base),)
     checked = [check_export(data, base) for base in asked]
     if not any(item.source for item in checked):
         raise UsageError(
