@@ -7,10 +7,12 @@ import errno
 import fcntl
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ltx2_patcher.boundaries.refusals import refusal
 from ltx2_patcher.rules.series.blobs import blob_id
 from ltx2_patcher.values.errors import BusyError, ConflictError, OutsideError
 
@@ -28,7 +30,7 @@ def read(path: Path) -> bytes | None:
 
     Raises: ConflictError for a link, folder or device; OutsideError where it can't be read.
     """
-    with translated(path):
+    with translated(path, reading=True):
         try:
             # O_NOFOLLOW: what is replaced later must be the file that was read, not a link to it.
             # O_NONBLOCK: opening a pipe would wait for someone to write into it.
@@ -39,6 +41,35 @@ def read(path: Path) -> bytes | None:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+
+def below(root: Path) -> Iterator[Path]:
+    """All that lies below a folder, links not followed; nothing where there is no folder.
+
+    Raises: OutsideError where a folder can't be read, which `rglob` would pass by.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    with translated(root, reading=True):
+        for folder, folders, files in os.walk(root, onerror=refuse):
+            yield from (Path(folder, name) for name in (*folders, *files))
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of our own, gone afterwards. Raises: OutsideError where there is no room for it."""
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise OutsideError(
+            "there is no folder in which temporary files can be written",
+            remedy="free some space in /tmp, or name another folder with TMPDIR",
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 def expanded(name: str) -> Path:
@@ -81,20 +112,25 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
     the place, and the place is on the disk when this returns, so that a power cut can't leave a
     torn file; like git, we ask that of records, not of a working tree.
     """
+    partial = path.with_name(f".{path.name}.ltx2-patcher")
     with translated(path):
         _make_folder(path.parent)
-        partial = path.with_name(f".{path.name}.ltx2-patcher")
-        with partial.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
         try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-        except FileNotFoundError:  # as readable as its folder, whatever the umask
-            mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
-        partial.chmod(mode)
-        partial.replace(path)
+            with partial.open("wb") as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            try:
+                mode = stat.S_IMODE(path.stat().st_mode)
+            except FileNotFoundError:  # as readable as its folder, whatever the umask
+                mode = stat.S_IMODE(path.parent.stat().st_mode) & 0o666
+            partial.chmod(mode)
+            partial.replace(path)
+        except OSError:  # a full disk is not made fuller
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
         if durable:
             _flush(path.parent)
         _drop_unchecked(path)
@@ -156,25 +192,18 @@ def locked(path: Path, *, wait_s: float = 10.0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals at `path` into ours."""
+def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
+    """Turn the operating system's refusals at `path` into ours, below it where it is only read."""
     try:
         yield
     except OSError as error:
+        place = Path(os.fsdecode(error.filename)) if reading and error.filename else path
         if error.errno in {errno.ELOOP, errno.EISDIR}:
-            raise _not_a_file(path) from error
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise OutsideError(
-                f"no space left to write {path}",
-                remedy="free some space and run the same command again: it goes on from there",
-            ) from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise OutsideError(
-                f"no permission for {path}",
-                remedy="make it writable for you, or choose another place, then run it again",
-            ) from error
+            raise _not_a_file(place) from error
+        if known := refusal(error.errno, place, reading=reading):
+            raise known from error
         raise OutsideError(
-            f"{path} can't be used: {error.strerror}", remedy="check that path, then try again"
+            f"{place} can't be used: {error.strerror}", remedy="check that path, then try again"
         ) from error
 
 

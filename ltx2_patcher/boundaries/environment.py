@@ -6,14 +6,14 @@ import json
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltx2_patcher.boundaries.disk import replace, translated
-from ltx2_patcher.boundaries.machine import free_bytes
+from ltx2_patcher.boundaries.disk import replace, temporary_folder, translated
 from ltx2_patcher.boundaries.proc import call, inherited_variables, watch
+from ltx2_patcher.boundaries.refusals import refusal_in
+from ltx2_patcher.rules.environment.pip_output import last_word, lost_connection
 from ltx2_patcher.rules.environment.requirements import Step, normalized
 from ltx2_patcher.values.errors import BusyError, OutsideError, UsageError
 
@@ -22,7 +22,8 @@ _DESCRIBE = """\
 import json, sys, sysconfig
 print(json.dumps([sys.version.split()[0], sysconfig.get_path("purelib"), sys.path]))
 """
-_PIP_BYTES = 32 << 20
+_OTHERS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET")
+"""Variables that would let pip look at, or write to, another place than the environment."""
 _DIST_INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.dist-info")
 _SHOWN = ("Collecting ", "Downloading ", "Installing collected", "Using cached ")
 _TORCH_CUDA = re.compile(r"^cuda\b[^=]*=\s*(?:'([\d.]+)'|None)", re.MULTILINE)
@@ -109,28 +110,37 @@ def make(folder: Path) -> Environment:
     """
     with translated(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    done = call((sys.executable, "-m", "venv", "--clear", str(folder)))
-    if done.code:
-        output = (done.out + done.err).decode("utf-8", "replace")
-        # venv keeps back what its own pip said, so a full disk has to be looked for.
-        if "No space left" in output or free_bytes(folder) < _PIP_BYTES:
-            raise _no_space(folder)
-        if "Directory not empty" in output:
-            # Killing a run does not kill the pip that it had started.
-            raise BusyError(
-                f"what a killed run had started still writes into {folder}",
-                remedy="wait some seconds and run the command again",
-            )
-        if "ensurepip is not available" in output:
-            raise OutsideError(
-                "this Python can't make an environment: ensurepip is missing",
-                remedy="install your system's python3-venv package",
-            )
-        raise OutsideError(
-            f"no environment could be made at {folder}: {done.complaint}",
-            remedy="check that the folder is writable, and run the command again",
+    python = folder / "bin/python"
+    # venv would keep back what its own ensurepip says.
+    for step in (
+        (sys.executable, "-m", "venv", "--without-pip", "--clear", str(folder)),
+        (str(python), "-m", "ensurepip", "--upgrade", "--default-pip"),
+    ):
+        done = call(step, env=inherited_variables(without=_OTHERS))
+        if done.code:
+            shutil.rmtree(folder, ignore_errors=True)  # of no use to anybody, on a full disk
+            raise _unmade(folder, (done.out + done.err).decode("utf-8", "replace"))
+    return describe(python)
+
+
+def _unmade(folder: Path, output: str) -> OutsideError | BusyError:
+    if known := refusal_in(output, folder):
+        return known
+    if "Directory not empty" in output:
+        # Killing a run does not kill the pip that it had started.
+        return BusyError(
+            f"what a killed run had started still writes into {folder}",
+            remedy="wait some seconds and run the command again",
         )
-    return describe(folder / "bin/python")
+    if "No module named" in output or "ensurepip is" in output:
+        return OutsideError(
+            "this Python can't make an environment: venv or ensurepip is missing",
+            remedy="install your system's python3-venv package",
+        )
+    return OutsideError(
+        f"no environment could be made at {folder}: {last_word(output)}",
+        remedy="see whether `python3 -m venv` makes one elsewhere, and run the command again",
+    )
 
 
 def install(
@@ -151,14 +161,14 @@ def install(
     flags += ["--retries=2", "--timeout=15", "--progress-bar=off"]
     if not step.dependencies:
         flags.append("--no-deps")
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+    with temporary_folder() as folder:
+        constraints = folder / "constraints.txt"
         pins = {f"{name}=={version}" for name, version in keep.items()} - set(step.wanted)
-        constraints.writelines(f"{pin}\n" for pin in sorted(pins))
-        constraints.flush()
+        replace(constraints, "".join(f"{pin}\n" for pin in sorted(pins)).encode())
         done = watch(
-            (*pip, "install", *flags, "-c", constraints.name, *step.wanted),
+            (*pip, "install", *flags, "-c", str(constraints), *step.wanted),
             lambda line: progress(line) if line.lstrip().startswith(_SHOWN) else None,
-            env=inherited_variables(without=("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET")),
+            env=inherited_variables(without=_OTHERS),
         )
     if done.code:
         raise _explained(target, step, done.err.decode("utf-8", "replace"))
@@ -168,29 +178,33 @@ def _explained(target: Environment, step: Step, output: str) -> OutsideError:
     wanted = " ".join(step.wanted)
     if "No space left" in output:
         return _no_space(target.packages)
-    if "Permission denied" in output or "Read-only file system" in output:
-        return OutsideError(
-            f"no permission to install into {target.packages}",
-            remedy="make it writable for you, or run install without --python",
-        )
+    if "No space left" in output:
+        return _no_space(target.packages)
+    if known := refusal_in(output, target.packages):
+        return known
     if "No module named pip" in output:
         return OutsideError(
             f"neither {target.python} nor the Python that runs this has pip",
             remedy=f"install {wanted} there by hand, for example with uv pip install --python",
         )
+    if lost := lost_connection(output):
+        return OutsideError(
+            f"pip could not bring {wanted}: {lost}",
+            remedy="check the network, a proxy and `pip config list`, and run the command again: "
+            "what is installed already stays, and works without",
+        )
     if "No matching distribution" in output or "Could not find a version" in output:
         return OutsideError(
-            f"pip's index has no {wanted} for Python {target.version}, or can't be reached",
-            remedy="check the network and `pip config list`, and use a Python from 3.11 to 3.13",
+            f"pip's index has no {wanted} for Python {target.version}",
+            remedy="check `pip config list`, and use a Python from 3.11 to 3.13",
         )
     if "ResolutionImpossible" in output:
         return OutsideError(
             f"{wanted} does not go with what {target.python} has",
             remedy="run install without --python, which makes an environment of its own",
         )
-    errors = [line for line in output.splitlines() if line.startswith("ERROR")]
     return OutsideError(
-        f"pip could not install {wanted}: {(errors or output.splitlines() or ['no word'])[-1]}",
+        f"pip could not install {wanted}: {last_word(output)}",
         remedy="check the network and `pip config list`, and run the command again",
     )
 
@@ -198,6 +212,6 @@ def _explained(target: Environment, step: Step, output: str) -> OutsideError:
 def _no_space(folder: Path) -> OutsideError:
     return OutsideError(
         f"no space left to install into {folder}",
-        remedy="free some space (CPU torch takes 2 GB, CUDA torch 8 GB) and run it again: "
-        "it goes on where it stopped",
+        remedy="free some space there and in the folder for temporary files (CPU torch takes 2 GB, "
+        "CUDA torch 8 GB), and run it again: it goes on where it stopped",
     )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Entry, Objects
+from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Entry, Objects, damaged
+from ltx2_patcher.boundaries.refusals import no_permission
 from ltx2_patcher.values.errors import BusyError, ConflictError, UsageError
 
 _BUSY = (
@@ -66,13 +67,16 @@ class Git(Objects):
             )
 
     def head(self) -> Head:
-        """Raises: ConflictError where git finds no commit, or the files lie elsewhere."""
+        """Raises: ConflictError where git finds no commit, or the files lie elsewhere; OutsideError
+        where git may not read its own.
+        """
         done = self._run("rev-parse", "--show-toplevel", "HEAD^{commit}", ok={0, 128})
         if done.code:
-            raise ConflictError(
-                f"git finds no commit in {self.tree}: {done.complaint}",
-                remedy="name a sound clone of upstream with --tree",
-            )
+            for name in ("HEAD", "config", "objects", "refs"):  # which git then takes for missing
+                place = self.directory / name
+                if place.exists() and not os.access(place, os.R_OK):
+                    raise no_permission(place, reading=True)
+            raise damaged(self.tree, f"it finds no commit, {done.complaint}")
         top, commit = done.out.rsplit(b"\n", 2)[:2]
         if not self.tree.samefile(os.fsdecode(top)):
             raise ConflictError(
@@ -180,12 +184,14 @@ def git_directory(tree: Path) -> Path:
     Raises: ConflictError where `tree` is no working tree.
     """
     dot = tree / ".git"
-    with disk.translated(dot):
+    with disk.translated(dot, reading=True):
         if dot.is_dir():
             return dot
         kind, target = "", ""
         if dot.is_file():
             kind, _, target = os.fsdecode(dot.read_bytes()).strip().partition(": ")
+    if kind != "gitdir" and dot.is_file():
+        raise damaged(tree, "its .git names no folder")
     if kind != "gitdir":
         raise ConflictError(
             f"{tree} is not the top of a git working tree",

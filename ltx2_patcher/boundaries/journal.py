@@ -35,7 +35,7 @@ class Journal:
 
 def pending(state: Path) -> bool:
     """Whether a run that used the folder `state` was cut off."""
-    with disk.translated(state):
+    with disk.translated(state, reading=True):
         return (state / _NAME).exists()
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import sealed_environment
+from ltx2_patcher.boundaries.objects import failed, sealed_environment
 from ltx2_patcher.boundaries.proc import call
 from ltx2_patcher.rules.series.lines import split_lines
-from ltx2_patcher.values.errors import OutsideError
 from ltx2_patcher.values.series import Edit
 
 Pair = tuple[bytes, bytes]
@@ -33,7 +31,7 @@ def line_diffs(pairs: Sequence[Pair]) -> list[tuple[Edit, ...]]:
     changed = [n for n, (old, new) in enumerate(pairs) if old != new]
     if not changed:
         return [() for _ in pairs]
-    with disk.translated(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+    with disk.temporary_folder() as folder:
         _git(folder, "init", "-q", "--bare", "--template=")
         _git(folder, "fast-import", "--quiet", "--done", stdin=_stream(pairs, changed))
         flags = ("-r", "-p", "-U0", "--no-renames", "--no-ext-diff", "--no-textconv", "--text")
@@ -67,11 +65,8 @@ def _stream(pairs: Sequence[Pair], changed: Sequence[int]) -> bytes:
     return bytes(blobs) + b"done\n"
 
 
-def _git(folder: str, *arguments: str, stdin: bytes = b"") -> bytes:
-    done = call(("git", *arguments), stdin=stdin, cwd=Path(folder), env=sealed_environment())
+def _git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    done = call(("git", *arguments), stdin=stdin, cwd=folder, env=sealed_environment())
     if done.code:
-        raise OutsideError(
-            f"git {arguments[0]} failed in {folder}: {done.complaint}",
-            remedy="free some space in the folder for temporary files (TMPDIR)",
-        )
+        raise failed(folder, arguments[0], done)
     return done.out

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, inherited_variables
+from ltx2_patcher.boundaries.refusals import refusal_in
 from ltx2_patcher.rules.series.blobs import blob_id
-from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError, UsageError
+from ltx2_patcher.values.errors import (
+    BusyError,
+    ConflictError,
+    InvalidError,
+    OutsideError,
+    PatcherError,
+    UsageError,
+)
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
 """Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
@@ -177,10 +188,7 @@ class Objects:
             start, length = end + 1, int(size[0])
             content = out[start : start + length]
             if blob_id(content) != blob.decode():  # which git itself does not look at here
-                raise ConflictError(
-                    f"{self.place} holds {shown} damaged",
-                    remedy="check the repository with `git fsck`, or clone afresh",
-                )
+                raise damaged(self.place, f"it holds {shown} damaged")
             yield content
             at = start + length + 1
 
@@ -255,8 +263,23 @@ class Objects:
             stream += b"get-mark :%d\n" % mark
         stream += b"reset %s\nfrom %s\n\ndone\n" % (scratch.encode(), ABSENT.encode())
         flags = ("--quiet", "--done", "--force", "--date-format=rfc2822", "--cat-blob-fd=1")
-        done = self._run("fast-import", *flags, stdin=bytes(stream))
+        since = time.time()
+        try:
+            done = self._run("fast-import", *flags, stdin=bytes(stream))
+        except PatcherError:
+            self._sweep(since)
+            raise
         return done.out.decode().split()
+
+    def _sweep(self, since: float) -> None:
+        """Remove the pack that a fast-import left half written, which on a full disk is in the way;
+        git itself would do it in two weeks.
+        """
+        asked = self._run("rev-parse", "--git-path", "objects/pack", ok=(0, 128))
+        for left in (self.place / os.fsdecode(asked.out).strip()).glob("tmp_pack_*"):
+            with suppress(OSError):
+                if left.stat().st_mtime > since - 1:
+                    left.unlink()
 
     def move_ref(self, ref: str, new: str, *, expect: str) -> None:
         """Compare and swap, where 40 zeros stand for "absent"; done already counts as done.
@@ -268,10 +291,12 @@ class Objects:
             return
         if now != expect:
             raise ConflictError(f"{ref} moved meanwhile", remedy="run the command again")
-        raise ConflictError(
-            f"the branch {ref.removeprefix('refs/heads/')} can't be made: {done.complaint}",
-            remedy="choose another name with --onto-branch NAME",
-        )
+        if b"; cannot create" in done.err:  # a branch a keeps one a/b from being made
+            raise ConflictError(
+                f"the branch {ref.removeprefix('refs/heads/')} can't be made: {done.complaint}",
+                remedy="choose another name with --onto-branch NAME",
+            )
+        raise failed(self.place, "update-ref", done)
 
     def format_patches(self, since: str, tip: str) -> bytes:
         """The commits as canonical mails, one after the other.
@@ -317,7 +342,7 @@ class Objects:
             own_session=True,  # a git that is killed with us would leave its lock files
         )
         if done.code not in ok:
-            raise _failed(self.place, arguments, done)
+            raise failed(self.place, arguments[0], done)
         return done
 
 
@@ -357,37 +382,44 @@ def sealed_environment() -> dict[str, str]:
     )
 
 
-def _failed(tree: Path, arguments: Sequence[str], done: Done) -> OutsideError | ConflictError:
+def damaged(place: Path, how: str) -> ConflictError:
+    """What to say of a repository that git can't read."""
+    return ConflictError(
+        f"{place} can't be read as a git repository: {how}",
+        remedy=f"look with `git -C {place} fsck`; to have it anew move it away, then `make patch`, "
+        "or clone upstream again where it is a clone of your own",
+    )
+
+
+def failed(place: Path, verb: str, done: Done) -> PatcherError:
+    """What to say of a git that ended with an error."""
     complaint = done.complaint
     if (mark := b"dumping crash report to ") in done.err:
         # Nobody can use it, and it would stay in the user's repository.
         report = done.err.split(mark, 1)[1].splitlines()[0].decode("utf-8", "surrogateescape")
-        (tree / report).unlink(missing_ok=True)
-    if b"No space left" in done.err or b"Out of diskspace" in done.err:
+        (place / report).unlink(missing_ok=True)
+    if known := refusal_in(done.err, place):
+        return known
+    if b"unable to write file" in done.err or b"couldn't write" in done.err:  # git says not why
         return OutsideError(
-            f"no space left in {tree}", remedy="free some space and run the command again"
-        )
-    if b"unable to write file" in done.err:  # git does not say why
-        return OutsideError(
-            f"git can't write files in {tree}: there may be no space left",
+            f"git can't write files in {place}: there may be no space left",
             remedy="free some space there and run the command again",
         )
-    if "ermission denied" in complaint or "Read-only" in complaint:
-        return OutsideError(
-            f"no permission in {tree}: {complaint}", remedy="make the repository writable for you"
+    if b".lock': File exists" in done.err:
+        return BusyError(
+            f"another git is at work in {place}: {complaint}",
+            remedy="wait for it to end; if none runs, remove that .lock file",
         )
     if b"promisor remote" in done.err:
         return ConflictError(
-            f"{tree} is a partial clone and lacks what is needed: {complaint}",
-            remedy=f"complete it with `git -C {tree} fetch --refetch --no-filter`, or clone afresh",
+            f"{place} is a partial clone and lacks what is needed: {complaint}",
+            remedy=f"complete it with `git -C {place} fetch --refetch --no-filter`, "
+            "or clone afresh",
         )
     if b"external filter" in done.err:
         return ConflictError(
-            f"git {arguments[0]} failed in {tree}: {complaint}",
+            f"git {verb} failed in {place}: {complaint}",
             remedy="correct that filter (`git config --get-regexp ^filter` shows it), then run the "
             "command again",
         )
-    return ConflictError(
-        f"git {arguments[0]} failed in {tree}: {complaint}",
-        remedy="check the repository with `git fsck` and `git status`",
-    )
+    return damaged(place, f"git {verb}: {complaint}")

@@ -25,9 +25,15 @@ class Done:
     @property
     def complaint(self) -> str:
         """Its fatal line on stderr, else its last, for an error message."""
-        lines = self.err.decode("utf-8", "replace").strip().splitlines()
-        fatal = [line for line in lines if line.startswith("fatal: ")]
-        return [f"exit code {self.code}", *lines, *fatal[:1]][-1]
+        ended = f"exit code {self.code}" if self.code >= 0 else f"ended by signal {-self.code}"
+        return complaint_in(self.err.decode("utf-8", "replace")) or ended
+
+
+def complaint_in(text: str) -> str | None:
+    """The first fatal line of what a program said, else the last; advice is passed by."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith("hint: ")]
+    fatal = [line for line in lines if line.startswith("fatal: ")]
+    return [None, *lines, *fatal[:1]][-1]
 
 
 def call(
@@ -57,6 +63,9 @@ def call(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=own_session,
+            # Python ignores SIGXFSZ, and so shall git: killed by it, where files may not become
+            # larger, it would leave its lock files.
+            restore_signals=False,
         )
     except OSError as error:
         if cwd is not None and not cwd.is_dir():

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltx2_patcher.boundaries.git import Git
-from ltx2_patcher.boundaries.objects import alone, sealed_environment
-from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.boundaries.objects import alone, failed, sealed_environment
+from ltx2_patcher.boundaries.proc import call, complaint_in, inherited_variables
+from ltx2_patcher.boundaries.refusals import refusal_in
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
 
@@ -16,9 +17,7 @@ def new_repository(tree: Path) -> Git:
     env = sealed_environment()
     done = call(("git", "init", "-q", "--template=", "-b", "upstream", str(tree)), env=env)
     if done.code:
-        raise OutsideError(
-            f"git init failed: {done.complaint}", remedy=f"make {tree.parent} writable"
-        )
+        raise failed(tree.parent, "init", done)
     git = Git(tree)
     for key in ("core.autocrlf", "core.eol", "commit.gpgSign"):
         git.configure(key, {"core.eol": "lf"}.get(key, "false"))
@@ -56,6 +55,7 @@ def fetch_history(directory: Path, url: str) -> None:
 
     Raises: OutsideError where the server fails.
     """
+    known = (directory / "HEAD").exists()
     flags = ("--no-tags", "--no-write-fetch-head", "--no-auto-gc")
     for step in (
         ("init", "-q", "--bare", "--template=", "-b", "main", str(directory)),
@@ -64,9 +64,11 @@ def fetch_history(directory: Path, url: str) -> None:
         env = _network_environment() | alone(directory)
         done = call(("git", *step), env=env, own_session=True)
         if done.code:
-            raise OutsideError(
+            damaged = f"; remove {directory} where it is damaged" if known else ""
+            raise refusal_in(done.err, directory) or OutsideError(
                 f"upstream's history can't be fetched from {url}: {done.complaint}",
-                remedy=f"check the network and run again; remove {directory} where it is damaged",
+                remedy=f"check the network and run again{damaged}; what lies in vendor/ works "
+                "without",
             )
 
 
@@ -96,17 +98,27 @@ def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None
     with Repo(git.tree) as repo:
         repo.git.update_environment(**_GIVE_UP)
         remote = repo.create_remote("origin", url)
+        relay = Relay()
         try:
-            remote.fetch(commit, progress=Relay(), depth=1, no_tags=True)
+            remote.fetch(commit, progress=relay, depth=1, no_tags=True)
         except GitCommandError as error:
-            output = str(error.stderr).strip().splitlines() or [str(error)]
-            if "not our ref" in str(error.stderr):
+            last = str(error.stderr).strip().removeprefix("stderr: '").removesuffix("'")
+            said = "\n".join((*relay.other_lines, *relay.error_lines, last))
+            if "not our ref" in said:
                 raise InvalidError(
                     f"{url} has no commit {commit}",
                     remedy="correct the pin in vendor/upstream.toml, or take SOURCE=pypi",
                 ) from error
+            if known := refusal_in(said, git.tree):
+                raise known from error
+            if "invalid index-pack output" in said:  # git says not why
+                raise OutsideError(
+                    f"git can't write what it fetches to {git.tree}: there may be no space left",
+                    remedy="free some space there, raise a limit of file sizes (`ulimit -f`), and "
+                    "run the command again",
+                ) from error
             raise OutsideError(
-                f"fetching {url} failed: {output[-1]}",
+                f"fetching {url} failed: {complaint_in(said) or error}",
                 remedy="check the network and run again, or take the wheels with SOURCE=pypi",
             ) from error
 

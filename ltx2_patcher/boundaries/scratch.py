@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import Objects, sealed_environment
+from ltx2_patcher.boundaries.objects import Objects, failed, sealed_environment
 from ltx2_patcher.boundaries.proc import call
-from ltx2_patcher.values.errors import OutsideError
 
 
 @contextmanager
@@ -19,13 +16,9 @@ def scratch() -> Iterator[Objects]:
 
     Raises: OutsideError where there is no room for it.
     """
-    with disk.translated(Path(tempfile.gettempdir())):
-        folder = tempfile.TemporaryDirectory()
-    with folder as name:
-        done = call(("git", "init", "-q", "--bare", "--template=", name), env=sealed_environment())
+    with disk.temporary_folder() as folder:
+        flags = ("-q", "--bare", "--template=")
+        done = call(("git", "init", *flags, str(folder)), env=sealed_environment())
         if done.code:
-            raise OutsideError(
-                f"git init failed in {name}: {done.complaint}",
-                remedy="free some space in the folder for temporary files (TMPDIR)",
-            )
-        yield Objects(Path(name))
+            raise failed(folder, "init", done)
+        yield Objects(folder)

@@ -21,7 +21,7 @@ from ltx2_patcher.rules.series.symbols_file import Symbols, parse_symbols
 from ltx2_patcher.rules.series.upstream_file import PINS_REMEDY, parse_pins
 from ltx2_patcher.rules.shown import shown
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import InvalidError, PatcherError, UsageError
+from ltx2_patcher.values.errors import ConflictError, InvalidError, UsageError
 from ltx2_patcher.values.series import Lock, Series
 
 _LORA_NAMES = "packages/ltx-core/src/ltx_core/loader/lora_names.py"
@@ -190,7 +190,7 @@ class Store:
         """
         root = self.patches / "overlay"
         files = {}
-        for path in sorted(root.rglob("*")):
+        for path in sorted(disk.below(root)):
             if "__pycache__" in path.parts or (path.is_dir() and not path.is_symlink()):
                 continue
             inner = path.relative_to(root).as_posix()
@@ -206,7 +206,7 @@ class Store:
 def _read(path: Path, *, remedy: str = "restore it with `git checkout -- patches`") -> bytes:
     try:
         data = disk.read(path)
-    except PatcherError as error:
+    except ConflictError as error:
         raise InvalidError(f"{path} can't be read: {error}", remedy=remedy) from error
     if data is None:
         raise InvalidError(f"{path} can't be read: there is no such file", remedy=remedy)

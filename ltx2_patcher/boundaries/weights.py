@@ -6,7 +6,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from ltx2_patcher.boundaries.disk import translated
+from ltx2_patcher.boundaries.disk import below, translated
 from ltx2_patcher.rules.models.gemma import INDEX, GemmaFiles
 from ltx2_patcher.rules.models.safetensors_header import LENGTH_BYTES, parse_header, parse_length
 from ltx2_patcher.values.errors import InvalidError, UsageError
@@ -22,7 +22,7 @@ def read_header(path: Path) -> Header:
     Raises: UsageError where there is no file; InvalidError where it is torn or something else;
     OutsideError where it can't be read.
     """
-    with translated(path):
+    with translated(path, reading=True):
         if not path.exists():
             raise UsageError(f"{path} does not exist", remedy="check the path")
         if not path.is_file():  # opening a pipe would wait for a writer
@@ -42,18 +42,18 @@ def read_gemma(root: Path) -> GemmaFiles:
     Raises: UsageError where there is no root; InvalidError where it holds no model, or several;
     OutsideError where it can't be read.
     """
-    with translated(root):
+    with translated(root, reading=True):
         if not root.is_dir():
             raise UsageError(
                 f"{root} is not a folder", remedy="name the folder that holds the Gemma files"
             )
-        below = list(islice(root.rglob("*"), _MOST_FILES))
-        if len(below) == _MOST_FILES:
+        found = list(islice(below(root), _MOST_FILES))
+        if len(found) == _MOST_FILES:
             raise UsageError(
                 f"{root} holds {_MOST_FILES} files and more",
                 remedy="name the folder of the Gemma itself",
             )
-        files = [path for path in sorted(below) if path.is_file()]
+        files = [path for path in sorted(found) if path.is_file()]
         folders = {p.parent for p in files if p.match("model*.safetensors")}
         if len(folders) != 1:
             holds = "no model*.safetensors" if not folders else "several models in subfolders"

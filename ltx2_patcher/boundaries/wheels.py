@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.boundaries.refusals import refusal_in
+from ltx2_patcher.rules.environment.pip_output import last_word, lost_connection
 from ltx2_patcher.values.base import Wheel
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
@@ -17,22 +19,14 @@ def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> di
     Raises: OutsideError where pip fails or is too slow, InvalidError where a digest differs.
     """
     names = [f"{wheel.distribution}=={wheel.version}" for wheel in wheels]
-    flags = ("--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=8", "-q")
+    flags = ("--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=8")
     done = call(
         (sys.executable, "-m", "pip", "download", *flags, "-d", str(folder), *names),
         env=inherited_variables(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
         timeout_s=timeout_s,
     )
-    if b"No module named pip" in done.err:
-        raise OutsideError(
-            f"{sys.executable} has no pip to bring the wheels with",
-            remedy="install pip there, or take SOURCE=git",
-        )
     if done.code:
-        raise OutsideError(
-            f"pip could not bring {' and '.join(names)}: {done.complaint}",
-            remedy="check the network and pip's index, then run again",
-        )
+        raise _explained(names, folder, (done.out + done.err).decode("utf-8", "replace"))
     return {wheel: _checked(wheel, folder) for wheel in wheels}
 
 
@@ -52,6 +46,22 @@ def contents(wheel: Wheel, path: Path) -> dict[str, bytes]:
             return {f"{prefix}/{n}": archive.read(n) for n in names if not n.endswith("/")}
     except (zipfile.BadZipFile, KeyError, OSError) as error:
         raise InvalidError(f"{path.name} is not a whole wheel: {error}", remedy=_REMEDY) from error
+
+
+def _explained(names: list[str], folder: Path, output: str) -> OutsideError:
+    if "No module named pip" in output:
+        return OutsideError(
+            f"{sys.executable} has no pip to bring the wheels with",
+            remedy="install pip there, or take SOURCE=git",
+        )
+    if known := refusal_in(output, folder):
+        return known
+    return OutsideError(
+        f"pip could not bring {' and '.join(names)}: "
+        f"{lost_connection(output) or last_word(output)}",
+        remedy="check the network and `pip config list`, then run again; a base that lies in "
+        "vendor/ works without",
+    )
 
 
 _REMEDY = "clear pip's cache with `pip cache purge`, check which index pip uses, and run again"

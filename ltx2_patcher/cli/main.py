@@ -78,8 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except OSError as error:
         if error.filename is not None:  # of a place that a step only looked at
-            remedy = "make it readable and writable for you, or choose another place"
-            return _report(args, OutsideError(f"{error.filename}: {error.strerror}", remedy=remedy))
+            return _report(args, _unreadable(error))
         # Others are translated where they happen: this is our own output. Nothing more can be said
         # on it, also at the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,6 +97,17 @@ def _report(args: argparse.Namespace, error: PatcherError) -> int:
         print(json.dumps(failed))
     print(f"ltx2-patcher: {error}\n  to do: {error.remedy}", file=sys.stderr)
     return error.exit_code
+
+
+def _unreadable(error: OSError) -> PatcherError:
+    from pathlib import Path
+
+    from ltx2_patcher.boundaries.refusals import refusal
+
+    place = Path(os.fsdecode(error.filename))
+    return refusal(error.errno, place, reading=True) or OutsideError(
+        f"{place} can't be read: {error.strerror}", remedy="check that path, then try again"
+    )
 
 
 def _open_closed_streams() -> None:

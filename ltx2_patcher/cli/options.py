@@ -147,8 +147,11 @@ def base_or_default(data: Store, args: Namespace) -> Base:
 
 
 def tree_of(args: Namespace) -> Path:
-    """The tree that was named, or the base's checkout. Raises: UsageError where there is none."""
-    from ltx2_patcher.jobs.series.obtain import checkout_path
+    """The tree that was named, or the base's checkout.
+
+    Raises: UsageError where there is none, ConflictError where something else is in its place.
+    """
+    from ltx2_patcher.jobs.series.obtain import checkout_path, occupied, require_checkout
 
     if args.tree:
         tree: Path = args.tree
@@ -156,8 +159,9 @@ def tree_of(args: Namespace) -> Path:
     data = store()
     base = base_or_default(data, args)
     checkout = checkout_path(data, base)
-    if not checkout.exists():
+    if not occupied(checkout):
         raise UsageError(
             f"there is no checkout of {base.name} yet", remedy="run `make patch` first"
         )
+    require_checkout(checkout)
     return checkout

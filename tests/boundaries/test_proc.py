@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from ltx2_patcher.boundaries.proc import become, watch
+from ltx2_patcher.boundaries.proc import Done, become, watch
 from ltx2_patcher.values.errors import OutsideError
 
 BECOME = (
@@ -25,6 +25,13 @@ def test_each_line_is_handed_on_as_it_comes() -> None:
     done = watch([sys.executable, "-c", code], seen.append)
     assert seen == ["one", "two"]
     assert (done.code, done.complaint) == (3, "two")
+
+
+def test_the_complaint_is_no_advice() -> None:
+    said = b"error: it is so\nhint: do this\nhint: or that\n"
+    assert Done(("x",), 1, b"", said).complaint == "error: it is so"
+    assert Done(("x",), 1, b"", b"fatal: first\nfatal: second\n").complaint == "fatal: first"
+    assert Done(("x",), -25, b"", b"").complaint == "ended by signal 25"
 
 
 def test_an_interrupted_watch_leaves_no_child() -> None:

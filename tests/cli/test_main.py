@@ -255,3 +255,79 @@ def test_a_place_that_can_not_be_looked_at_is_a_sentence(
         if done.returncode:
             assert "to do: " in done.stderr, (verb, done.stderr)
     (root / locked).chmod(0o755)
+
+
+CHECKOUT = f"vendor/LTX-2-{BASE}"
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv drops root's privileges")
+@pytest.mark.parametrize(
+    ("locked", "verb"),
+    [
+        ("vendor/upstream.toml", "log"),
+        (f"patches/{BASE}/lock.json", "log"),
+        (f"patches/{BASE}/series", "log"),
+        ("patches/overlay/packages", "log"),
+        (f"{CHECKOUT}/.git/HEAD", "export"),
+        (f"{CHECKOUT}/.git/objects", "unapply"),
+        (f"{CHECKOUT}/packages/ltx-core/src/ltx_core/loader", "status"),
+        (f"{CHECKOUT}/packages/ltx-pipelines/src/ltx_pipelines/distilled.py", "run"),
+        ("model.safetensors", "inspect model.safetensors"),
+        ("gemma/part", "inspect gemma"),
+    ],
+)
+def test_what_can_not_be_read_is_named_and_to_be_made_readable(
+    tmp_path: Path, published: Path, locked: str, verb: str
+) -> None:
+    root = tmp_path / "repository"
+    for name in ("ltx2_patcher", "patches"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "vendor").mkdir()
+    shutil.copy(ROOT / "vendor/upstream.toml", root / "vendor")
+    shutil.copytree(published, root / CHECKOUT, symlinks=True)
+    (root / "model.safetensors").write_bytes(b"x" * 20)
+    (root / "gemma/part").mkdir(parents=True)
+    mode = (root / locked).stat().st_mode
+    (root / locked).chmod(0)
+    prefix: list[str] = []
+    if os.geteuid() == 0:  # root reads everything unless it gives that up
+        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    done = subprocess.run(
+        [*prefix, sys.executable, "-B", "-m", "ltx2_patcher", *verb.split()],
+        cwd=root,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (root / locked).chmod(mode)
+    assert (done.returncode, done.stdout) == (4, ""), done.stderr
+    assert locked in done.stderr and "to do: make it readable for you" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_what_lies_in_a_checkouts_place_is_named(tmp_path: Path, kind: str) -> None:
+    for name in ("ltx2_patcher", "patches"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "vendor").mkdir()
+    shutil.copy(ROOT / "vendor/upstream.toml", tmp_path / "vendor")
+    place = tmp_path / CHECKOUT
+    if kind == "file":
+        place.write_text("mine\n")
+    elif kind == "link":
+        place.symlink_to(tmp_path / "nowhere")
+    else:
+        place.mkdir()
+        (place / "mine").write_text("mine\n")
+    for verb in (["apply"], ["status"], ["unapply"], ["export"]):
+        done = subprocess.run(
+            [sys.executable, "-B", "-m", "ltx2_patcher", *verb],
+            cwd=tmp_path,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3, (verb, done.stderr)
+        assert f"{place} is in the way" in done.stderr
+        assert "to do: move it away, then run `make patch`" in done.stderr

@@ -165,7 +165,7 @@ def _check_places(request: Request, pipeline: Pipeline) -> None:
         named.append(("--quantization", request.calibration))
     for option, given in named:
         path = _path(given)
-        with disk.translated(path):
+        with disk.translated(path, reading=True):
             frames = option in FRAME_FOLDERS and "--hdr" in pipeline.options and path.is_dir()
             if not path.is_file() and not frames:
                 raise UsageError(f"{option}: there is no file {path}", remedy="check the path")

@@ -77,5 +77,5 @@ def described(found: Weights) -> str:
 
 
 def _is_folder(path: Path) -> bool:
-    with translated(path):
+    with translated(path, reading=True):
         return path.is_dir()

@@ -280,7 +280,7 @@ def _refuse_part(store: Store, base: Base, drafts: Sequence[objects.NewCommit]) 
 def _source(store: Store, base: Base) -> objects.Objects | None:
     """A repository in vendor/ that has the base's files."""
     checkout = checkout_path(store, base)
-    return objects.Objects(checkout) if checkout.exists() else kept_history(store)
+    return objects.Objects(checkout) if (checkout / ".git").exists() else kept_history(store)
 
 
 def base_commit(repository: git.Git, base: Base, tip: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -51,10 +52,10 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
     where no source answers; InvalidError where a pin does not hold.
     """
     tree = checkout_path(store, base)
-    if _occupied(tree):
+    if occupied(tree):
         return _existing(tree, source)
     with disk.locked(store.vendor / ".lock"):
-        if _occupied(tree):  # a second run made it while this one waited
+        if occupied(tree):  # a second run made it while this one waited
             return _existing(tree, source)
         for left in store.vendor.glob(f".{tree.name}.*"):  # by runs that were cut off
             shutil.rmtree(left, ignore_errors=True)
@@ -70,18 +71,33 @@ def obtain(store: Store, base: Base, source: Source, progress: Progress) -> Obta
     return Obtained(tree, taken, True, fallback)
 
 
-def _occupied(tree: Path) -> bool:
+def occupied(tree: Path) -> bool:
     """Whether something lies there; an empty folder is nothing, and is replaced."""
-    with disk.translated(tree):
-        return tree.exists() and not (tree.is_dir() and not any(tree.iterdir()))
+    with disk.translated(tree, reading=True):
+        if tree.is_dir():
+            return any(tree.iterdir())
+        return os.path.lexists(tree)
+
+
+def require_checkout(tree: Path) -> None:
+    """Raises: ConflictError where something else lies in a checkout's place."""
+    with disk.translated(tree, reading=True):
+        if os.path.lexists(tree / ".git"):
+            return
+        if tree.is_dir():
+            what = "a folder that holds something else"
+        elif tree.exists():
+            what = "no folder"
+        else:
+            what = f"a link to {tree.readlink()}, where nothing is"
+    raise ConflictError(
+        f"{tree} is in the way: it is no checkout of upstream, but {what}",
+        remedy="move it away, then run `make patch`",
+    )
 
 
 def _existing(tree: Path, source: Source) -> Obtained:
-    if not (tree / ".git").exists():
-        raise ConflictError(
-            f"{tree} is in the way: it is no checkout of upstream",
-            remedy="move it away, and run the command again",
-        )
+    require_checkout(tree)
     present = source_of(tree)
     if source not in ("auto", present):
         raise ConflictError(
@@ -100,11 +116,17 @@ def _fill(tree: Path, base: Base, source: Source, progress: Progress) -> tuple[S
         remote.reachable(base.url, timeout_s=_GIT_ANSWER_S)
     except OutsideError as error:
         if not base.wheels:
-            remedy = "check the network; upstream published this base in git only"
+            remedy = (
+                "check the network, then run again: upstream published this base in git only "
+                "(one that lies in vendor/ works without)"
+            )
             raise OutsideError(str(error), remedy=remedy) from error
         if source == "git":
             raise
-        _from_wheels(tree, base)
+        try:
+            _from_wheels(tree, base)
+        except OutsideError as second:
+            raise OutsideError(f"{error}; and {second}", remedy=second.remedy) from second
         return "pypi", str(error)
     repository = remote.new_repository(tree)
     remote.fetch(repository, base.url, base.commit, progress)
@@ -117,8 +139,8 @@ def _from_wheels(tree: Path, base: Base) -> None:
         raise UsageError(
             f"upstream published no wheels of {base.name}", remedy="take SOURCE=git or SOURCE=auto"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        paths = wheels.download(base.wheels, Path(folder), timeout_s=_PIP_DOWNLOAD_S)
+    with disk.temporary_folder() as folder:
+        paths = wheels.download(base.wheels, folder, timeout_s=_PIP_DOWNLOAD_S)
         files = {p: c for w, at in paths.items() for p, c in wheels.contents(w, at).items()}
     # One synthetic commit with a fixed author and date: git's machinery and the full blob ids then
     # work as on a clone, and every machine gets the same commit id.

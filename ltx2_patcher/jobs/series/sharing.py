@@ -110,7 +110,7 @@ def _contents(
 ) -> dict[str, bytes]:
     """Upstream's files of a base that its series or an edit touches, from what is at hand."""
     checkout, history = checkout_path(store, base), kept_history(store)
-    sources = [tree, *([Objects(checkout)] if checkout.exists() else [])]
+    sources = [tree, *([Objects(checkout)] if (checkout / ".git").exists() else [])]
     sources += [history] if history else []
     ids = dict(series.lock.before)
     for source in sources:

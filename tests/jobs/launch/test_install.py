@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -165,6 +166,21 @@ def test_an_index_without_the_package_is_one_sentence(
     with pytest.raises(OutsideError, match="index has no torch==") as caught:
         install_environment(place, base, _quiet)
     assert "pip config" in caught.value.remedy
+
+
+def test_an_index_that_can_not_be_reached_is_one_sentence(
+    place: Store, base: Base, bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(bare, environment_path(place, base), symlinks=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", closed)
+    with pytest.raises(OutsideError, match="could not bring torch==") as caught:
+        install_environment(place, base, _quiet)
+    assert f"{closed} can't be reached (Connection refused)" in str(caught.value)
+    assert "network" in caught.value.remedy and "works without" in caught.value.remedy
 
 
 def _obey_permissions() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.series.obtain import Source, checkout_path, obtain
+from ltx2_patcher.jobs.series.obtain import Source, checkout_path, obtain, occupied
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
 from tests.conftest import ROOT, files, git
@@ -80,6 +80,45 @@ def test_what_is_no_checkout_is_left_alone(empty_store: Store, base: Base) -> No
     with pytest.raises(ConflictError, match="in the way"):
         obtain(empty_store, base, "auto", quiet)
     assert (place / "mine").read_text() == "mine"
+
+
+def test_a_link_to_nowhere_is_in_the_way_and_an_empty_folder_is_not(
+    empty_store: Store, base: Base, tmp_path: Path
+) -> None:
+    place = checkout_path(empty_store, base)
+    place.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConflictError, match="a link to .*nowhere") as caught:
+        obtain(empty_store, base, "auto", quiet)
+    assert "move it away" in caught.value.remedy and place.is_symlink()
+    place.unlink()
+    place.mkdir()
+    assert not occupied(place)
+
+
+@pytest.mark.parametrize("source", ["auto", "git", "pypi"])
+def test_a_refused_connection_is_told_with_what_works_without(
+    empty_store: Store,
+    base: Base,
+    source: Source,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}"
+    (tmp_path / "gitconfig").write_text(f'[url "{closed}/"]\ninsteadOf = https://github.com/\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{closed}/simple")
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(OutsideError) as caught:
+        obtain(empty_store, base, source, quiet)
+    told = str(caught.value)
+    assert (base.url in told) == (source != "pypi")
+    assert (f"{closed}/simple can't be reached (Connection refused)" in told) == (source != "git")
+    assert "\n" not in told and "network" in caught.value.remedy
+    assert list(empty_store.vendor.iterdir()) in ([], [empty_store.vendor / ".lock"])
 
 
 @pytest.mark.slow
