@@ -197,7 +197,8 @@ def translated(path: Path, *, reading: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = Path(os.fsdecode(error.filename)) if reading and error.filename else path
+        named = isinstance(error.filename, str | bytes)  # else it is an open file's number, or none
+        place = Path(os.fsdecode(error.filename)) if reading and named else path
         if error.errno in {errno.ELOOP, errno.EISDIR}:
             raise _not_a_file(place) from error
         if known := refusal(error.errno, place, reading=reading):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.values.errors import ConflictError
+from ltx2_patcher.values.errors import ConflictError, InvalidError
 from ltx2_patcher.values.series import FileStep
 
 _NAME = "journal.json"
@@ -46,8 +46,17 @@ def write(state: Path, steps: Sequence[FileStep], move: Mapping[str, str]) -> No
 
 
 def read(state: Path) -> Journal:
-    """The journal that `write` left."""
-    return parse((state / _NAME).read_bytes())
+    """The journal that `write` left. Raises: InvalidError where it is damaged."""
+    place = state / _NAME
+    with disk.translated(place, reading=True):
+        data = place.read_bytes()
+    try:
+        return parse(data)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidError(
+            f"{place}, which tells what a run that was cut off has left to do, is damaged",
+            remedy="look at the files with `git status`, put them back as they were, and remove it",
+        ) from error
 
 
 def render(record: Journal) -> str:

@@ -108,7 +108,10 @@ class Store:
         origin = f"patches/{base}/lock.json"
         lock = parse_base_lock(_read(folder / "lock.json"), origin, overlay)
         if (lock.base, lock.commit) != (pinned.name, pinned.commit):
-            raise _stale(f"patches/{base}/lock.json is of {lock.base} at {lock.commit[:12]}")
+            raise _stale(
+                f"patches/{base}/lock.json is of base {shown(lock.base)} at commit "
+                f"{shown(lock.commit)}, not of {pinned.commit[:12]}"
+            )
         if parse_series(_read(folder / "series"), f"patches/{base}/series") != entries(lock):
             raise _stale(f"patches/{base}/series names other patches than the lock")
         for name in lock.patches:

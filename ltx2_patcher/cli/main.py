@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         print("ltx2-patcher: interrupted; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        if error.filename is not None:  # of a place that a step only looked at
+        if isinstance(error.filename, str | bytes):  # of a place that a step only looked at
             return _report(args, _unreadable(error))
         # Others are translated where they happen: this is our own output. Nothing more can be said
         # on it, also at the interpreter's last flush.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ltx2_patcher.boundaries import disk, git, journal, objects
 from ltx2_patcher.jobs.series import locks
+from ltx2_patcher.rules.series.fields import Wrong, json_document
 from ltx2_patcher.values.errors import ConflictError
 from ltx2_patcher.values.series import Lock
 
@@ -142,7 +143,10 @@ def note(repository: git.Git, branch: str, previous: str) -> None:
 def noted(repository: git.Git) -> tuple[str | None, str | None]:
     """The branch that apply made and what HEAD held before, where that is known."""
     data = disk.read(repository.state / _NOTE)
-    raw = json.loads(data) if data else {}
+    try:
+        raw = json_document(data).texts() if data else {}
+    except Wrong:
+        raw = {}  # a torn one says nothing
     return raw.get("branch"), raw.get("previous")
 
 

@@ -8,12 +8,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ltx2_patcher.rules.series.fields import Field, Wrong, json_document
 from ltx2_patcher.rules.series.paths import is_source
+from ltx2_patcher.rules.shown import shown
 from ltx2_patcher.values.base import GROUPS
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.series import Lock, LockedPatch, Shared
 
 _BLOB = re.compile(r"[0-9a-f]{40}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _REMEDY = "restore it with `git checkout -- patches`, or rewrite it with `ltx2-patcher export`"
 
 
@@ -23,23 +26,13 @@ def parse_lock(data: bytes, origin: str) -> Lock:
     Raises: InvalidError where a field is missing, of another type, or the groups do not stack.
     """
     try:
-        raw = json.loads(data)
-        lock = Lock(
-            base=_text(raw["base"]),
-            commit=_text(raw["commit"]),
-            patches={
-                _text(name): LockedPatch(_text(item["sha256"]), _text(item["group"]), _shared(item))
-                for name, item in raw["patches"].items()
-            },
-            before=_texts(raw["before"]),
-            after={group: _texts(blobs) for group, blobs in raw["after"].items()},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidError(f"{origin} is not a lock: {error!r}", remedy=_REMEDY) from error
+        lock = _lock(json_document(data))
+    except Wrong as wrong:
+        raise InvalidError(f"{origin} is not a lock: {wrong}", remedy=_REMEDY) from wrong
     if not lock.after or [g for g in GROUPS if g in lock.after] != list(lock.after):
         raise InvalidError(f"{origin} has groups that do not stack", remedy=_REMEDY)
-    if wrong := _faults(lock):
-        raise InvalidError(f"{origin} is not a lock: {wrong}", remedy=_REMEDY)
+    if fault := _faults(lock):
+        raise InvalidError(f"{origin} is not a lock: {fault}", remedy=_REMEDY)
     return lock
 
 
@@ -73,11 +66,13 @@ def parse_overlay_lock(data: bytes, origin: str) -> dict[str, str]:
     Raises: InvalidError where it is no such thing.
     """
     try:
-        overlay = _texts(json.loads(data))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidError(f"{origin} is not a lock: {error!r}", remedy=_REMEDY) from error
+        overlay = json_document(data).texts()
+    except Wrong as wrong:
+        raise InvalidError(f"{origin} is not a lock: {wrong}", remedy=_REMEDY) from wrong
     if bad := [p for p, blob in overlay.items() if not is_source(p) or not _BLOB.fullmatch(blob)]:
-        raise InvalidError(f"{origin} is not a lock: {bad[0]!r} has no blob id", remedy=_REMEDY)
+        raise InvalidError(
+            f"{origin} is not a lock: {shown(bad[0])} has no blob id", remedy=_REMEDY
+        )
     return overlay
 
 
@@ -85,7 +80,7 @@ def _faults(lock: Lock) -> str | None:
     """What a lock can't be, though its fields are all there."""
     states = (lock.before, *lock.after.values())
     if bad := [path for state in states for path in state if not is_source(path)]:
-        return f"{bad[0]!r} is outside packages/*/src"
+        return f"{shown(bad[0])} is outside packages/*/src"
     if not all(_BLOB.fullmatch(blob) for state in states for blob in state.values()):
         return "a blob id is not 40 hex digits"
     if any(state.keys() != lock.after[lock.groups[-1]].keys() for state in lock.after.values()):
@@ -120,18 +115,41 @@ def render_overlay_lock(overlay: Mapping[str, str]) -> bytes:
     return json.dumps(dict(sorted(overlay.items())), indent=1).encode() + b"\n"
 
 
-def _shared(item: Mapping[str, object]) -> Shared | None:
-    if "shared" not in item:
+def _lock(raw: Field) -> Lock:
+    raw.only("base", "commit", "patches", "before", "after")
+    return Lock(
+        base=raw["base"].text(),
+        commit=raw["commit"].text(),
+        patches={name: _patch(item) for name, item in raw["patches"].items()},
+        before=raw["before"].texts(),
+        after={group: blobs.texts() for group, blobs in raw["after"].items()},
+    )
+
+
+def _patch(item: Field) -> LockedPatch:
+    item.only("sha256", "group", "shared", "lines")
+    group = item["group"]
+    if group.text() not in GROUPS:
+        raise group.wrong(f"one of {', '.join(GROUPS)}")
+    return LockedPatch(item["sha256"].text(), group.text(), _shared(item))
+
+
+def _shared(item: Field) -> Shared | None:
+    if (form := item.get("shared")) is None:
         return None
-    lines = {int(number): _line(line) for number, line in _texts(item["lines"]).items()}
-    return Shared(_text(item["shared"]), lines)
+    return Shared(form.text(), dict(_line(*each) for each in item["lines"].items()))
 
 
-def _line(text: str) -> bytes:
-    line = text.encode("utf-8", "surrogateescape")
+def _line(number: str, text: Field) -> tuple[int, bytes]:
+    if not _NUMBER.fullmatch(number):
+        raise Wrong(f"{text.key} is not named by the number of a line")
+    try:
+        line = text.text().encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise text.wrong("one line of a file") from error
     if b"\n" in line:
-        raise ValueError(f"{text!r} is not one line")
-    return line
+        raise text.wrong("one line of a file")
+    return int(number), line
 
 
 def _of_shared(shared: Shared | None) -> dict[str, object]:
@@ -142,15 +160,3 @@ def _of_shared(shared: Shared | None) -> dict[str, object]:
         for number, line in sorted(shared.lines.items())
     }
     return {"shared": shared.form, "lines": lines}
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a string")
-    return value
-
-
-def _texts(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is not an object")
-    return {_text(key): _text(item) for key, item in value.items()}

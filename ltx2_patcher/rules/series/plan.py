@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from ltx2_patcher.rules.series.blobs import blob_id
 from ltx2_patcher.rules.series.fit import apply_diff, reverse
 from ltx2_patcher.rules.series.symbols import missing
+from ltx2_patcher.rules.shown import cut
 from ltx2_patcher.values.base import GROUPS
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.series import Lock, Patch, Series
@@ -97,7 +98,7 @@ def check_symbols(series: Series, contents: Mapping[str, bytes]) -> None:
             lacking = missing(path, contents[path], symbols)
         if lacking:
             raise InvalidError(
-                f"{path} lacks {', '.join(lacking)} once patched",
+                f"{path} lacks {cut(', '.join(lacking), 300)} once patched",
                 remedy="correct the patch on the patched tree and export, "
                 f"or patches/{series.base}/symbols.toml",
             )

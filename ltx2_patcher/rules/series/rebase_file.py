@@ -25,7 +25,7 @@ def parse_rebase(data: bytes, origin: str) -> Rebase:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidError(
-            f"{origin} is not the record of a rebase: {error!r}",
+            f"{origin} is not the record of a rebase",
             remedy="remove it and begin again; the commits so far are at the refs below "
             "refs/ltx2-patcher/rebase/ of vendor/upstream.git",
         ) from error

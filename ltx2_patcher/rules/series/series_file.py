@@ -6,6 +6,7 @@ shared/FORM/NAME.
 
 import re
 
+from ltx2_patcher.rules.shown import cut, shown
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.series import Lock
 
@@ -28,10 +29,10 @@ def parse_series(data: bytes, origin: str) -> tuple[str, ...]:
     names = [name for line in lines if (name := line.partition("#")[0].strip())]
     for name in names:
         if not _NAME.fullmatch(name):
-            raise InvalidError(f"{origin}: {name!r} is not a patch name", remedy=remedy)
+            raise InvalidError(f"{origin}: {shown(name)} is not a patch name", remedy=remedy)
     plain = [name.rpartition("/")[2] for name in names]
     if twice := sorted({name for name in plain if plain.count(name) > 1}):
-        raise InvalidError(f"{origin}: {', '.join(twice)} stands twice", remedy=remedy)
+        raise InvalidError(f"{origin}: {cut(', '.join(twice), 200)} stands twice", remedy=remedy)
     return tuple(names)
 
 

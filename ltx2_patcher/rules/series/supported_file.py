@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ltx2_patcher.rules.series.fields import Field, Wrong, json_document
 from ltx2_patcher.values.errors import InvalidError
 
 
@@ -25,17 +26,18 @@ def parse_supported(data: bytes, origin: str) -> tuple[SupportedRevision, ...]:
     Raises: InvalidError where it is not one.
     """
     try:
-        rows = [(str(commit), row) for commit, row in json.loads(data).items()]
-        return tuple(
-            SupportedRevision(commit, str(row["date"]), str(row["base"]), str(row["how"]))
-            for commit, row in rows
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return tuple(_revision(commit, row) for commit, row in json_document(data).items())
+    except Wrong as wrong:
         raise InvalidError(
-            f"{origin} is not a record of what is supported: {error!r}",
+            f"{origin} is not a record of what is supported: {wrong}",
             remedy="restore it with `git checkout -- patches`, "
             "or make it again with `ltx2-patcher matrix --write`",
-        ) from error
+        ) from wrong
+
+
+def _revision(commit: str, row: Field) -> SupportedRevision:
+    row.only("date", "base", "how")
+    return SupportedRevision(commit, *(row[key].text() for key in ("date", "base", "how")))
 
 
 def render_supported(revisions: Sequence[SupportedRevision]) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 
+from ltx2_patcher.rules.series.fields import Wrong, toml_document
 from ltx2_patcher.values.errors import InvalidError
 
 Symbols = dict[str, dict[str, tuple[str, ...]]]
@@ -17,13 +17,15 @@ def parse_symbols(data: bytes, origin: str) -> Symbols:
     """
     try:
         return {
-            group: {file: tuple(map(str, names)) for file, names in files.items()}
-            for group, files in tomllib.loads(data.decode()).items()
+            group: {
+                file: tuple(name.text() for name in names.list()) for file, names in files.items()
+            }
+            for group, files in toml_document(data).items()
         }
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+    except Wrong as wrong:
         raise InvalidError(
-            f"{origin} can't be read: {error}", remedy="restore it with `git checkout -- patches`"
-        ) from error
+            f"{origin} can't be read: {wrong}", remedy="restore it with `git checkout -- patches`"
+        ) from wrong
 
 
 def with_moved_paths(data: bytes, moved: Mapping[str, str]) -> bytes:

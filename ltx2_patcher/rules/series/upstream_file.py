@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
-from typing import Any, get_args
+from typing import get_args
 
+from ltx2_patcher.rules.series.fields import Field, Wrong, toml_document
+from ltx2_patcher.rules.shown import shown
 from ltx2_patcher.values.abilities import Ability
 from ltx2_patcher.values.base import Base, Wheel
 from ltx2_patcher.values.errors import InvalidError, UsageError
@@ -25,6 +27,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RANGE = re.compile(r"(<|<=|>|>=|==|!=|~=)[0-9][0-9.]*(,(<|<=|>|>=|==|!=|~=)[0-9][0-9.]*)*")
 
+_TABLES = ("environment", "accepts")
+_LONGEST_URL = 500
+
 _NAME = re.compile(r"[0-9A-Za-z]+(?:[._-][0-9A-Za-z]+)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -37,17 +42,18 @@ def parse_pins(data: bytes, origin: str) -> tuple[Base, ...]:
     be given.
     """
     try:
-        raw = tomllib.loads(data.decode())
-        return tuple(_checked(_base(raw, name, item)) for name, item in raw["bases"].items())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidError(f"{origin} can't be read: {error!r}", remedy=PINS_REMEDY) from error
+        raw = toml_document(data)
+        raw.only("url", *_TABLES, "bases")
+        return tuple(_base(raw, name, item) for name, item in raw["bases"].items())
+    except Wrong as wrong:
+        raise InvalidError(f"{origin} can't be read: {wrong}", remedy=PINS_REMEDY) from wrong
 
 
 def require_base_name(name: str) -> None:
     """Raises: UsageError for a name that can't be a folder, a table and a branch at once."""
     if not _NAME.fullmatch(name) or name.endswith(".lock") or name in ("overlay", "shared"):
         raise UsageError(
-            f"{name!r} can't be the name of a base",
+            f"{shown(name)} can't be the name of a base",
             remedy="take letters, digits and single dots or dashes, as in 2026-03-30",
         )
 
@@ -70,61 +76,88 @@ def with_base(data: bytes, base: Base, origin: str) -> bytes:
     return data.rstrip(b"\n") + b"\n\n" + "\n".join(lines).encode() + b"\n"
 
 
-def _base(raw: dict[str, Any], name: str, item: dict[str, object]) -> Base:
-    loads = item["loads"]
-    if not isinstance(loads, list):
-        raise TypeError(f"{name}: loads must be a list")
+def _base(raw: Field, name: str, item: Field) -> Base:
+    item.only("commit", "date", "loads", "abilities", "wheels", *_TABLES)
+    if not _PLAIN.fullmatch(name):
+        raise Wrong(f"bases.{shown(name)} is no plain name")
+    wheels = item.get("wheels")
     return Base(
         name=name,
-        url=raw["url"],
-        commit=str(item["commit"]),
-        date=str(item["date"]),
-        wheels=tuple(Wheel(dist, **pinned) for dist, pinned in _table(item, "wheels").items()),
-        loads=tuple(map(str, loads)),
-        environment=_with_own(raw, item, "environment"),
-        accepts=_with_own(raw, item, "accepts"),
-        abilities=_abilities(item),
+        url=_url(raw["url"]),
+        commit=_matching(item["commit"], _COMMIT, "40 hex digits"),
+        date=_date(item["date"]),
+        wheels=tuple(_wheel(*each) for each in wheels.items()) if wheels else (),
+        loads=tuple(model.text() for model in item["loads"].list()),
+        environment=_with_own(raw, item, "environment", _PLAIN, "a plain version"),
+        accepts=_with_own(raw, item, "accepts", _RANGE, "a range of versions"),
+        abilities=frozenset(
+            map(_ability, found.list() if (found := item.get("abilities")) else [])
+        ),
     )
 
 
-def _with_own(raw: dict[str, Any], item: dict[str, object], key: str) -> dict[str, Any]:
+def _url(field: Field) -> str:
+    """Raises: Wrong where git must not be given it."""
+    url = field.text()
+    if url.startswith("-") or not url.isprintable() or len(url) > _LONGEST_URL:
+        raise field.wrong("an address")
+    return url
+
+
+def _date(field: Field) -> str:
+    day = _matching(field, _DATE, "a date, yyyy-mm-dd")
+    try:
+        date.fromisoformat(day)
+    except ValueError as error:
+        raise field.wrong("a date, yyyy-mm-dd") from error
+    return day
+
+
+def _wheel(distribution: str, pinned: Field) -> Wheel:
+    pinned.only("version", "sha256")
+    version, sha256 = (_plain(pinned[key]) for key in ("version", "sha256"))
+    if not _PLAIN.fullmatch(distribution):
+        raise Wrong(f"{pinned.key} is no plain name")
+    return Wheel(distribution, version, sha256)
+
+
+def _plain(field: Field) -> str:
+    return _matching(field, _PLAIN, "a plain name or version")
+
+
+def _with_own(
+    raw: Field, item: Field, key: str, pattern: re.Pattern[str], what: str
+) -> dict[str, str]:
     """What all bases have in common, with what this one has otherwise; false: it has none."""
-    both = _table(raw, key) | _table(item, key)
-    return {name: value for name, value in both.items() if value is not False}
+    both: dict[str, Field] = {}
+    for level in (raw, item):
+        if table := level.get(key):
+            both |= dict(table.items())
+    if odd := [field for name, field in both.items() if not _PLAIN.fullmatch(name)]:
+        raise Wrong(f"{odd[0].key} is no plain name")
+    kept = {name: field for name, field in both.items() if field.value is not False}
+    return {name: _matching(field, pattern, what) for name, field in kept.items()}
 
 
-def _abilities(item: dict[str, object]) -> frozenset[Ability]:
-    named = item.get("abilities", [])
-    if not isinstance(named, list) or not set(named) <= set(get_args(Ability)):
-        raise TypeError(f"abilities must be a list of {', '.join(get_args(Ability))}")
-    return frozenset(named)
+def _ability(field: Field) -> Ability:
+    known: tuple[Ability, ...] = get_args(Ability)
+    for ability in known:
+        if field.value == ability:
+            return ability
+    raise field.wrong(f"one of {', '.join(known)}")
 
 
-def _table(item: dict[str, object], key: str) -> dict[str, Any]:
-    table = item.get(key, {})
-    if not isinstance(table, dict):
-        raise TypeError(f"{key} must be a table")
-    return table
-
-
-def _checked(base: Base) -> Base:
-    """Raises: ValueError where a value is not what git, pip or a path may be given."""
-    words = [base.name, *base.environment, *base.environment.values()]
-    words += [word for w in base.wheels for word in (w.distribution, w.version, w.sha256)]
-    if wrong := [w for w in words if not isinstance(w, str) or not _PLAIN.fullmatch(w)]:
-        raise ValueError(f"{base.name}: {wrong[0]!r} is no plain name or version")
-    if not isinstance(base.url, str) or base.url.startswith("-"):
-        raise ValueError("url is no address")
-    if wrong := [r for r in base.accepts.values() if not _RANGE.fullmatch(str(r))]:
-        raise ValueError(f"{base.name}: {wrong[0]!r} is no range of versions")
-    if not _COMMIT.fullmatch(base.commit) or not _DATE.fullmatch(base.date):
-        raise ValueError(f"{base.name}: commit must be 40 hex digits, date yyyy-mm-dd")
-    return base
+def _matching(field: Field, pattern: re.Pattern[str], what: str) -> str:
+    """A text of that form. Raises: Wrong for any other."""
+    if not pattern.fullmatch(text := field.text()):
+        raise field.wrong(what)
+    return text
 
 
 def _rows(data: bytes, base: str, name: str, pins: Mapping[str, str]) -> list[str]:
     """The table of a base: what it has otherwise than all have in common."""
-    common = _table(tomllib.loads(data.decode()), name)
+    table = toml_document(data).get(name)
+    common = table.texts() if table else {}
     own = {key: pin for key, pin in pins.items() if common.get(key) != pin}
     lacking = {key: False for key in common if key not in pins}
     if not own and not lacking:

@@ -133,7 +133,7 @@ def test_two_rebases_at_a_time_are_told_apart_by_name(place: Store) -> None:
         ("--all", None, None, "no revision of upstream"),
         (f"{BEFORE}..main", None, None, "no revision of upstream"),
         ("ae855f85", None, None, "is the base 1.0.0 already"),
-        (BEFORE, "0.9", None, "no base '0.9'"),
+        (BEFORE, "0.9", None, 'no base "0.9"'),
         (BEFORE, None, BASE, "there is a base 1.0.0 already"),
         (BEFORE, None, "../away", "can't be the name of a base"),
         (BEFORE, None, "overlay", "can't be the name of a base"),

@@ -15,7 +15,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.apply import apply_tree, unapply_tree
 from ltx2_patcher.jobs.series.export import export
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import BusyError, ConflictError, OutsideError
+from ltx2_patcher.values.errors import BusyError, ConflictError, InvalidError, OutsideError
 from tests.conftest import ROOT, files, git, world
 from tests.jobs.series.test_interruption import killed_at
 
@@ -97,6 +97,23 @@ def test_a_cut_off_run_does_not_pull_the_user_back(
         "other" if moved == "switch" else "work"
     )
     assert git(tree, "status", "--porcelain") == ""
+
+
+def test_a_torn_journal_is_named(store: Store, base: Base, tree: Path) -> None:
+    _cut_off(tree)
+    journal = tree / ".git/ltx2-patcher/journal.json"
+    for torn in (journal.read_bytes()[:100], b"[]", b"\xff"):
+        journal.write_bytes(torn)
+        before = world(tree)
+        with pytest.raises(InvalidError, match=r"journal\.json.* is damaged") as caught:
+            apply_tree(store, base, tree)
+        assert "remove it" in caught.value.remedy and world(tree) == before
+
+
+def test_a_torn_note_of_the_branch_is_passed_by(store: Store, base: Base, tree: Path) -> None:
+    apply_tree(store, base, tree)
+    (tree / ".git/ltx2-patcher/applied.json").write_bytes(b"[")
+    assert unapply_tree(store, base, tree).action == "removed"
 
 
 def test_a_cut_off_run_half_way_names_the_way_back(store: Store, base: Base, tree: Path) -> None:
