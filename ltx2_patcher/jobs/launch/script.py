@@ -25,6 +25,8 @@ from ltx2_patcher.values.series import Standing
 
 _QUIET = ("-W", "ignore::RuntimeWarning:runpy")
 """ltx_pipelines imports its scripts, of which runpy warns whoever starts one; it means nothing."""
+_LAUNCHED = Path(__file__).resolve().parents[2] / "launched"
+"""Its sitecustomize keeps back what libraries log that means nothing."""
 _ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 """Where torch reads its allocator's settings, under the old name and the new."""
 
@@ -54,7 +56,7 @@ class Script:
         module = f"ltx_pipelines.{self.target.pipeline.name}"
         return Launch(
             argv=(str(self.target.python.absolute()), *_QUIET, "-m", module, *words),
-            variables=script_variables(variables, source_paths(self.tree), self.gpu),
+            variables=script_variables(variables, (*source_paths(self.tree), _LAUNCHED), self.gpu),
         )
 
 

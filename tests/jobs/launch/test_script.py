@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from ltx2_patcher.values.errors import (
     PatcherError,
     UsageError,
 )
+from tests.conftest import ROOT
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository
 from tests.small_wheels import make_environment
@@ -132,8 +134,47 @@ def test_a_right_request_is_passed_on(case: Case) -> None:
     assert launch.argv[3:5] == ("-m", "ltx_pipelines.distilled")
     assert sorted(launch.argv[5:]) == sorted((*case.right, *more))
     sources = map(str, source_paths(checkout_path(case.store, case.base)))
-    path = os.pathsep.join([*sources, "/theirs"])
+    path = os.pathsep.join([*sources, str(ROOT / "ltx2_patcher/launched"), "/theirs"])
     assert launch.variables == {"LANG": "C", "PYTHONPATH": path}
+
+
+IDLE = (
+    (
+        "transformers.models.auto.image_processing_auto",
+        "Using a slow image processor as `use_fast` is unset",
+    ),
+    ("transformers.processing_utils", "Using a slow image processor as `use_fast` is unset and a"),
+    (
+        "bitsandbytes.backends.cpu.ops",
+        "Failed to load CPU gemm_4bit_forward from kernels-community",
+    ),
+)
+
+
+def test_a_started_script_keeps_back_lines_that_mean_nothing_and_no_other(
+    case: Case, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/sitecustomize.py").write_text("print('their own start')\n")
+    launch = case.prepare(PYTHONPATH=str(tmp_path / "theirs"))
+    logs = [(logger, f"{line}: %s") for logger, line in IDLE]
+    logs += [(logger, "a real failure: %s") for logger, _ in IDLE] + [("root", IDLE[0][1])]
+    code = (
+        "import logging, sys\n"
+        "logging.basicConfig(format='%(message)s')\n"
+        f"for logger, line in {logs!r}:\n"
+        "    logging.getLogger(logger).warning(line.replace('%s', 'x'))\n"
+        "assert not [folder for folder in sys.path if folder.endswith('launched')]\n"
+    )
+    done = subprocess.run(
+        [launch.argv[0], "-c", code],
+        env=dict(launch.variables),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "their own start\n"
+    assert done.stderr.splitlines() == ["a real failure: x"] * len(IDLE) + [IDLE[0][1]]
 
 
 @pytest.mark.skipif(mappable_bytes() is None, reason="this machine maps files of any size")
