@@ -58,6 +58,14 @@ def below(root: Path) -> Iterator[Path]:
             yield from (Path(folder, name) for name in (*folders, *files))
 
 
+def require_readable(root: Path, paths: Iterable[str]) -> None:
+    """Each path can be looked at, whether something lies there or not. Raises: OutsideError."""
+    for path in paths:
+        absent = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with translated(root / path, reading=True), absent:
+            (root / path).lstat()
+
+
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder of our own, gone afterwards. Raises: OutsideError where there is no room for it."""

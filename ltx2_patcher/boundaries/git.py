@@ -131,12 +131,17 @@ class Git(Objects):
         return entries
 
     def dirty(self) -> list[str]:
-        """The tracked files that differ from HEAD, in the index or the working tree."""
+        """The tracked files that differ from HEAD, in the index or the working tree.
+
+        Raises: OutsideError where one may not be looked at, which git takes for removed.
+        """
         # The porcelain compares contents where only times differ, as after a copy; it would stop
         # at an order file of the user's that is gone.
         flags = ("-z", "--name-only", "--no-renames", "--no-ext-diff", "-O/dev/null")
         out = self._run("diff", *flags, "HEAD").out
-        return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
+        differing = [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
+        disk.require_readable(self.tree, differing)
+        return differing
 
     def point_head(self, to: str) -> None:
         """Point HEAD at a branch ("refs/...") or, detached, at a commit; no file is touched."""

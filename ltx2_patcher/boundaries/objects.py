@@ -182,8 +182,8 @@ class Objects:
             if kind != b"blob":
                 raise ConflictError(
                     f"{self.place} lacks the content of {shown}",
-                    remedy="fetch it (a partial or shallow clone may have left it out; `git fsck` "
-                    "tells of a damaged one), or clone afresh",
+                    remedy="fetch it where a partial or shallow clone left it out; where "
+                    f"`git fsck` tells of damage, {_ANEW}",
                 )
             start, length = end + 1, int(size[0])
             content = out[start : start + length]
@@ -382,12 +382,17 @@ def sealed_environment() -> dict[str, str]:
     )
 
 
+_ANEW = (
+    "to have it anew move it away, then `make patch`, or clone upstream again where it is a clone "
+    "of your own"
+)
+
+
 def damaged(place: Path, how: str) -> ConflictError:
     """What to say of a repository that git can't read."""
     return ConflictError(
         f"{place} can't be read as a git repository: {how}",
-        remedy=f"look with `git -C {place} fsck`; to have it anew move it away, then `make patch`, "
-        "or clone upstream again where it is a clone of your own",
+        remedy=f"look with `git -C {place} fsck`; {_ANEW}",
     )
 
 

@@ -13,6 +13,10 @@ from typing import NoReturn
 from ltx2_patcher.values.errors import OutsideError
 
 
+class TimedOut(OutsideError):
+    """A program did not end in time, and was killed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """A finished process."""
@@ -51,8 +55,8 @@ def call(
     must not stop half-way runs to its end also when we are interrupted, and a time-out ends the
     child with all that it started.
 
-    Raises: OutsideError where the program or `cwd` is missing, or the program outlasts
-    `timeout_s` (it is killed then).
+    Raises: OutsideError where the program or `cwd` is missing; TimedOut where the program outlasts
+    `timeout_s`.
     """
     try:
         child = subprocess.Popen(
@@ -80,7 +84,7 @@ def call(
             if own_session:
                 os.killpg(child.pid, signal.SIGKILL)
             child.kill()
-            raise OutsideError(
+            raise TimedOut(
                 f"{' '.join(argv[:3])} did not answer within {timeout_s:.0f} s",
                 remedy="check the network and try again",
             ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries.git import Git
 from ltx2_patcher.boundaries.objects import alone, failed, sealed_environment
-from ltx2_patcher.boundaries.proc import call, complaint_in, inherited_variables
+from ltx2_patcher.boundaries.proc import TimedOut, call, complaint_in, inherited_variables
 from ltx2_patcher.boundaries.refusals import refusal_in
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
@@ -29,18 +29,25 @@ def reachable(url: str, *, timeout_s: float) -> None:
 
     Raises: OutsideError otherwise.
     """
-    done = call(
-        ("git", "ls-remote", "-q", "--heads", url, "main"),
-        env=_network_environment(),
-        timeout_s=timeout_s,
-        own_session=True,  # on a time-out its transport helper goes with it
-    )
-    if done.code:
-        raise OutsideError(
-            f"{url} can't be reached: {done.complaint}",
-            remedy="check the network, or take the published wheels with SOURCE=pypi",
+    try:
+        done = call(
+            ("git", "ls-remote", "-q", "--heads", url, "main"),
+            env=_network_environment(),
+            timeout_s=timeout_s,
+            own_session=True,  # on a time-out its transport helper goes with it
         )
+    except TimedOut as error:
+        raise OutsideError(
+            f"{url} can't be reached: no answer within {timeout_s:.0f} s", remedy=_UNREACHED
+        ) from error
+    if done.code:
+        raise OutsideError(f"{url} can't be reached: {done.complaint}", remedy=_UNREACHED)
 
+
+_UNREACHED = (
+    "check the network, or take the published wheels with SOURCE=pypi; a base that lies in vendor/ "
+    "works without"
+)
 
 _HISTORY = tuple(
     f"+refs/{refs}:refs/{refs}" for refs in ("heads/main", "heads/release/*", "tags/*")

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import call, inherited_variables
+from ltx2_patcher.boundaries.proc import TimedOut, call, inherited_variables
 from ltx2_patcher.boundaries.refusals import refusal_in
 from ltx2_patcher.rules.environment.pip_output import last_word, lost_connection
 from ltx2_patcher.values.base import Wheel
@@ -20,11 +20,14 @@ def download(wheels: tuple[Wheel, ...], folder: Path, *, timeout_s: float) -> di
     """
     names = [f"{wheel.distribution}=={wheel.version}" for wheel in wheels]
     flags = ("--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=8")
-    done = call(
-        (sys.executable, "-m", "pip", "download", *flags, "-d", str(folder), *names),
-        env=inherited_variables(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
-        timeout_s=timeout_s,
-    )
+    try:
+        done = call(
+            (sys.executable, "-m", "pip", "download", *flags, "-d", str(folder), *names),
+            env=inherited_variables(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1"),
+            timeout_s=timeout_s,
+        )
+    except TimedOut as error:
+        raise _not_brought(names, f"no answer within {timeout_s:.0f} s") from error
     if done.code:
         raise _explained(names, folder, (done.out + done.err).decode("utf-8", "replace"))
     return {wheel: _checked(wheel, folder) for wheel in wheels}
@@ -56,9 +59,12 @@ def _explained(names: list[str], folder: Path, output: str) -> OutsideError:
         )
     if known := refusal_in(output, folder):
         return known
+    return _not_brought(names, lost_connection(output) or last_word(output))
+
+
+def _not_brought(names: list[str], why: str) -> OutsideError:
     return OutsideError(
-        f"pip could not bring {' and '.join(names)}: "
-        f"{lost_connection(output) or last_word(output)}",
+        f"pip could not bring {' and '.join(names)}: {why}",
         remedy="check the network and `pip config list`, then run again; a base that lies in "
         "vendor/ works without",
     )

@@ -271,6 +271,7 @@ CHECKOUT = f"vendor/LTX-2-{BASE}"
         (f"{CHECKOUT}/.git/HEAD", "export"),
         (f"{CHECKOUT}/.git/objects", "unapply"),
         (f"{CHECKOUT}/packages/ltx-core/src/ltx_core/loader", "status"),
+        (f"{CHECKOUT}/packages/ltx-core/src/ltx_core/loader", "export"),
         (f"{CHECKOUT}/packages/ltx-pipelines/src/ltx_pipelines/distilled.py", "run"),
         ("model.safetensors", "inspect model.safetensors"),
         ("gemma/part", "inspect gemma"),
