@@ -38,3 +38,4 @@ class Base:
     environment: Mapping[str, str]  # distribution -> pinned version
     accepts: Mapping[str, str]  # distribution -> versions that work too: ">=4.52,<5"
     abilities: frozenset[Ability] = frozenset()  # beside what its scripts' options tell
+    lacks: frozenset[Ability] = frozenset()  # of those that the series gives the other bases

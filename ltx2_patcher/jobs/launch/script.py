@@ -14,7 +14,7 @@ from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.models.gate import Budget, Target
 from ltx2_patcher.jobs.series.obtain import checkout_path
-from ltx2_patcher.rules.models.abilities import shown, stated
+from ltx2_patcher.rules.models.abilities import patched, shown
 from ltx2_patcher.rules.models.pipelines import pick
 from ltx2_patcher.rules.models.request import render_argv
 from ltx2_patcher.rules.series.tree_state import judge
@@ -105,7 +105,7 @@ def script_in(
     target = Target(
         pipeline=pick(pipelines_in(tree), name),
         abilities=shown(base, lambda path: disk.read(tree / path)),
-        others=tuple(map(stated, store.bases())),
+        others=tuple(map(patched, store.bases())),
         python=python,
         lora_names=store.lora_names(),
         gpus=tuple(gpus),

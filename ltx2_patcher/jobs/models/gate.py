@@ -26,6 +26,7 @@ from ltx2_patcher.rules.models.lora import (
     LoraNames,
     cautions_of_lora,
     modules_of,
+    refusal_of_layout,
     refusal_of_lora,
 )
 from ltx2_patcher.rules.models.mapping import refusal_of_mapping
@@ -109,7 +110,7 @@ def admit(request: Request, target: Target) -> Admitted:
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = _checkpoint(request, target)
-        warnings += _check_loras(request, checkpoint, target.lora_names)
+        warnings += _check_loras(request, checkpoint, target)
         _check_upsamplers(request, checkpoint)
         _check_length(request, target, checkpoint)
         quantized = _check_gemmas(request, checkpoint, target)
@@ -241,7 +242,7 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
     return checkpoint
 
 
-def _check_loras(request: Request, checkpoint: Checkpoint, names: LoraNames) -> tuple[Finding, ...]:
+def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tuple[Finding, ...]:
     """What the LoRAs will lack of their effect; each has some."""
     files = [file for file in request.files if file.option in LORAS]
     if not files:
@@ -251,8 +252,10 @@ def _check_loras(request: Request, checkpoint: Checkpoint, names: LoraNames) -> 
     for file in files:
         lora = inspect(_path(file.path))
         if isinstance(lora, Lora):
-            given = (lora, modules, names, checkpoint.variant, str(file.path))
+            names, origin = target.lora_names, str(file.path)
+            given = (lora, modules, names, checkpoint.variant, origin)
             _refuse(refusal_of_lora(*given))
+            _refuse(refusal_of_layout(lora, modules, names, target.abilities, origin))
             warnings += cautions_of_lora(*given)
     return tuple(warnings)
 

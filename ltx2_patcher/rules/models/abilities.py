@@ -11,7 +11,8 @@ from ltx2_patcher.values.weights import GemmaRoot
 _FAMILY = {"LTX-2": "Gemma 3", "LTX-2.3": "Gemma 3", "LTX-2.5": "Gemma 4"}
 CORE = "packages/ltx-core/src/ltx_core"
 """The package ltx_core in upstream's tree."""
-_UTILS = "packages/ltx-pipelines/src/ltx_pipelines/utils"
+_SCRIPTS = "packages/ltx-pipelines/src/ltx_pipelines"
+_UTILS = f"{_SCRIPTS}/utils"
 _LOADS = (
     ("LTX-2 19B", None),
     ("LTX-2.3 22B", f"{CORE}/text_encoders/gemma/embeddings_processor.py"),
@@ -30,8 +31,20 @@ _SHOWN_BY: tuple[tuple[Ability, str, bytes], ...] = (
     ("folds-scales", f"{_UTILS}/model_ledger.py", b"folding_scales("),
     ("folds-scales", f"{_UTILS}/blocks.py", b"folding_scales("),
     ("scaled-mm", f"{_UTILS}/args.py", b"def _resolve_quantization("),
+    (
+        "widens-fp8",
+        f"{_UTILS}/model_ledger.py",
+        b"transformer_builder.build(device=self._target_device(), dtype=self.dtype)",
+    ),
+    ("loras-in-retake", f"{_SCRIPTS}/retake.py", b"args.lora)"),
+    # These are our own patches'.
+    ("any-lora-layout", f"{CORE}/loader/single_gpu_model_builder.py", b"in_any_layout("),
+    ("exact-rates", f"{_UTILS}/media_io.py", b"exact_rate("),
+    ("exact-rates", f"{_UTILS}/media_io/encode.py", b"exact_rate("),
 )
 """Each ability, and a file that holds these bytes where an upstream has it."""
+_GIVEN: frozenset[Ability] = frozenset({"folds-scales", "any-lora-layout", "exact-rates"})
+"""What the whole series gives a base that does not lack it by vendor/upstream.toml."""
 _NEEDED_BESIDE = {
     False: ("tokenizer.model", "preprocessor_config.json"),
     True: ("tokenizer.json", "tokenizer_config.json", "processor_config.json"),
@@ -39,8 +52,13 @@ _NEEDED_BESIDE = {
 
 
 def stated(base: Base) -> Abilities:
-    """Those of a base as vendor/upstream.toml states them."""
+    """Those of a base as it is, as vendor/upstream.toml states them."""
     return Abilities(base.name, base.loads, base.abilities)
+
+
+def patched(base: Base) -> Abilities:
+    """Those of a base with its whole series."""
+    return Abilities(base.name, base.loads, base.abilities | (_GIVEN - base.lacks))
 
 
 def shown(name: str, read: Callable[[str], bytes | None]) -> Abilities:
@@ -55,6 +73,11 @@ def shown(name: str, read: Callable[[str], bytes | None]) -> Abilities:
 def gemma_of(generation: str) -> str:
     """The family of the text encoder that a generation was trained with: "Gemma 3"."""
     return _FAMILY[generation]
+
+
+def whole_series(able: Abilities) -> str:
+    """The remedy where a base's own series is in by its first groups only."""
+    return f"take the whole series: `ltx2-patcher apply --base {able.base}`"
 
 
 def is_generation(name: str | None) -> bool:

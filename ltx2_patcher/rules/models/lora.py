@@ -1,7 +1,7 @@
 """What a LoRA file holds, and whether it has its effect on a transformer, by names and shapes.
 
 The patched loader reads the pairs of matrices whose names the overlay's lora_names.py knows; other
-names it leaves out, and says so in the log.
+names it leaves out, and says so in the log. Without the patch it reads upstream's own layout alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
+from ltx2_patcher.rules.models.abilities import whole_series
+from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.weights import Component, Header, Lora, Tensor
@@ -30,6 +32,8 @@ _METHODS = {
 _DTYPES = {"BF16", "F16", "F32", "F64"}
 _DOWNS = {"lora_A", "lora_down", "lora.down"}
 _PAIR = (".lora_A.weight", ".lora_B.weight")
+_OWN = "diffusion_model."
+"""What upstream takes out of a LoRA's names, wherever it stands (sd_ops.py)."""
 _TRANSFORMER = "model.diffusion_model."
 _CONNECTORS = ("video_embeddings_connector.", "audio_embeddings_connector.")
 _FAMILIES = (
@@ -124,6 +128,24 @@ def refusal_of_lora(
                 f"{origin} changes {module} as {_shown(widths)}, and {variant} has it as "
                 f"{_shown(modules[module])}",
                 remedy=f"give a LoRA that was trained for {variant}",
+            )
+    return None
+
+
+def refusal_of_layout(
+    lora: Lora, modules: Mapping[str, Widths], names: LoraNames, able: Abilities, origin: str
+) -> PatcherError | None:
+    """Why a loader that knows upstream's own layout alone would leave out what it should read; None
+    where it would not, or knows every layout.
+    """
+    if able.reads_any_lora_layout:
+        return None
+    for name, read in names.loader_names(lora.shapes, modules).items():
+        if name.replace(_OWN, "") != read or not read.endswith(_PAIR):
+            return ConflictError(
+                f"{origin} holds {name}, which would be left out in silence: the patch that reads "
+                f"it is not in this tree of base {able.base}",
+                remedy=whole_series(able),
             )
     return None
 

@@ -70,6 +70,7 @@ def with_base(data: bytes, base: Base, origin: str) -> bytes:
         f'date = "{base.date}"',
         f"loads = {json.dumps(base.loads)}",
         *([f"abilities = {json.dumps(sorted(base.abilities))}"] if base.abilities else []),
+        *([f"lacks = {json.dumps(sorted(base.lacks))}"] if base.lacks else []),
         *_rows(data, base.name, "environment", base.environment),
         *_rows(data, base.name, "accepts", base.accepts),
     ]
@@ -77,7 +78,7 @@ def with_base(data: bytes, base: Base, origin: str) -> bytes:
 
 
 def _base(raw: Field, name: str, item: Field) -> Base:
-    item.only("commit", "date", "loads", "abilities", "wheels", *_TABLES)
+    item.only("commit", "date", "loads", "abilities", "lacks", "wheels", *_TABLES)
     if not _PLAIN.fullmatch(name):
         raise Wrong(f"bases.{shown(name)} is no plain name")
     wheels = item.get("wheels")
@@ -90,9 +91,8 @@ def _base(raw: Field, name: str, item: Field) -> Base:
         loads=tuple(model.text() for model in item["loads"].list()),
         environment=_with_own(raw, item, "environment", _PLAIN, "a plain version"),
         accepts=_with_own(raw, item, "accepts", _RANGE, "a range of versions"),
-        abilities=frozenset(
-            map(_ability, found.list() if (found := item.get("abilities")) else [])
-        ),
+        abilities=_abilities(item, "abilities"),
+        lacks=_abilities(item, "lacks"),
     )
 
 
@@ -137,6 +137,11 @@ def _with_own(
         raise Wrong(f"{odd[0].key} is no plain name")
     kept = {name: field for name, field in both.items() if field.value is not False}
     return {name: _matching(field, pattern, what) for name, field in kept.items()}
+
+
+def _abilities(item: Field, key: str) -> frozenset[Ability]:
+    named = item.get(key)
+    return frozenset(map(_ability, named.list() if named else []))
 
 
 def _ability(field: Field) -> Ability:

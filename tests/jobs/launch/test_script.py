@@ -287,6 +287,19 @@ def test_a_picture_before_the_clip_is_warned_of(case: Case) -> None:
         assert all("stands at frame -1" in one.fact and one.remedy for one in found)
 
 
+def test_a_lora_that_this_tree_would_leave_out_is_refused(case: Case) -> None:
+    """As in a tree that is patched up to an earlier group."""
+    pairs = lora_of("transformer.transformer_blocks.0.attn1.to_q")
+    lora = write(case.folder / "diffusers.safetensors", pairs)
+    target = find_script(case.store, case.base, "distilled").target
+    request = parse_argv(target.pipeline, [*case.right, "--lora", str(lora)])
+    assert admit(request, target).warnings == ()
+    less = replace(target.abilities, can=target.abilities.can - {"any-lora-layout"})
+    with pytest.raises(ConflictError, match="left out in silence") as caught:
+        admit(request, replace(target, abilities=less))
+    assert caught.value.remedy.endswith("`ltx2-patcher apply --base 1.0.0`")
+
+
 def test_a_gemma_that_can_not_be_loaded_is_refused(case: Case, tmp_path: Path) -> None:
     for shard in (tmp_path / "gemma").glob("*-00002-*"):
         shard.rename(shard.with_name("renamed.safetensors"))

@@ -11,10 +11,12 @@ from ltx2_patcher.rules.models.lora import (
     cautions_of_lora,
     is_adapter,
     modules_of,
+    refusal_of_layout,
     refusal_of_lora,
 )
 from ltx2_patcher.rules.models.safetensors_header import parse_header
 from ltx2_patcher.rules.models.variant import identify
+from ltx2_patcher.values.abilities import Abilities, Ability
 from ltx2_patcher.values.errors import PatcherError
 from ltx2_patcher.values.weights import Lora
 from tests.conftest import ROOT
@@ -89,6 +91,32 @@ KOHYA = ("lora_down.weight", "lora_up.weight")
 )
 def test_what_the_loader_reads_has_its_effect(tensors: Spec) -> None:
     assert told(tensors) == []
+
+
+@pytest.mark.parametrize(
+    ("tensors", "unread"),
+    [
+        (pair(f"diffusion_model.{TO_Q}"), None),
+        (pair(TO_Q), None),
+        (pair(f"model.diffusion_model.{TO_Q}"), "model.diffusion_model."),
+        (pair(f"transformer.{TO_Q}"), "transformer."),
+        (pair(f"diffusion_model.{TO_Q}", *KOHYA), "lora_down.weight"),
+        ({**pair(f"diffusion_model.{TO_Q}"), **pair(TO_OUT, *KOHYA)}, "lora_down.weight"),
+        ({**pair(TO_Q), f"{TO_Q}.alpha": ("F32", ())}, ".alpha"),
+    ],
+)
+def test_without_our_patch_upstreams_own_layout_alone_is_read(
+    tensors: Spec, unread: str | None
+) -> None:
+    """A tree that is patched up to an earlier group would make a clip without the LoRA."""
+    assert refusal(tensors) is None
+    for can in (frozenset[Ability](), frozenset[Ability]({"any-lora-layout"})):
+        able = Abilities("1.0.0", (), can)
+        error = refusal_of_layout(read(tensors), MODULES, NAMES, able, "a.safetensors")
+        assert (error is None) is (unread is None or able.reads_any_lora_layout)
+        if error is not None:
+            assert str(unread) in str(error)
+            assert "`ltx2-patcher apply --base 1.0.0`" in error.remedy
 
 
 @pytest.mark.parametrize(

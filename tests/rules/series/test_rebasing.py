@@ -60,6 +60,7 @@ def test_a_pin_is_added_and_no_other_byte_changes() -> None:
         loads=loads,
         environment={**first.environment, "a": "1"},
         accepts={**first.accepts, "torch": ">=2"},
+        lacks=frozenset({"exact-rates"}),
     )
     longer = with_base(text, base, "1.0.0")
     assert longer.startswith(text.rstrip(b"\n")) and longer.endswith(b'torch = ">=2"\n')
@@ -67,7 +68,8 @@ def test_a_pin_is_added_and_no_other_byte_changes() -> None:
     added = new["bases"].pop("2026-03-30")
     assert new == old
     differs = {"environment": {"a": "1"}, "accepts": {"torch": ">=2"}}
-    tables = {"loads": list(loads), "abilities": sorted(first.abilities), **differs}
+    can = {"abilities": sorted(first.abilities), "lacks": ["exact-rates"]}
+    tables = {"loads": list(loads), **can, **differs}
     assert added == {"commit": "a" * 40, "date": base.date} | tables
     assert parse_pins(longer, "here") == (*parse_pins(text, "here"), base)
 

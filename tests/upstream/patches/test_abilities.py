@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.rules.models.abilities import shown, stated
+from ltx2_patcher.rules.models.abilities import patched, shown, stated
 from tests.upstream.conftest import BASE
 
 
@@ -13,9 +13,6 @@ def test_a_base_can_what_is_stated(store: Store, upstream_tree: Path) -> None:
     assert found == stated(store.base(BASE))
 
 
-def test_the_series_lets_each_base_fold_scales_and_changes_no_other_ability(
-    store: Store, patched_tree: Path
-) -> None:
+def test_a_base_with_its_series_can_what_is_told_of_it(store: Store, patched_tree: Path) -> None:
     found = shown(BASE, lambda path: disk.read(patched_tree / path))
-    before = stated(store.base(BASE))
-    assert (found.loads, found.can) == (before.loads, before.can | {"folds-scales"})
+    assert found == patched(store.base(BASE))
