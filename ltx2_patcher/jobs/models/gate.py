@@ -35,6 +35,7 @@ from ltx2_patcher.rules.models.options import FRAME_FOLDERS, LORAS, SUFFIXES
 from ltx2_patcher.rules.models.pairing import (
     UPSAMPLERS,
     refusal_of_checkpoint,
+    refusal_of_codes,
     refusal_of_encoder,
     refusal_of_enhancer,
     refusal_of_gemma,
@@ -42,7 +43,6 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_part,
     refusal_of_quantization,
     refusal_of_scale,
-    refusal_of_scales,
     refusal_of_upsampler,
 )
 from ltx2_patcher.rules.models.pipelines import Pipeline
@@ -237,8 +237,7 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
             remedy="give it with --transformer-path, beside the files of the other parts",
         )
     cast = " ".join(savings_of(target.pipeline.options).cast)
-    folded = target.abilities.folds_scales
-    _refuse(refusal_of_scales(checkpoint, request.quantization, cast, folded=folded))
+    _refuse(refusal_of_codes(checkpoint, request.quantization, cast, target.abilities))
     return checkpoint
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ltx2_patcher.rules.models import abilities
-from ltx2_patcher.rules.models.precision import FP8_SCALED, NVFP4, UNREAD
+from ltx2_patcher.rules.models.precision import FP8, FP8_SCALED, NVFP4, UNREAD
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.request import GemmaFlag
@@ -205,21 +205,26 @@ def _unfit_files(
 _NVFP4 = "nvfp4-prequant"
 
 
-def refusal_of_scales(
-    checkpoint: Checkpoint, quantization: str | None, way: str, *, folded: bool
+def refusal_of_codes(
+    checkpoint: Checkpoint, quantization: str | None, way: str, able: Abilities
 ) -> PatcherError | None:
-    """Why the scales of a prequantized checkpoint would be ignored; None where they are not.
+    """Why the weights of a prequantized checkpoint would not be taken for what they are; None where
+    they would.
 
-    nvfp4's are read by upstream's own flag for such a file alone.
-
-    `way` is how the base is asked for fp8-cast: "--enable-fp8"; `folded` says whether upstream or a
-    patch that is in reads the scales then. Without either, noise is rendered (LTX-2 issue 193).
+    nvfp4's are read by upstream's own flag for such a file alone. `way` is how the base is asked
+    for fp8-cast: "--enable-fp8". Where neither upstream nor a patch that is in reads scales, noise
+    is rendered (LTX-2 issue 193).
     """
     if checkpoint.precision == NVFP4 and quantization != _NVFP4:
         return UsageError(
             f"the checkpoint's weights are nvfp4, which is read only with --quantization {_NVFP4}",
             remedy=f"add --quantization {_NVFP4}, on a base that offers it (1.2.0), or give the "
             "bf16 checkpoint",
+        )
+    if checkpoint.precision == FP8 and quantization is None and not able.widens_fp8:
+        return UsageError(
+            f"the checkpoint's weights are fp8, and base {able.base} can't compute with them plain",
+            remedy=f"add {way}",
         )
     if checkpoint.precision != FP8_SCALED:
         return None
@@ -228,10 +233,10 @@ def refusal_of_scales(
             f"the checkpoint's fp8 weights have scales, which count only with {way}",
             remedy=f"add {way}",
         )
-    if quantization == "fp8-cast" and not folded:
+    if quantization == "fp8-cast" and not able.folds_scales:
         return ConflictError(
             "the checkpoint's fp8 weights have scales, and the patch for these is not in",
-            remedy="run `make patch` without UPTO",
+            remedy=abilities.whole_series(able),
         )
     return None
 

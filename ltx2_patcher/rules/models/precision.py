@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from ltx2_patcher.values.weights import Header, Tensor
 
-FP8, FP8_SCALED, NVFP4 = "fp8", "fp8 with scales", "nvfp4"
+FP8, FP8_WIDE, FP8_SCALED, NVFP4 = "fp8", "fp8 e5m2", "fp8 with scales", "nvfp4"
+"""Without scales float8_e4m3fn, which fp8-cast keeps, and float8_e5m2; with a scale a weight."""
 UNREAD = frozenset(
     {
         "fp8 by rows",
@@ -54,7 +55,9 @@ def precision_of(header: Header, blocks: str) -> str:
     if any(tensor.elements > 1 for tensor in scales):
         return "fp8 by rows"
     scaled = scales or any(name.endswith(_INPUT_SCALES) for name in tensors)
-    return FP8_SCALED if scaled else FP8
+    if scaled:
+        return FP8_SCALED
+    return FP8 if "F8_E4M3" in kinds else FP8_WIDE
 
 
 def _scales(tensors: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[Tensor]:

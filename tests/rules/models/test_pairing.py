@@ -10,13 +10,13 @@ from ltx2_patcher.rules.models.pairing import (
     UPSAMPLERS,
     refusal_of,
     refusal_of_checkpoint,
+    refusal_of_codes,
     refusal_of_encoder,
     refusal_of_enhancer,
     refusal_of_gemma,
     refusal_of_pair,
     refusal_of_quantization,
     refusal_of_scale,
-    refusal_of_scales,
     refusal_of_upsampler,
 )
 from ltx2_patcher.rules.models.precision import UNREAD
@@ -45,6 +45,7 @@ BASES = [
     Abilities("1.2.0", ("LTX-2 19B", "LTX-2.3 22B", "LTX-2.5 22B"), PACKED_FILES),
 ]
 OLDEST, MIDDLE, NEWEST = BASES
+FOLDING = replace(NEWEST, can=frozenset({"folds-scales"}))
 GEMMA = GemmaRoot(
     kind="gemma3",
     size="12B",
@@ -265,27 +266,40 @@ def test_codes_that_no_upstream_reads_are_refused(precision: str) -> None:
 def test_nvfp4_is_read_by_its_own_name_alone() -> None:
     stored = replace(CHECKPOINT, precision="nvfp4")
     assert refusal_of(stored, MIDDLE, BASES, "file") is None
-    assert refusal_of_scales(stored, "nvfp4-prequant", "", folded=True) is None
+    assert refusal_of_codes(stored, "nvfp4-prequant", "", FOLDING) is None
     for quantization in (None, "fp8-cast"):
-        assert "--quantization nvfp4-prequant" in str(
-            refusal_of_scales(stored, quantization, "", folded=True)
-        )
+        error = refusal_of_codes(stored, quantization, "", FOLDING)
+        assert "--quantization nvfp4-prequant" in str(error)
 
 
 def test_scales_are_never_ignored_in_silence() -> None:
     scaled = replace(CHECKPOINT, precision="fp8 with scales")
     cast = "--quantization fp8-cast"
-    assert refusal_of_scales(CHECKPOINT, None, cast, folded=False) is None
-    assert refusal_of_scales(scaled, "fp8-cast", cast, folded=True) is None
-    assert refusal_of_scales(scaled, "fp8-scaled-mm", cast, folded=False) is None
+    assert refusal_of_codes(CHECKPOINT, None, cast, MIDDLE) is None
+    assert refusal_of_codes(scaled, "fp8-cast", cast, FOLDING) is None
+    assert refusal_of_codes(scaled, "fp8-scaled-mm", cast, MIDDLE) is None
     for way in (cast, "--enable-fp8"):
-        missing = refusal_of_scales(scaled, None, way, folded=True)
+        missing = refusal_of_codes(scaled, None, way, FOLDING)
         assert missing is not None
         assert missing.remedy == f"add {way}"
         assert str(missing).endswith(way)
-    early = refusal_of_scales(scaled, "fp8-cast", cast, folded=False)
+    early = refusal_of_codes(scaled, "fp8-cast", cast, MIDDLE)
     assert early is not None
-    assert "UPTO" in early.remedy
+    assert "`ltx2-patcher apply --base 1.0.0`" in early.remedy
+
+
+def test_fp8_without_scales_needs_the_flag_where_nothing_widens_it() -> None:
+    """From 2026-04-13 on the first block ends at the product of bf16 and fp8."""
+    stored = replace(CHECKPOINT, precision="fp8")
+    cast = "--quantization fp8-cast"
+    error = refusal_of_codes(stored, None, cast, FOLDING)
+    assert error is not None
+    assert (error.exit_code, error.remedy) == (2, f"add {cast}")
+    assert refusal_of_codes(stored, "fp8-cast", cast, FOLDING) is None
+    widening = replace(FOLDING, can=frozenset({"widens-fp8"}))
+    assert refusal_of_codes(stored, None, cast, widening) is None
+    wide = replace(CHECKPOINT, precision="fp8 e5m2")  # our patch casts it
+    assert refusal_of_codes(wide, None, cast, FOLDING) is None
 
 
 def test_other_quantizers_and_faults_are_refused() -> None:

@@ -92,7 +92,7 @@ ROTATED = json.dumps({"layers": {BLOCK: {"format": "int8_tensorwise", "convrot":
     [
         ("bf16", {WEIGHT: ("BF16", (8, 64)), f"{BLOCK}.norm": ("F8_E4M3", (8,))}, None),
         ("f32", {WEIGHT: ("F32", (8, 64))}, None),
-        ("fp8", {WEIGHT: ("F8_E5M2", (8, 64))}, None),
+        ("fp8 e5m2", {WEIGHT: ("F8_E5M2", (8, 64))}, None),
         ("fp8 with scales", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F32", (1,))}, None),
         ("fp8 by rows", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F32", (8, 1))}, None),
         ("mxfp8", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F8_E8M0", (8, 2))}, None),
