@@ -1,4 +1,7 @@
-"""What sound a file holds: asked of the environment's own PyAV, which the scripts read it with."""
+"""What sound a file holds, and how fast its pictures follow.
+
+Asked of the environment's own PyAV, which the scripts read it with.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ try:
 except ImportError:
     raise SystemExit
 for path in sys.argv[1:]:
-    found = {"channels": 0, "seconds": 0.0, "error": None}
+    found = {"channels": 0, "seconds": 0.0, "error": None, "frame_rate": 0.0}
     try:
         with av.open(path) as container:
             if container.streams.audio:
@@ -26,6 +29,8 @@ for path in sys.argv[1:]:
                     found["seconds"] = float(stream.duration * stream.time_base)
                 elif container.duration is not None:
                     found["seconds"] = container.duration / av.time_base
+            if container.streams.video:
+                found["frame_rate"] = float(container.streams.video[0].average_rate or 0)
     except Exception as error:  # whatever a demuxer throws at a broken file
         found["error"] = str(error) or type(error).__name__
     print(json.dumps(found))

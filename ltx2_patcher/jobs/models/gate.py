@@ -22,6 +22,7 @@ from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, tra
 from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
 from ltx2_patcher.rules.models.forecast import require_fit
+from ltx2_patcher.rules.models.frame_rate import caution_of_rate, caution_of_video_rate
 from ltx2_patcher.rules.models.lora import (
     LoraNames,
     cautions_of_lora,
@@ -107,6 +108,9 @@ def admit(request: Request, target: Target) -> Admitted:
     _check_places(request, target.pipeline)
     checkpoint = None
     warnings = tuple(cautions(target.pipeline, request))
+    warnings += _told(
+        caution_of_rate(target.pipeline, request.frame_rate, target.abilities, target.others)
+    )
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = _checkpoint(request, target)
@@ -116,7 +120,7 @@ def admit(request: Request, target: Target) -> Admitted:
         quantized = _check_gemmas(request, checkpoint, target)
     _check_environment(target, needs_bitsandbytes=quantized)
     _check_pictures(request, target.python)
-    _check_sounds(request, target)
+    warnings += _check_sounds(request, target)
     warnings += _check_prompt(request, target.python)
     if target.budget is not None:
         _check_budget(request, target, target.budget, checkpoint)
@@ -343,11 +347,11 @@ def _check_prompt(request: Request, python: Path) -> tuple[Finding, ...]:
     if request.text_encoder is None or not may_be_cut(request.prompt):
         return ()
     tokens = tokens_of(python, _path(request.text_encoder[1]), str(request.prompt))
-    caution = caution_of_length(tokens)
-    return () if caution is None else (caution,)
+    return _told(caution_of_length(tokens))
 
 
-def _check_sounds(request: Request, target: Target) -> None:
+def _check_sounds(request: Request, target: Target) -> tuple[Finding, ...]:
+    """What is told of the videos among them."""
     # With --hdr a folder of frames may stand in for a video.
     given = [
         (file.option, path)
@@ -355,8 +359,12 @@ def _check_sounds(request: Request, target: Target) -> None:
         if file.option in SOUNDS and (path := _path(file.path)).is_file()
     ]
     heard = sounds_of(target.python, [path.absolute() for _, path in given])
+    warnings: tuple[Finding, ...] = ()
     for (option, path), sound in zip(given, heard, strict=False):
         _refuse(refusal_of_sound(option, path, sound, request))
+        asked = (option, path, sound.frame_rate, target.pipeline, target.abilities)
+        warnings += _told(caution_of_video_rate(*asked))
+    return warnings
 
 
 def _check_budget(
@@ -384,6 +392,10 @@ def _check_budget(
 def _refuse(refusal: PatcherError | None) -> None:
     if refusal is not None:
         raise refusal
+
+
+def _told(caution: Finding | None) -> tuple[Finding, ...]:
+    return () if caution is None else (caution,)
 
 
 def _path(path: Path | str) -> Path:

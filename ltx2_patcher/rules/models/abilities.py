@@ -75,6 +75,16 @@ def gemma_of(generation: str) -> str:
     return _FAMILY[generation]
 
 
+def nearest(able: Abilities, others: Sequence[Abilities], needed: Ability) -> Abilities | None:
+    """The one of `others`, which stand in upstream's order, to turn to for what this one can't: the
+    first from its own base on, else the last; it loads what this one loads.
+    """
+    names = [other.base for other in others]
+    own = names.index(able.base) if able.base in names else 0
+    fit = [o for o in others if needed in o.can and set(able.loads) <= set(o.loads)]
+    return next((o for o in fit if names.index(o.base) >= own), fit[-1] if fit else None)
+
+
 def whole_series(able: Abilities) -> str:
     """The remedy where a base's own series is in by its first groups only."""
     return f"take the whole series: `ltx2-patcher apply --base {able.base}`"

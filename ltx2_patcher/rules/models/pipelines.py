@@ -23,6 +23,7 @@ class Pipeline:
     tells_length: bool  # without --num-frames it asks the model's duration head
     several_gpus: bool  # it spreads over all cards that it sees
     makes: str | None  # "video", "sound"; None where it writes neither to one file
+    rounds_rate: bool  # it hands the rate of a video on without what stands behind the point
 
 
 def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeline, ...]:
@@ -61,6 +62,7 @@ def _pipeline(
         tells_length="AutoDuration" in words,
         several_gpus=any(module.startswith("multigpu.") for module in imported),
         makes=next((kind for word, kind in _WRITERS.items() if word in words), None),
+        rounds_rate=any(_rounds_rate(each) for each in run),
     )
 
 
@@ -130,6 +132,16 @@ def _asks_distilled(tree: ast.Module) -> bool:
         and node.value.value is True
         for node in ast.walk(tree)
     )
+
+
+def _rounds_rate(tree: ast.Module) -> bool:
+    """Whether it says `int(fps)` or `int(src.fps)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "int":
+            for given in node.args:
+                if "fps" in (getattr(given, "id", None), getattr(given, "attr", None)):
+                    return True
+    return False
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -24,11 +24,12 @@ _START, _MOST = "--audio-start-time", "--audio-max-duration"
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """The first sound of a file."""
+    """The first sound of a file, and the rate of the pictures beside it."""
 
     channels: int  # 0: it holds none
     seconds: float  # 0.0 where it does not say
     error: str | None  # why it can't be read
+    frame_rate: float = 0.0  # 0.0: it holds no pictures
 
 
 def refusal_of_sound(

@@ -60,6 +60,7 @@ if __name__ == "__main__":
     parser.add_argument("--enable-fp8")
     parser.add_argument("--hdr")
     parser.add_argument("--video-path")
+    encode_video(fps=int(src.fps))
 '''
 SOURCES = {
     "many": MANY,

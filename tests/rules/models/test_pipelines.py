@@ -6,7 +6,7 @@ import pytest
 
 from ltx2_patcher.rules.models.pipelines import parse_pipelines, pick
 from ltx2_patcher.values.errors import InvalidError, UsageError
-from tests.rules.models.small_scripts import PIPELINES, SHARED, TWO_STAGE
+from tests.rules.models.small_scripts import PIPELINES, SHARED, TWO, TWO_STAGE
 
 
 def test_runnable_scripts_are_listed_with_a_line_each() -> None:
@@ -29,6 +29,12 @@ def test_what_a_script_needs_is_read_off_it_and_off_the_one_it_runs() -> None:
     assert told["split"] == (needed, True, False)
     assert told["two"] == ([], False, False)
     assert told["many"] == ([], False, True)
+
+
+def test_a_script_that_rounds_a_rate_is_told() -> None:
+    assert [p.name for p in PIPELINES if p.rounds_rate] == ["split"]
+    exact = TWO.replace(b"main()\n", b"encode_video(fps=src.fps, n=int(src.frames), m=int(4))\n")
+    assert not any(p.rounds_rate for p in parse_pipelines({"exact": exact}, SHARED))
 
 
 def test_a_name_is_taken_as_people_write_it() -> None:

@@ -42,6 +42,7 @@ SCRIPT = Pipeline(
     tells_length=False,
     several_gpus=False,
     makes="video",
+    rounds_rate=False,
 )
 
 
