@@ -29,6 +29,7 @@ from ltx2_patcher.rules.models.lora import (
     modules_of,
     refusal_of_layout,
     refusal_of_lora,
+    refusal_of_paths,
 )
 from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.measured import Measured, of_base
@@ -105,6 +106,7 @@ def admit(request: Request, target: Target) -> Admitted:
     gpus = [(gpu.name, gpu.capability) for gpu in target.gpus]
     _refuse(refusal_of_quantization(request.quantization, target.abilities, target.others))
     _refuse(refusal_of_cards(request.quantization, gpus))
+    _refuse(refusal_of_paths(request, target.abilities, target.others))
     _check_places(request, target.pipeline)
     checkpoint = None
     warnings = tuple(cautions(target.pipeline, request))

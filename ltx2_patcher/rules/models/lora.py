@@ -7,14 +7,16 @@ names it leaves out, and says so in the log. Without the patch it reads upstream
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from ltx2_patcher.rules.models.abilities import whole_series
+from ltx2_patcher.rules.models.abilities import nearest, whole_series
+from ltx2_patcher.rules.models.options import FILE_LISTS
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
+from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.weights import Component, Header, Lora, Tensor
 
 Widths = tuple[int, int]
@@ -30,6 +32,12 @@ _METHODS = {
     "lora_magnitude_vector": "DoRA",
 }
 _DTYPES = {"BF16", "F16", "F32", "F64"}
+_DOWNLOAD = "download it in BF16 or F16"
+_CONVERT = (
+    f"{_DOWNLOAD}, or convert it with the environment's Python: from safetensors.torch import "
+    "load_file, save_file; save_file({k: v.bfloat16() for k, v in "
+    "load_file('IN.safetensors').items()}, 'OUT.safetensors')"
+)
 _DOWNS = {"lora_A", "lora_down", "lora.down"}
 _PAIR = (".lora_A.weight", ".lora_B.weight")
 _OWN = "diffusion_model."
@@ -103,7 +111,7 @@ def refusal_of_lora(
     if odd := lora.dtypes - _DTYPES:
         return UsageError(
             f"{origin} is stored as {', '.join(sorted(odd))}, which upstream can't multiply",
-            remedy="give it in BF16 or F16",
+            remedy=_CONVERT if all(dtype.startswith("F8") for dtype in odd) else _DOWNLOAD,
         )
     halves: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, read in names.loader_names(lora.shapes, modules).items():
@@ -130,6 +138,22 @@ def refusal_of_lora(
                 remedy=f"give a LoRA that was trained for {variant}",
             )
     return None
+
+
+def refusal_of_paths(
+    request: Request, able: Abilities, others: Sequence[Abilities]
+) -> PatcherError | None:
+    """Why the script fails at LoRAs that are given by their paths alone; None where it does not."""
+    given = next((file.option for file in request.files if file.option in FILE_LISTS), None)
+    if given is None or able.takes_loras_in_retake:
+        return None
+    offering = nearest(able, others, "loras-in-retake")
+    elsewhere = f", or take base {offering.base}, which has --lora in its place" if offering else ""
+    return UsageError(
+        f"{given}: the {request.pipeline} of base {able.base} hands the paths on as they are, and "
+        "upstream's own loader fails at them",
+        remedy=f"leave it out{elsewhere}",
+    )
 
 
 def refusal_of_layout(

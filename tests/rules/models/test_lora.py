@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +15,13 @@ from ltx2_patcher.rules.models.lora import (
     modules_of,
     refusal_of_layout,
     refusal_of_lora,
+    refusal_of_paths,
 )
 from ltx2_patcher.rules.models.safetensors_header import parse_header
 from ltx2_patcher.rules.models.variant import identify
 from ltx2_patcher.values.abilities import Abilities, Ability
 from ltx2_patcher.values.errors import PatcherError
+from ltx2_patcher.values.request import InputFile, Request
 from ltx2_patcher.values.weights import Lora
 from tests.conftest import ROOT
 from tests.weight_files import Spec, header, lora_of, plain
@@ -173,9 +177,43 @@ def test_an_alpha_of_several_numbers_is_refused() -> None:
     assert "an alpha of 2 numbers" in str(refusal({**pair(TO_Q), f"{TO_Q}.alpha": ("F32", (2,))}))
 
 
-def test_a_lora_in_fp8_is_refused() -> None:
-    tensors = {name: ("F8_E4M3", shape) for name, (_, shape) in pair(TO_Q).items()}
-    assert "is stored as F8_E4M3, which upstream can't multiply" in str(refusal(tensors))
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [
+        ("F8_E4M3", "v.bfloat16()"),
+        ("F8_E5M2", "v.bfloat16()"),
+        ("I8", "download it in BF16 or F16"),
+    ],
+)
+def test_a_lora_in_what_no_upstream_multiplies_is_refused(dtype: str, remedy: str) -> None:
+    error = refusal({name: (dtype, shape) for name, (_, shape) in pair(TO_Q).items()})
+    assert f"is stored as {dtype}, which upstream can't multiply" in str(error)
+    assert error is not None
+    assert error.remedy.endswith(remedy) or ("F8" in dtype and remedy in error.remedy)
+
+
+@pytest.mark.parametrize(
+    ("option", "base", "refused"),
+    [("--loras", "1.0.0", True), ("--loras", "2026-04-13", False), ("--lora", "1.0.0", False)],
+)
+def test_loras_that_retake_hands_on_as_paths_are_refused(
+    option: str, base: str, refused: bool
+) -> None:
+    others = [
+        Abilities("1.0.0", (), frozenset()),
+        Abilities("2026-04-13", (), frozenset({"loras-in-retake"})),
+        Abilities("1.2.0", (), frozenset({"loras-in-retake"})),
+    ]
+    able = next(other for other in others if other.base == base)
+    request = Request("retake", files=(InputFile(option, Path("a.safetensors")),))
+    error = refusal_of_paths(request, able, others)
+    assert (error is not None) is refused
+    if error is not None:
+        assert "--loras: the retake of base 1.0.0" in str(error)
+        assert (
+            error.remedy == "leave it out, or take base 2026-04-13, which has --lora in its place"
+        )
+    assert refusal_of_paths(Request("retake"), able, others) is None
 
 
 def test_what_is_left_out_is_counted_by_kind() -> None:

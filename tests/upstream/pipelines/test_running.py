@@ -5,12 +5,15 @@ import subprocess
 import sys
 import wave
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
+from ltx2_patcher.boundaries.sounds import sounds_of
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.boundaries.weights import read_header
 from ltx2_patcher.jobs.launch.doctor import Subject, examine
@@ -312,6 +315,24 @@ def test_a_prompt_that_upstream_cuts_is_warned_of(
             count > 1024
         )
         assert (count > 1024) is (words == 3000)
+
+
+def test_the_rate_of_a_video_is_read_by_pyav(tmp_path: Path) -> None:
+    video, sound = tmp_path / "a.mp4", tmp_path / "a.wav"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(24000, 1001))
+        stream.width = stream.height = 64
+        for _ in range(9):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+    with wave.open(str(sound), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(bytes(64000))
+    found = sounds_of(Path(sys.executable), [video, sound])
+    assert [one.frame_rate for one in found] == [24000 / 1001, 0.0]
+    assert [one.channels for one in found] == [0, 2]
 
 
 @pytest.mark.revisions(since="2026-03-04")
