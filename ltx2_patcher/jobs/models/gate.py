@@ -121,7 +121,7 @@ def admit(request: Request, target: Target) -> Admitted:
         _check_length(request, target, checkpoint)
         quantized = _check_gemmas(request, checkpoint, target)
     _check_environment(target, needs_bitsandbytes=quantized)
-    _check_pictures(request, target.python)
+    _check_pictures(request, target)
     warnings += _check_sounds(request, target)
     warnings += _check_prompt(request, target.python)
     if target.budget is not None:
@@ -177,6 +177,18 @@ def _check_places(request: Request, pipeline: Pipeline) -> None:
             if not path.is_file() and not frames:
                 raise UsageError(f"{option}: there is no file {path}", remedy="check the path")
         _check_kind(option, path)
+        if request.output is not None and _is_same(_path(request.output), path):
+            raise UsageError(
+                f"--output-path: {path} is what {option} names too, and the clip would take its "
+                "place",
+                remedy="choose another place for the clip",
+            )
+
+
+def _is_same(output: Path, path: Path) -> bool:
+    """Whether both are one file, by whatever names and links."""
+    with disk.translated(output):
+        return output.exists() and output.samefile(path)
 
 
 def _check_output(path: Path, pipeline: Pipeline) -> None:
@@ -335,11 +347,12 @@ def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
         )
 
 
-def _check_pictures(request: Request, python: Path) -> None:
-    # Upstream reads EXR stills by a way of its own.
+def _check_pictures(request: Request, target: Target) -> None:
     paths = [_path(file.path) for file in request.files if file.option == "--image"]
-    stills = [path.absolute() for path in paths if path.suffix.lower() != ".exr"]
-    if fault := fault_of_pictures(python, stills):
+    # Scripts that know --hdr read EXR stills by a way of their own, the others as any picture.
+    apart = {".exr"} if "--hdr" in target.pipeline.options else set()
+    stills = [path.absolute() for path in paths if path.suffix.lower() not in apart]
+    if fault := fault_of_pictures(target.python, stills):
         raise UsageError(
             f"--image: {fault}", remedy="give a whole picture, for example a PNG or a JPEG"
         )

@@ -76,17 +76,18 @@ def given_options(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each option of a command line with its values, the name in full.
 
-    As argparse reads them: `--name value`, `--name=value`, and a prefix that only one option has.
+    As argparse reads them: `--name value`, `--name=value`, and a prefix that only one option has;
+    dashes before something with a space in it begin a value.
 
     Raises: UsageError for a value that stands before any option.
     """
     option: str | None = None
     values: list[str] = []
     for argument in arguments:
-        if argument.startswith("--"):
+        name, equals, value = argument.partition("=")
+        if argument.startswith("--") and " " not in name:
             if option is not None:
                 yield option, tuple(values)
-            name, equals, value = argument.partition("=")
             option, values = _full_name(known, name), [value] if equals else []
         elif option is None:
             raise UsageError(

@@ -69,8 +69,21 @@ def render_argv(pipeline: Pipeline, request: Request) -> tuple[str, ...]:
     return tuple(
         word
         for option, values in _options_of(pipeline, request)
-        for word in (option, *map(str, values))
+        for word in _words(option, list(map(_word, values)))
     )
+
+
+def _word(value: Value | Path) -> str:
+    """The value as a word; a path that would pass for an option begins with its folder."""
+    word = str(value)
+    return f"./{word}" if isinstance(value, Path) and word.startswith("-") else word
+
+
+def _words(option: str, values: Sequence[str]) -> Sequence[str]:
+    """The option and its values; one that would pass for an option stands behind a sign."""
+    if len(values) == 1 and values[0].startswith("-"):
+        return [f"{option}={values[0]}"]
+    return [option, *values]
 
 
 def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]) -> Request:
@@ -85,7 +98,7 @@ def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]
         elif option == "--frame-rate":
             fields["frame_rate"] = _number(option, _single(option, values))
         elif option == "--prompt":
-            fields["prompt"] = str(_single(option, values))
+            fields["prompt"] = _text(option, _single(option, values))
         elif option in PATHS:
             fields[PATHS[option]] = _path(option, _single(option, values))
         elif option in CHECKPOINTS:
@@ -110,7 +123,7 @@ def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]
         elif option in FILE_LISTS:
             files += [InputFile(option, _path(option, value)) for value in values]
         else:
-            others.append((option, tuple(map(_value, values))))
+            others.append((option, tuple(_value(option, value) for value in values)))
     if len(gemma) > 1:
         raise UsageError(
             "--gemma-4bit and --gemma-8bit exclude each other",
@@ -196,11 +209,21 @@ def _path(option: str, value: object) -> Path:
     raise UsageError(f"{option}: {value!r} is no path", remedy=f"give {option} a file's path")
 
 
-def _value(value: object) -> Value:
+def _text(option: str, value: object) -> str:
+    """Text that can be written out again: a command line may hold any bytes, and JSON any code."""
+    text = str(value)
+    if "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    raise UsageError(
+        f"{option}: {text!a} is no text in UTF-8", remedy=f"give {option} plain text, in UTF-8"
+    )
+
+
+def _value(option: str, value: object) -> Value:
     """A number where that is the same when it is written again, else text."""
     if isinstance(value, int | float):
         return value
-    text = str(value)
+    text = _text(option, value)
     for kind in (int, float):
         try:
             number = kind(text)

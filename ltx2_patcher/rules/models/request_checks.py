@@ -46,6 +46,10 @@ def cautions(pipeline: Pipeline, request: Request) -> Iterator[Finding]:
     """What can be meant, and mostly is not."""
     if (checkpoint := request.transformer) is not None:
         yield from _of_the_other_kind(pipeline, checkpoint.name)
+    if request.prompt is not None and not request.prompt.strip():
+        yield Finding(
+            "prompt", Level.WARNING, "the prompt is empty", "say what shall be seen and heard"
+        )
     for file in request.files:
         if file.option == "--image" and file.numbers[0] < 0:
             yield Finding(

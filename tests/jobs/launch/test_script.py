@@ -267,6 +267,17 @@ def test_what_can_not_work_is_refused(
         case.prepare(*more.format(case.folder).split())
 
 
+def test_a_clip_never_takes_the_place_of_what_it_is_made_of(case: Case) -> None:
+    sound, link = case.folder / "sound.mp4", case.folder / "link.mp4"
+    sound.write_bytes(b"a sound")
+    link.hardlink_to(sound)
+    for output in (sound, link, case.folder / "gemma" / ".." / "sound.mp4"):
+        asked = ["--audio-path", str(sound), "--output-path", str(output)]
+        with pytest.raises(UsageError, match="the clip would take its place"):
+            case.prepare(*asked, name="a2vid_two_stage")
+    assert sound.read_bytes() == b"a sound"
+
+
 def test_the_folders_of_a_clip_are_made_once_it_runs(case: Case) -> None:
     clip = case.folder / "some" / "where" / "clip.mp4"
     script = find_script(case.store, case.base, "distilled")

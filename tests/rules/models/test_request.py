@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +79,44 @@ def test_what_is_no_number_or_no_value_is_one_sentence(words: str, told: str) ->
     with pytest.raises(UsageError) as caught:
         parse_argv(TWO_STAGE, words.split())
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("value", ["-x", "--x", "--help", "-1", "--two words", "-", "a=b", ""])
+def test_a_value_that_begins_with_a_dash_reaches_the_script_as_it_is(value: str) -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--prompt")
+    parser.add_argument("--output-path")
+    parser.add_argument("--image", nargs="+")
+    parser.add_argument("--voice")
+    given = [f"--prompt={value}", f"--output-path=./{value}", f"--voice={value}"]
+    request = parse_argv(TWO_STAGE, [*given, "--image", f"./{value or '-'}", "0", "1.0"])
+    read = parser.parse_args(render_argv(TWO_STAGE, request))
+    assert (read.prompt, read.voice) == (value, value)
+    assert Path(read.output_path) == Path(value)
+    assert (Path(read.image[0]), read.image[1:]) == (Path(value or "-"), ["0", "1.0"])
+    assert parse_argv(TWO_STAGE, render_argv(TWO_STAGE, request)) == request
+
+
+def test_what_has_a_space_in_it_is_a_value_where_it_names_no_option() -> None:
+    for spelled in (["--prompt", "--a fox, seen"], ["--prompt=--a fox, seen"]):
+        assert parse_argv(TWO_STAGE, spelled).prompt == "--a fox, seen"
+    request = parse_argv(TWO_STAGE, ["--prompt=a fox", "--output=a clip.mp4"])
+    assert (request.prompt, request.output) == ("a fox", Path("a clip.mp4"))
+
+
+@pytest.mark.parametrize("option", ["prompt", "voice"])
+@pytest.mark.parametrize("text", [os.fsdecode(b"caf\xe9"), "\ud83e", "a\0b"])
+def test_text_that_can_not_be_written_out_is_refused(option: str, text: str) -> None:
+    pipeline = replace(TWO_STAGE, options=TWO_STAGE.options | {"--prompt", "--voice"})
+    with pytest.raises(UsageError, match=f"--{option}: .* is no text in UTF-8") as caught:
+        parse_mapping(pipeline, {option: text})
+    assert str(caught.value).isascii()
+
+
+@pytest.mark.parametrize(("prompt", "told"), [("", True), (" \n", True), (".", False)])
+def test_an_empty_prompt_is_told(prompt: str, told: bool) -> None:
+    found = cautions(TWO_STAGE, Request("two", prompt=prompt))
+    assert [one.fact for one in found] == ["the prompt is empty"] * told
 
 
 SIXTY_FOUR_BITS = range(-(2**63), 2**64)

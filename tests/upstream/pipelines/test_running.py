@@ -293,6 +293,14 @@ def test_a_picture_that_no_script_can_use_is_refused(
         with pytest.raises(UsageError) as caught:
             _prepare(store, base, "distilled", [*argv, "--image", str(tmp_path / name), "0", "1"])
         assert f"--image: {tmp_path / name} {told}" in str(caught.value)
+    still = tmp_path / "notes.png"
+    still = still.rename(still.with_suffix(".exr"))
+    exr = [*argv, "--image", str(still), "0", "1"]
+    if DATE < "2026-08-16":
+        with pytest.raises(UsageError, match="can't be opened: cannot identify"):
+            _prepare(store, base, "distilled", exr)
+    else:
+        _prepare(store, base, "distilled", exr)
     for right in (image, tmp_path / "print.jpg"):
         _prepare(store, base, "distilled", [*argv, "--image", str(right), "0", "1"])
 
