@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
@@ -130,7 +131,8 @@ def admit(request: Request, target: Target) -> Admitted:
 
 
 def make_output_folder(request: Request) -> None:
-    """Make the folder of an admitted request's clip, as upstream does from 2026-08-11 on.
+    """Make the folder of an admitted request's clip, as upstream does from 2026-08-11 on; a file
+    can be written there.
 
     Raises: OutsideError where that fails.
     """
@@ -138,6 +140,7 @@ def make_output_folder(request: Request) -> None:
         folder = _path(request.output).parent
         with disk.translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=folder).close()  # of some places no access rights tell
 
 
 def require_room(gpu: Gpu | None, card: Card) -> Gpu:
@@ -198,6 +201,11 @@ def _check_output(path: Path, pipeline: Pipeline) -> None:
             raise UsageError(
                 f"--output-path: {path} is a folder",
                 remedy=f"give a file in it: {path / 'clip.mp4'}",
+            )
+        if path.is_symlink() and not path.exists():
+            raise UsageError(
+                f"--output-path: {path} is a link that leads nowhere",
+                remedy="remove it, or choose another place for the clip",
             )
         if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
             raise UsageError(

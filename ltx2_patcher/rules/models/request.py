@@ -106,10 +106,13 @@ def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]
         elif option in PARTS:
             parts[option] = _path(option, _single(option, values))
         elif option in GEMMA_FLAGS:
+            _none(option, values)
             gemma.add(GEMMA_FLAGS[option])
         elif option == "--enhance-prompt":
+            _none(option, values)
             fields["enhances"] = True
         elif option == "--enable-fp8":
+            _none(option, values)
             fields["quantization"] = _CAST
         elif option == "--quantization" and values:
             fields["quantization"] = str(values[0])
@@ -180,6 +183,14 @@ def _single(option: str, values: Sequence[object]) -> object:
             remedy=f"give {option} one value, in quotes where it has spaces",
         )
     return values[0]
+
+
+def _none(option: str, values: Sequence[object]) -> None:
+    if values:
+        raise UsageError(
+            f"{option} takes no value, and {values[0]!r} stands behind it",
+            remedy=f"give {option} alone, or leave it out",
+        )
 
 
 def _integer(option: str, value: object) -> int:

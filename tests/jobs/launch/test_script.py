@@ -267,6 +267,18 @@ def test_what_can_not_work_is_refused(
         case.prepare(*more.format(case.folder).split())
 
 
+@pytest.mark.parametrize("leads", ["nowhere/clip.mp4", "gone.mp4", "link.mp4"])
+def test_a_link_that_leads_nowhere_is_no_place_for_a_clip(case: Case, leads: str) -> None:
+    link = case.folder / "link.mp4"
+    link.symlink_to(leads)
+    with pytest.raises(UsageError, match="is a link that leads nowhere"):
+        case.prepare("--output-path", str(link))
+    link.unlink()
+    link.symlink_to("there.mp4")
+    (case.folder / "there.mp4").touch()
+    case.prepare("--output-path", str(link))
+
+
 def test_a_clip_never_takes_the_place_of_what_it_is_made_of(case: Case) -> None:
     sound, link = case.folder / "sound.mp4", case.folder / "link.mp4"
     sound.write_bytes(b"a sound")
@@ -285,7 +297,9 @@ def test_the_folders_of_a_clip_are_made_once_it_runs(case: Case) -> None:
     admitted = admit(parse_argv(script.target.pipeline, asked), script.target)
     assert not clip.parent.parent.exists()
     make_output_folder(admitted.request)
-    assert clip.parent.is_dir()
+    assert list(clip.parent.iterdir()) == []
+    with pytest.raises(OutsideError, match="/proc can't be used"):  # root may write, it says
+        make_output_folder(replace(admitted.request, output=Path("/proc/clip.mp4")))
 
 
 def test_a_picture_before_the_clip_is_warned_of(case: Case) -> None:
