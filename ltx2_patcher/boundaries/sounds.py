@@ -19,7 +19,7 @@ try:
 except ImportError:
     raise SystemExit
 for path in sys.argv[1:]:
-    found = {"channels": 0, "seconds": 0.0, "error": None, "frame_rate": 0.0}
+    found = {"channels": 0, "seconds": 0.0, "error": None, "frame_rate": None}
     try:
         with av.open(path) as container:
             if container.streams.audio:

@@ -55,7 +55,12 @@ from ltx2_patcher.rules.models.request_checks import (
     check_numbers,
     may_be_cut,
 )
-from ltx2_patcher.rules.models.sound import SOUNDS, refusal_of_sound
+from ltx2_patcher.rules.models.sound import (
+    SOUNDS,
+    VIDEOS,
+    refusal_of_sound,
+    refusal_of_video,
+)
 from ltx2_patcher.rules.models.workload import workload_of
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
@@ -379,12 +384,14 @@ def _check_sounds(request: Request, target: Target) -> tuple[Finding, ...]:
     given = [
         (file.option, path)
         for file in request.files
-        if file.option in SOUNDS and (path := _path(file.path)).is_file()
+        if file.option in SOUNDS.keys() | VIDEOS and (path := _path(file.path)).is_file()
     ]
     heard = sounds_of(target.python, [path.absolute() for _, path in given])
     warnings: tuple[Finding, ...] = ()
     for (option, path), sound in zip(given, heard, strict=False):
-        _refuse(refusal_of_sound(option, path, sound, request))
+        _refuse(refusal_of_video(option, path, sound))
+        if option in SOUNDS:
+            _refuse(refusal_of_sound(option, path, sound, request))
         asked = (option, path, sound.frame_rate, target.pipeline, target.abilities)
         warnings += _told(caution_of_video_rate(*asked))
     return warnings

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ltx2_patcher.rules.models.abilities import nearest, whole_series
 from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.models.sound import SOUNDS
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.finding import Finding, Level
 
@@ -29,10 +30,12 @@ def caution_of_rate(
 
 
 def caution_of_video_rate(
-    option: str, path: Path, rate: float, pipeline: Pipeline, able: Abilities
+    option: str, path: Path, rate: float | None, pipeline: Pipeline, able: Abilities
 ) -> Finding | None:
-    """What is told of the rate that a script takes from a video; None where the file states it."""
-    if not _rounds(pipeline, able, rate):
+    """What is told of the rate that a script takes from a video, which those do that hear it; None
+    where the file states it.
+    """
+    if option not in SOUNDS or rate is None or not _rounds(pipeline, able, rate):
         return None
     whole = max(1, round(rate))
     return Finding(

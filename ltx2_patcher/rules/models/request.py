@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import GemmaFlag, InputFile, Request, Value
 
 _CAST = "fp8-cast"
+_LARGEST = sys.float_info.max
 
 
 def parse_argv(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
@@ -209,7 +210,7 @@ def _number(option: str, value: object) -> int | float:
             number = value if isinstance(value, int | float) else kind(str(value))
         except ValueError:
             continue
-        if not isinstance(value, bool) and (isinstance(number, int) or isfinite(number)):
+        if not isinstance(value, bool) and abs(number) <= _LARGEST:  # no "nan" is
             return number
     raise UsageError(f"{option}: {value} is no number", remedy=f"give {option} a number there")
 
@@ -226,7 +227,8 @@ def _text(option: str, value: object) -> str:
     if "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text):
         return text
     raise UsageError(
-        f"{option}: {text!a} is no text in UTF-8", remedy=f"give {option} plain text, in UTF-8"
+        f"{option}: {text!a} is no text in UTF-8",
+        remedy=f"give {option} plain text, under a locale of UTF-8",
     )
 
 

@@ -17,6 +17,9 @@ from ltx2_patcher.values.request import InputFile, Request
 FRAME_STEP = 8
 """Upstream takes 8k + 1 frames: the video VAE joins 8 into one of its own."""
 _SEEDS = range(-(2**63), 2**64)  # what torch's Generator.manual_seed takes
+_MOST = 10**6  # of frames, or of pixels a side
+_FASTEST = 1000  # frames a second
+_SOUND_RATE = 25  # latents a second: 16 kHz by a hop of 160 and the audio VAE's 4 (types.py)
 _TOKENS = 1024  # TOKENIZER_MAX_LENGTH of gemma_assets.py; what is over it is cut off at the end
 _DISTILLED = "--distilled-checkpoint-path"
 _GUIDANCE = "cfg-guidance-scale"
@@ -30,8 +33,16 @@ def check_numbers(pipeline: Pipeline, request: Request) -> None:
     pipeline needs, a frame rate, a seed or a file's number out of its range, a split model with a
     part left out, or an offload that upstream does not offer for the quantization.
     """
+    for option, number in (
+        ("--num-frames", request.frames),
+        ("--width", request.width),
+        ("--height", request.height),
+    ):
+        if number is not None and number > _MOST:
+            raise UsageError(f"{option} {number} is more than any card holds", remedy="give less")
     _check_frames(request.frames)
     _check_rate(request.frame_rate)
+    _check_seconds(request.frames, request.frame_rate)
     _check_seed(request.seed)
     for file in request.files:
         _check_file(file, request.frames)
@@ -113,11 +124,21 @@ def _check_frames(frames: int | None) -> None:
 
 
 def _check_rate(rate: float | None) -> None:
-    if rate is not None and rate <= 0:
+    if rate is not None and not 0 < rate <= _FASTEST:
         raise UsageError(
             f"--frame-rate {rate} is no rate",
             remedy="give the frames of a second, for example 24",
         )
+
+
+def _check_seconds(frames: int | None, rate: float | None) -> None:
+    if frames is None or rate is None or 2 * _SOUND_RATE * frames > rate:  # it rounds halves down
+        return
+    raise UsageError(
+        f"--num-frames {frames} at --frame-rate {rate:g} last {frames / rate:.2g} s, in which the "
+        "model makes no sound, and fails",
+        remedy="give more frames, or fewer a second, for example 24",
+    )
 
 
 def _check_seed(seed: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Whether the sound of a file goes into a clip: upstream's audio VAE takes two channels."""
+"""Whether the sound or the pictures of a file go into a clip: the audio VAE takes two channels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ SOUNDS: Mapping[str, bool] = {
 }
 """The options whose file's sound is encoded, and whether a file without sound ends the script (the
 scripts a2vid_two_stage, dubit or lipdub, retake)."""
+VIDEOS = frozenset(
+    {"--video-path", "--reference-video", "--video-conditioning", "--conditioning-attention-mask"}
+)
+"""The options whose file's pictures are decoded, once Gemma is through."""
+_WHOLE = "give a whole sound or video file"
 _CHANNELS = 2  # in_channels of the published audio VAEs
 _TOLERANCE_S = 0.1  # of what containers say of their length
 _START, _MOST = "--audio-start-time", "--audio-max-duration"
@@ -29,7 +34,7 @@ class Sound:
     channels: int  # 0: it holds none
     seconds: float  # 0.0 where it does not say
     error: str | None  # why it can't be read
-    frame_rate: float = 0.0  # 0.0: it holds no pictures
+    frame_rate: float | None = None  # None: it holds no pictures; 0.0: it does not say
 
 
 def refusal_of_sound(
@@ -38,9 +43,8 @@ def refusal_of_sound(
     """Why a script ends at the sound of the file that is given with `option`; None where it does
     not.
     """
-    whole = "give a whole sound or video file"
     if sound.error is not None:
-        return UsageError(f"{option}: {path} can't be opened: {sound.error}", remedy=whole)
+        return UsageError(f"{option}: {path} can't be opened: {sound.error}", remedy=_WHOLE)
     if not sound.channels:
         if not SOUNDS[option]:
             return None
@@ -60,6 +64,19 @@ def refusal_of_sound(
                 f"clip lasts {asked:.1f} s",
                 remedy=f"give a longer one, fewer frames, an earlier {_START} or a greater {_MOST}",
             )
+    return None
+
+
+def refusal_of_video(option: str, path: Path, found: Sound) -> PatcherError | None:
+    """Why a script ends at the pictures of the file that is given with `option`; None where it does
+    not.
+    """
+    if option not in VIDEOS:
+        return None
+    if found.error is not None:
+        return UsageError(f"{option}: {path} can't be opened: {found.error}", remedy=_WHOLE)
+    if found.frame_rate is None:
+        return UsageError(f"{option}: {path} holds no pictures", remedy="give a video")
     return None
 
 

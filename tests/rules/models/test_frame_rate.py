@@ -73,7 +73,9 @@ def test_a_script_that_rounds_the_rate_of_a_video_is_told(able: Abilities) -> No
     assert "writes 23.976 frames a second as 23" in caution.fact
     assert caution.remedy == "give it at a whole rate: ffmpeg -i a.mp4 -r 24 at_24.mp4"
     assert caution_of_video_rate("--video-path", video, 25.0, DUBBING, able) is None
-    assert caution_of_video_rate("--video-path", video, 0.0, DUBBING, able) is None
+    for unsaid in (0.0, None):
+        assert caution_of_video_rate("--video-path", video, unsaid, DUBBING, able) is None
+    assert caution_of_video_rate("--video-conditioning", video, 23.976, DUBBING, able) is None
 
 
 def test_the_nearest_base_is_the_next_that_can() -> None:

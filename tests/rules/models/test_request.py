@@ -140,7 +140,27 @@ def test_rates_above_0_are_taken(rate: str) -> None:
     assert checked(TWO_STAGE, ["--frame-rate", rate]).frame_rate == float(rate)
 
 
-@pytest.mark.parametrize("rate", ["0", "-24", "nan", "inf", "1e999", "fast"])
+@pytest.mark.parametrize(
+    ("frames", "rate", "right"),
+    [(1, "24", True), (1, "49.9", True), (1, "50", False), (1, "60", False), (9, "60", True)],
+)
+def test_a_clip_too_short_for_any_sound_is_refused(frames: int, rate: str, right: bool) -> None:
+    words = ["--num-frames", str(frames), "--frame-rate", rate]
+    if right:
+        checked(TWO_STAGE, words)
+        return
+    with pytest.raises(UsageError, match="makes no sound"):
+        checked(TWO_STAGE, words)
+
+
+@pytest.mark.parametrize("option", ["--num-frames", "--width", "--height"])
+@pytest.mark.parametrize("number", ["1000001", "1" + "0" * 400])
+def test_numbers_that_no_card_holds_are_refused(option: str, number: str) -> None:
+    with pytest.raises(UsageError, match=f"{option} .* is more than any card holds"):
+        checked(TWO_STAGE, [option, number])
+
+
+@pytest.mark.parametrize("rate", ["0", "-24", "nan", "inf", "1e999", "fast", "1001", "9" * 400])
 def test_other_rates_are_refused(rate: str) -> None:
     with pytest.raises(UsageError, match="--frame-rate"):
         checked(TWO_STAGE, [f"--frame-rate={rate}"])

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from ltx2_patcher.rules.models.sound import SOUNDS, Sound, refusal_of_sound
+from ltx2_patcher.rules.models.sound import (
+    SOUNDS,
+    VIDEOS,
+    Sound,
+    refusal_of_sound,
+    refusal_of_video,
+)
 from ltx2_patcher.values.request import Request
 
 STEREO = Sound(channels=2, seconds=5.0, error=None)
@@ -35,6 +41,20 @@ def test_no_sound_is_right_where_the_script_goes_without() -> None:
     assert told("--video-path", silent) is None
     assert "holds no sound" in str(told("--audio-path", silent))
     assert "holds no sound" in str(told("--reference-video", silent))
+
+
+@pytest.mark.parametrize("option", sorted(VIDEOS))
+def test_a_video_has_pictures(option: str) -> None:
+    def said(found: Sound) -> str | None:
+        error = refusal_of_video(option, Path("a.mp4"), found)
+        assert error is None or error.remedy
+        return None if error is None else str(error)
+
+    assert said(Sound(0, 0.0, None, frame_rate=24.0)) is None
+    assert said(Sound(0, 0.0, None, frame_rate=0.0)) is None
+    assert said(Sound(2, 5.0, None)) == f"{option}: a.mp4 holds no pictures"
+    assert said(Sound(0, 0.0, "Invalid data")) == f"{option}: a.mp4 can't be opened: Invalid data"
+    assert refusal_of_video("--audio-path", Path("a.wav"), Sound(2, 5.0, None)) is None
 
 
 def test_a_file_that_can_not_be_read_is_refused_with_its_reason() -> None:

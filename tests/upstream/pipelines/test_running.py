@@ -339,7 +339,7 @@ def test_the_rate_of_a_video_is_read_by_pyav(tmp_path: Path) -> None:
         file.setframerate(16000)
         file.writeframes(bytes(64000))
     found = sounds_of(Path(sys.executable), [video, sound])
-    assert [one.frame_rate for one in found] == [24000 / 1001, 0.0]
+    assert [one.frame_rate for one in found] == [24000 / 1001, None]
     assert [one.channels for one in found] == [0, 2]
 
 
