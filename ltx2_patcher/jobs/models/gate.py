@@ -196,7 +196,8 @@ def _check_places(request: Request, pipeline: Pipeline) -> None:
 def _is_same(output: Path, path: Path) -> bool:
     """Whether both are one file, by whatever names and links."""
     with disk.translated(output):
-        return output.exists() and output.samefile(path)
+        place = output.resolve()  # as upstream names it
+        return place.exists() and place.samefile(path)
 
 
 def _check_output(path: Path, pipeline: Pipeline) -> None:

@@ -17,6 +17,7 @@ from ltx2_patcher.values.request import InputFile, Request
 FRAME_STEP = 8
 """Upstream takes 8k + 1 frames: the video VAE joins 8 into one of its own."""
 _SEEDS = range(-(2**63), 2**64)  # what torch's Generator.manual_seed takes
+_FEWEST_STEPS = 2  # LTX2Scheduler: 1 gives the sigmas 0.1, 0 and not 1, 0
 _MOST = 10**6  # of frames, or of pixels a side
 _FASTEST = 1000  # frames a second
 _SOUND_RATE = 25  # latents a second: 16 kHz by a hop of 160 and the audio VAE's 4 (types.py)
@@ -44,6 +45,12 @@ def check_numbers(pipeline: Pipeline, request: Request) -> None:
     _check_rate(request.frame_rate)
     _check_seconds(request.frames, request.frame_rate)
     _check_seed(request.seed)
+    if request.steps is not None and request.steps < _FEWEST_STEPS:
+        raise UsageError(
+            f"--num-inference-steps {request.steps} would leave noise: upstream's schedule begins "
+            f"at its end with fewer than {_FEWEST_STEPS}",
+            remedy="give the steps of the guided stage, or leave it out for upstream's own number",
+        )
     for file in request.files:
         _check_file(file, request.frames)
     if (divisor := pipeline.divisor) is not None:

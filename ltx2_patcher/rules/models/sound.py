@@ -23,6 +23,7 @@ VIDEOS = frozenset(
 """The options whose file's pictures are decoded, once Gemma is through."""
 _WHOLE = "give a whole sound or video file"
 _CHANNELS = 2  # in_channels of the published audio VAEs
+_USUAL_RATE = 24.0  # of frames, where none is asked for (constants.py, on each base)
 _TOLERANCE_S = 0.1  # of what containers say of their length
 _START, _MOST = "--audio-start-time", "--audio-max-duration"
 
@@ -94,7 +95,7 @@ def _given_s(request: Request, option: str, default: float) -> float:
 
 
 def _clip_s(request: Request) -> float | None:
-    """What the clip lasts, in seconds, where the request says so."""
-    if request.frames is None or not request.frame_rate:
+    """What the clip lasts, in seconds, where the request tells its frames."""
+    if request.frames is None:
         return None
-    return request.frames / request.frame_rate
+    return request.frames / (request.frame_rate or _USUAL_RATE)

@@ -283,7 +283,7 @@ def test_a_clip_never_takes_the_place_of_what_it_is_made_of(case: Case) -> None:
     sound, link = case.folder / "sound.mp4", case.folder / "link.mp4"
     sound.write_bytes(b"a sound")
     link.hardlink_to(sound)
-    for output in (sound, link, case.folder / "gemma" / ".." / "sound.mp4"):
+    for output in (sound, link, case.folder / "none" / ".." / "sound.mp4"):
         asked = ["--audio-path", str(sound), "--output-path", str(output)]
         with pytest.raises(UsageError, match="the clip would take its place"):
             case.prepare(*asked, name="a2vid_two_stage")

@@ -153,6 +153,16 @@ def test_a_clip_too_short_for_any_sound_is_refused(frames: int, rate: str, right
         checked(TWO_STAGE, words)
 
 
+@pytest.mark.parametrize("steps", [-3, 0, 1, 2, 40])
+def test_steps_that_leave_noise_are_refused(steps: int) -> None:
+    words = [f"--num-inference-steps={steps}"]
+    if steps >= 2:
+        assert checked(TWO_STAGE, words).steps == steps
+        return
+    with pytest.raises(UsageError, match=f"--num-inference-steps {steps} would leave noise"):
+        checked(TWO_STAGE, words)
+
+
 @pytest.mark.parametrize("option", ["--num-frames", "--width", "--height"])
 @pytest.mark.parametrize("number", ["1000001", "1" + "0" * 400])
 def test_numbers_that_no_card_holds_are_refused(option: str, number: str) -> None:

@@ -78,6 +78,13 @@ def test_a_sound_that_is_too_short_is_refused(begins: float, frames: int, right:
     assert told("--audio-path", unsaid, frames=frames, frame_rate=25.0, others=others) is None
 
 
+def test_without_a_rate_the_clip_has_upstreams_own() -> None:
+    assert told("--audio-path", STEREO, frames=121) is None
+    assert "gives 5.0 s from 0 s on, and the clip lasts 5.4 s" in str(
+        told("--audio-path", STEREO, frames=129)
+    )
+
+
 @pytest.mark.parametrize("option", ["--audio-start-time", "--audio-max-duration"])
 def test_seconds_that_are_no_number_are_left_to_the_scripts_parser(option: str) -> None:
     others = ((option, ("soon",)),)
