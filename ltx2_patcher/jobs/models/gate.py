@@ -31,6 +31,7 @@ from ltx2_patcher.rules.models.lora import (
     refusal_of_layout,
     refusal_of_lora,
     refusal_of_paths,
+    refusal_of_rest,
 )
 from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.measured import Measured, of_base
@@ -49,6 +50,7 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_upsampler,
 )
 from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.models.precision import FP8
 from ltx2_patcher.rules.models.request_checks import (
     caution_of_length,
     cautions,
@@ -278,7 +280,10 @@ def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tu
     files = [file for file in request.files if file.option in LORAS]
     if not files:
         return ()
-    modules = modules_of(read_header(_path(str(request.transformer))).tensors)
+    tensors = read_header(_path(str(request.transformer))).tensors
+    modules = modules_of(tensors)
+    plain = checkpoint.precision == FP8 and request.quantization is None
+    cast = " ".join(savings_of(target.pipeline.options).cast)
     warnings: list[Finding] = []
     for file in files:
         lora = inspect(_path(file.path))
@@ -287,6 +292,8 @@ def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tu
             given = (lora, modules, names, checkpoint.variant, origin)
             _refuse(refusal_of_lora(*given))
             _refuse(refusal_of_layout(lora, modules, names, target.abilities, origin))
+            if plain and file.numbers[:1] != (0,):  # of strength 0 it is left out
+                _refuse(refusal_of_rest(lora, tensors, names, cast, origin))
             warnings += cautions_of_lora(*given)
     return tuple(warnings)
 

@@ -174,6 +174,28 @@ def refusal_of_layout(
     return None
 
 
+def refusal_of_rest(
+    lora: Lora, tensors: Mapping[str, Tensor], names: LoraNames, way: str, origin: str
+) -> PatcherError | None:
+    """Why a plain fp8 transformer can't be loaded with the LoRA where nothing asks for fp8-cast, as
+    `way` does: what the LoRA changes becomes bf16, and the rest stays fp8. None where it leaves no
+    fp8.
+    """
+    changed = {
+        f"{_TRANSFORMER}{name.removesuffix(half)}.weight"
+        for name in names.loader_names(lora.shapes, modules_of(tensors)).values()
+        for half in _PAIR
+    }
+    stored = {n for n, t in tensors.items() if n.startswith(_TRANSFORMER) and t.dtype == "F8_E4M3"}
+    if not (left := sorted(stored - changed)):
+        return None
+    return UsageError(
+        f"{origin} leaves {left[0]} of the checkpoint in fp8, which can't be multiplied by what it "
+        "makes bf16",
+        remedy=f"add {way}",
+    )
+
+
 def cautions_of_lora(
     lora: Lora, modules: Mapping[str, Widths], names: LoraNames, variant: str, origin: str
 ) -> Iterable[Finding]:

@@ -376,6 +376,27 @@ def test_the_scales_of_prequantized_weights_are_never_lost(case: Case, tmp_path:
     assert caught.value.remedy == "add --quantization fp8-cast"
 
 
+def test_a_lora_beside_plain_fp8_needs_fp8_cast(case: Case, tmp_path: Path) -> None:
+    blocks = "model.diffusion_model.transformer_blocks.0.attn1"
+    config = RELEASED["LTX-2 19B"]["config"]
+    tensors = {
+        **plain(checkpoint_keys(config)),
+        PROJECTION: ("BF16", (4, 64 * 3)),
+        f"{blocks}.to_q.weight": ("F8_E4M3", (2, 2)),
+        f"{blocks}.to_k.weight": ("F8_E4M3", (2, 2)),
+    }
+    write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    case.prepare()
+    lora = str(tmp_path / "lora.safetensors")
+    case.prepare("--lora", lora, "0")
+    case.prepare("--lora", lora, "--quantization", "fp8-cast")
+    with pytest.raises(
+        UsageError, match=r"leaves .*\.to_k.weight of the checkpoint in fp8"
+    ) as caught:
+        case.prepare("--lora", lora)
+    assert caught.value.remedy == "add --quantization fp8-cast"
+
+
 def test_a_quantized_root_needs_its_own_flag_and_bitsandbytes(
     case: Case, base: Base, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from ltx2_patcher.rules.models.lora import (
     refusal_of_layout,
     refusal_of_lora,
     refusal_of_paths,
+    refusal_of_rest,
 )
 from ltx2_patcher.rules.models.safetensors_header import parse_header
 from ltx2_patcher.rules.models.variant import identify
@@ -214,6 +215,20 @@ def test_loras_that_retake_hands_on_as_paths_are_refused(
             error.remedy == "leave it out, or take base 2026-04-13, which has --lora in its place"
         )
     assert refusal_of_paths(Request("retake"), able, others) is None
+
+
+@pytest.mark.parametrize(("changed", "refused"), [(TO_Q, True), (TO_OUT, False)])
+def test_a_lora_that_leaves_fp8_beside_its_bf16_needs_fp8_cast(changed: str, refused: bool) -> None:
+    """Before 2026-04-13 upstream makes bf16 of what a LoRA changes, and of nothing else."""
+    way = "--quantization fp8-cast"
+    error = refusal_of_rest(read(pair(changed)), TRANSFORMER.tensors, NAMES, way, "a.safetensors")
+    assert (error is not None) is refused
+    if error is not None:
+        assert (
+            f"a.safetensors leaves model.diffusion_model.{TO_OUT}.weight of the checkpoint in fp8"
+            in str(error)
+        )
+        assert error.remedy == f"add {way}"
 
 
 def test_what_is_left_out_is_counted_by_kind() -> None:
