@@ -110,6 +110,7 @@ def admit(request: Request, target: Target) -> Admitted:
     environment that lacks something; InvalidError for broken files; OutsideError where a budget
     can't be held on this machine.
     """
+    request = _at_home(request)
     check_numbers(target.pipeline, request)
     gpus = [(gpu.name, gpu.capability) for gpu in target.gpus]
     _refuse(refusal_of_quantization(request.quantization, target.abilities, target.others))
@@ -144,7 +145,7 @@ def make_output_folder(request: Request) -> None:
     Raises: OutsideError where that fails.
     """
     if request.output is not None:
-        folder = _path(request.output).parent
+        folder = request.output.parent
         with disk.translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=folder).close()  # of some places no access rights tell
@@ -176,18 +177,17 @@ def _check_places(request: Request, pipeline: Pipeline) -> None:
     """Each file is there and of its option's kind, and the clip has a place."""
     # Upstream opens the clip's file only once it is rendered.
     if request.output is not None:
-        _check_output(_path(request.output), pipeline)
+        _check_output(request.output, pipeline)
     named = [(file.option, file.path) for file in request.files]
     if request.calibration is not None:
         named.append(("--quantization", request.calibration))
-    for option, given in named:
-        path = _path(given)
+    for option, path in named:
         with disk.translated(path, reading=True):
             frames = option in FRAME_FOLDERS and "--hdr" in pipeline.options and path.is_dir()
             if not path.is_file() and not frames:
                 raise UsageError(f"{option}: there is no file {path}", remedy="check the path")
         _check_kind(option, path)
-        if request.output is not None and _is_same(_path(request.output), path):
+        if request.output is not None and _is_same(request.output, path):
             raise UsageError(
                 f"--output-path: {path} is what {option} names too, and the clip would take its "
                 "place",
@@ -259,7 +259,7 @@ _PART_KINDS = {
 
 def _checkpoint(request: Request, target: Target) -> Checkpoint:
     name = str(request.transformer)
-    checkpoint = inspect_checkpoint(_path(name))
+    checkpoint = inspect_checkpoint(Path(name))
     if checkpoint.whole and "--video-vae-path" in request.parts:  # takes the place of its own
         missing = tuple(key for key in checkpoint.missing if not key.startswith("vae."))
         checkpoint = replace(checkpoint, missing=missing)
@@ -280,13 +280,13 @@ def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tu
     files = [file for file in request.files if file.option in LORAS]
     if not files:
         return ()
-    tensors = read_header(_path(str(request.transformer))).tensors
+    tensors = read_header(Path(str(request.transformer))).tensors
     modules = modules_of(tensors)
     plain = checkpoint.precision == FP8 and request.quantization is None
     cast = " ".join(savings_of(target.pipeline.options).cast)
     warnings: list[Finding] = []
     for file in files:
-        lora = inspect(_path(file.path))
+        lora = inspect(file.path)
         if isinstance(lora, Lora):
             names, origin = target.lora_names, str(file.path)
             given = (lora, modules, names, checkpoint.variant, origin)
@@ -300,9 +300,7 @@ def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tu
 
 def _check_upsamplers(request: Request, checkpoint: Checkpoint) -> None:
     for file in request.files:
-        if file.option in UPSAMPLERS and isinstance(
-            upsampler := inspect(_path(file.path)), Upsampler
-        ):
+        if file.option in UPSAMPLERS and isinstance(upsampler := inspect(file.path), Upsampler):
             _refuse(refusal_of_scale(upsampler, file.option, str(file.path)))
             _refuse(refusal_of_upsampler(checkpoint, upsampler, str(file.path)))
 
@@ -312,7 +310,7 @@ def _check_length(request: Request, target: Target, checkpoint: Checkpoint) -> N
     for option, kind in _PART_KINDS.items():
         if (path := request.parts.get(option)) is None:
             continue
-        part = inspect(_path(path))
+        part = inspect(path)
         # A whole checkpoint holds each part, so upstream takes it for any.
         if isinstance(part, Checkpoint) and part.whole:
             continue
@@ -335,7 +333,7 @@ def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> b
     if request.text_encoder is None:
         return False
     option, path = request.text_encoder
-    encoder = inspect_gemma(_path(path))
+    encoder = inspect_gemma(path)
     able, others = target.abilities, target.others
     _refuse(refusal_of_gemma(encoder, request.gemma, able, others, str(path)))
     _refuse(refusal_of_encoder(encoder, str(path)))
@@ -343,7 +341,7 @@ def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> b
     gemmas = [encoder]
     if request.enhancer_root is not None:
         option, path = "--prompt-enhancer-gemma-root", request.enhancer_root
-        gemmas.append(inspect_gemma(_path(path)))
+        gemmas.append(inspect_gemma(path))
         _refuse(refusal_of_gemma(gemmas[-1], request.gemma, able, others, str(path)))
     if request.enhances:
         _refuse(refusal_of_enhancer(gemmas[-1], option, str(path)))
@@ -369,7 +367,7 @@ def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
 
 
 def _check_pictures(request: Request, target: Target) -> None:
-    paths = [_path(file.path) for file in request.files if file.option == "--image"]
+    paths = [file.path for file in request.files if file.option == "--image"]
     # Scripts that know --hdr read EXR stills by a way of their own, the others as any picture.
     apart = {".exr"} if "--hdr" in target.pipeline.options else set()
     stills = [path.absolute() for path in paths if path.suffix.lower() not in apart]
@@ -382,7 +380,7 @@ def _check_pictures(request: Request, target: Target) -> None:
 def _check_prompt(request: Request, python: Path) -> tuple[Finding, ...]:
     if request.text_encoder is None or not may_be_cut(request.prompt):
         return ()
-    tokens = tokens_of(python, _path(request.text_encoder[1]), str(request.prompt))
+    tokens = tokens_of(python, request.text_encoder[1], str(request.prompt))
     return _told(caution_of_length(tokens))
 
 
@@ -392,7 +390,7 @@ def _check_sounds(request: Request, target: Target) -> tuple[Finding, ...]:
     given = [
         (file.option, path)
         for file in request.files
-        if file.option in SOUNDS.keys() | VIDEOS and (path := _path(file.path)).is_file()
+        if file.option in SOUNDS.keys() | VIDEOS and (path := file.path).is_file()
     ]
     heard = sounds_of(target.python, [path.absolute() for _, path in given])
     warnings: tuple[Finding, ...] = ()
@@ -434,6 +432,24 @@ def _refuse(refusal: PatcherError | None) -> None:
 
 def _told(caution: Finding | None) -> tuple[Finding, ...]:
     return () if caution is None else (caution,)
+
+
+def _at_home(request: Request) -> Request:
+    """The request with each "~" the folder that it stands for: not every script takes it so."""
+
+    def there(path: Path | None) -> Path | None:
+        return None if path is None else _path(path)
+
+    return replace(
+        request,
+        output=there(request.output),
+        checkpoint=there(request.checkpoint),
+        gemma_root=there(request.gemma_root),
+        enhancer_root=there(request.enhancer_root),
+        calibration=there(request.calibration),
+        parts={option: _path(path) for option, path in request.parts.items()},
+        files=tuple(replace(file, path=_path(file.path)) for file in request.files),
+    )
 
 
 def _path(path: Path | str) -> Path:

@@ -267,6 +267,18 @@ def test_what_can_not_work_is_refused(
         case.prepare(*more.format(case.folder).split())
 
 
+def test_a_home_is_handed_on_as_the_folder_that_it_is(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retake of 1.0.0 made a folder named "~"."""
+    monkeypatch.setenv("HOME", str(case.folder))
+    words = ["--gemma-root=~/gemma", "--output-path=~/home.mp4", "--lora", "~/lora.safetensors"]
+    launch = case.prepare(*words)
+    for name in ("gemma", "home.mp4", "lora.safetensors"):
+        assert str(case.folder / name) in launch.argv
+    assert not any(word.startswith("~") for word in launch.argv)
+
+
 @pytest.mark.parametrize("leads", ["nowhere/clip.mp4", "gone.mp4", "link.mp4"])
 def test_a_link_that_leads_nowhere_is_no_place_for_a_clip(case: Case, leads: str) -> None:
     link = case.folder / "link.mp4"
