@@ -12,6 +12,7 @@ from ltx2_patcher.rules.models.lora import LoraNames
 from ltx2_patcher.rules.series.blobs import blob_ids
 from ltx2_patcher.rules.series.lock_file import parse_base_lock, parse_overlay_lock
 from ltx2_patcher.rules.series.near_bases import near
+from ltx2_patcher.rules.series.overlay import of_groups
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.rules.series.series_file import SHARED, entries, parse_series
 from ltx2_patcher.rules.series.shared_patch import joined
@@ -84,7 +85,7 @@ class Store:
 
     def _lock(self, base: str) -> Lock:
         lock = self.held(base)
-        locked, here = lock.overlay, blob_ids(self.overlay())
+        locked, here = lock.overlay, blob_ids(of_groups(self.overlay(), lock.groups))
         odd = [p for p in locked.keys() | here.keys() if locked.get(p) != here.get(p)]
         if odd:
             raise InvalidError(
@@ -159,7 +160,8 @@ class Store:
 
         lock = lock or self.lock(base)
         patches = tuple(parse_patch(n, self.patch(lock, n)) for n in lock.patches)
-        series = Series(base, patches, self.overlay(), self.symbols(base), lock)
+        overlay = of_groups(self.overlay(), lock.groups)
+        series = Series(base, patches, overlay, self.symbols(base), lock)
         check_series(series)
         return series
 
@@ -187,7 +189,7 @@ class Store:
         return parse_supported(_read(self.supported_file), "patches/supported.json")
 
     def overlay(self) -> dict[str, bytes]:
-        """The overlay's files: path in upstream's tree -> content.
+        """The overlay's files, of all groups: path in upstream's tree -> content.
 
         Raises: InvalidError for a link, or a file that does not lie in packages/*/src.
         """

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from ltx2_patcher.jobs.series.matrix import Row
     from ltx2_patcher.rules.series.three_way import Breach
 
-MARKS = {"strict": "=", "3-way": "~", "landed": "+", "does not fit": "x"}
+MARKS = {"strict": "=", "3-way": "~", "landed": "+", "left out": "-", "does not fit": "x"}
 
 
 def row_as_json(row: Row) -> dict[str, object]:

@@ -24,6 +24,7 @@ _CLASSES = {
     How.STRICT: ("strict", "="),
     How.THREE_WAY: ("merged", "~"),
     How.LANDED: ("landed", "+"),
+    How.LEFT_OUT: ("left", "-"),
     How.MISFIT: ("misfit", "x"),
 }
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from ltx2_patcher.values.abilities import Ability
 
-GROUPS = ("gemma-quant", "ampere", "lean", "portable")
+GROUPS = ("gemma-quant", "ampere", "lean", "portable", "parked")
 """Stacked in this order: one may stop after a group, not leave out the middle."""
+OPTIONAL = GROUPS[GROUPS.index("portable") + 1 :]
+"""What a base may lack, and a revision goes without where it does not fit."""
 
 
 @dataclass(frozen=True, slots=True)

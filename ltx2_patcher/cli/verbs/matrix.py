@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LEGEND = (
     "one mark a patch, in the order of its series:",
-    "= strict   ~ 3-way   + landed   x does not fit   ! fits, but the result is no good",
+    "= strict  ~ 3-way  + landed  - left out  x does not fit  ! fits, but the result is no good",
 )
 
 

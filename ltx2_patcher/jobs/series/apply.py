@@ -330,9 +330,8 @@ def _supported(
 
 def _report(fit: Fit) -> PatchReport:
     hunks = sum(len(diff.hunks) for diff in fit.patch.diffs)
-    landed = fit.how is How.LANDED
     return PatchReport(
-        fit.patch.name, fit.patch.group, len(fit.files), 0 if landed else hunks, fit.how
+        fit.patch.name, fit.patch.group, len(fit.files), hunks if fit.files else 0, fit.how
     )
 
 

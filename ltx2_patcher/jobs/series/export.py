@@ -25,6 +25,7 @@ from ltx2_patcher.rules.series.blobs import blob_ids
 from ltx2_patcher.rules.series.fit import apply_diff
 from ltx2_patcher.rules.series.mailbox import file_name, join_mails, overlay_mail, split_mails
 from ltx2_patcher.rules.series.message import parse_message
+from ltx2_patcher.rules.series.overlay import of_groups
 from ltx2_patcher.rules.series.patch_file import parse_patch
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.rules.series.plan import check_symbols, patched, stages
@@ -205,6 +206,7 @@ def render(
     patches = canonical(store, base, before, drafts, kept=base.name)
     held = {diff.path for patch in patches for diff in patch.diffs}
     before = {path: content for path, content in before.items() if path in held}
+    overlay = of_groups(overlay, {patch.group for patch in patches})
     lock = make_lock(base, patches, overlay, before)
     series = Series(base.name, patches, overlay, store.symbols(base.name), lock)
     check_symbols(series, patched(series, before))

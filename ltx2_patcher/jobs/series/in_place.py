@@ -36,11 +36,11 @@ def export_in_place(store: Store, *, dry_run: bool = False) -> ExportedInPlace:
     if dry_run:
         refuse_pending(store)
     with nullcontext() if dry_run else holding(store) as finished:
-        overlay = store.overlay()
+        overlay = blob_ids(store.overlay())
         every = []
         for base in store.bases():
-            series = store.series(base.name, store.held(base.name, blob_ids(overlay)))
-            check_overlay(series.lock, series.symbols, overlay)
+            series = store.series(base.name, store.held(base.name, overlay))
+            check_overlay(series.lock, series.symbols, series.overlay)
             every.append(series)
         made = steps_to(store, *every, relaid=True)
         if not dry_run:

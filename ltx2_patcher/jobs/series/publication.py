@@ -18,6 +18,7 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.working_tree import finish as finish_tree
 from ltx2_patcher.rules.series.blobs import blob_id, blob_ids
 from ltx2_patcher.rules.series.lock_file import render_base_lock, render_overlay_lock
+from ltx2_patcher.rules.series.overlay import of_groups
 from ltx2_patcher.rules.series.series_file import SHARED, entries, parse_series, render_series
 from ltx2_patcher.rules.series.shared_patch import placed
 from ltx2_patcher.rules.series.symbols import missing
@@ -63,13 +64,23 @@ def steps_to(store: Store, *every: Series, relaid: bool = False) -> tuple[FileSt
     Raises: InvalidError where another base can't take the overlay, or can't be read and would have
     to.
     """
-    overlay = every[0].overlay
+    overlay = _whole_overlay(store, every)
     _require_taken(store, every, overlay)
     files: dict[str, bytes | None] = {
         f"patches/overlay/{path}": None for path in store.overlay() if path not in overlay
     }
     files |= {f"patches/overlay/{path}": data for path, data in overlay.items()}
     return steps(store, files | files_of(store, *every, relaid=relaid))
+
+
+def _whole_overlay(store: Store, every: Sequence[Series]) -> dict[str, bytes]:
+    """The overlay that these series have, and what lies in patches/ of groups that none has."""
+    groups = {group for series in every for group in series.lock.groups}
+    there = store.overlay()
+    whole = {path: there[path] for path in there.keys() - of_groups(there, groups).keys()}
+    for series in every:
+        whole |= series.overlay
+    return whole
 
 
 def files_of(store: Store, *every: Series, relaid: bool = False) -> dict[str, bytes | None]:
@@ -84,7 +95,7 @@ def files_of(store: Store, *every: Series, relaid: bool = False) -> dict[str, by
     forms = store.shared()
     in_use = _in_use(store, forms.keys(), {series.base for series in every})
     used, places = placed(every, {} if relaid else forms, in_use)
-    overlay = render_overlay_lock(blob_ids(every[0].overlay))
+    overlay = render_overlay_lock(blob_ids(_whole_overlay(store, every)))
     files: dict[str, bytes | None] = {"patches/overlay.lock.json": overlay}
     files |= dict.fromkeys(_shared_path(*form) for form in forms.keys() - in_use)
     files |= {_shared_path(*form): data for form, data in used.items()}
@@ -210,7 +221,8 @@ def _require_taken(store: Store, every: Sequence[Series], overlay: Mapping[str, 
     there = {series.base for series in every}
     for base in store.bases():
         if base.name not in there and (store.patches / base.name).exists():
-            check_overlay(store.held(base.name), store.symbols(base.name), overlay)
+            lock = store.held(base.name)
+            check_overlay(lock, store.symbols(base.name), of_groups(overlay, lock.groups))
 
 
 def check_overlay(

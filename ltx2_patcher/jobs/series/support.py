@@ -55,7 +55,7 @@ def find_support(store: Store, repository: git.Git, start: str, pinned: Sequence
     if best is None:
         raise _unsupported(repository, start, pinned, nearest(laid.values()))
     series = next(one for one in every if one.base == best.base)
-    tree = {path: texts[found[path]] for path in series.lock.before}
+    tree = {path: texts[found[path]] for path in series.lock.before if path in found}
     return Support(replace(series, lock=lock_on(series, best, start, tree)), best, tree)
 
 

@@ -12,7 +12,7 @@ from ltx2_patcher.rules.series.diff_text import hunk_lines, shown
 from ltx2_patcher.rules.series.merge import Clash
 from ltx2_patcher.rules.series.plan import Stage, check_symbols
 from ltx2_patcher.rules.series.three_way import Breach, Fit, How, replay
-from ltx2_patcher.values.base import GROUPS
+from ltx2_patcher.values.base import GROUPS, OPTIONAL
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.series import Edit, Lock, Series
 
@@ -60,19 +60,34 @@ def lay(
     `base`, `tree` and `drift` are as `replay` takes them; `taken` are the overlay's paths at which
     the revision has files of its own.
     """
-    fits = replay(series.patches, base, tree, drift)
+    fits = _without_misfits(replay(series.patches, base, tree, drift))
     lines = sum(len(edit.old) + len(edit.new) for edits in drift.values() for edit in edits)
     laid = Laid(series.base, fits, (), lines)
     if not laid.supports:
         return laid
-    return replace(laid, faults=tuple(_faults(series, {**tree, **final(laid)}, taken)))
+    return replace(laid, faults=tuple(_faults(series, laid, {**tree, **final(laid)}, taken)))
 
 
-def _faults(series: Series, patched: Mapping[str, bytes], taken: Iterable[str]) -> Iterator[str]:
+def _without_misfits(fits: tuple[Fit, ...]) -> tuple[Fit, ...]:
+    """Leave out the optional groups from the first on that has a patch which does not fit."""
+    groups = [fit.patch.group for fit in fits if fit.how is How.MISFIT]
+    places = [OPTIONAL.index(group) for group in groups if group in OPTIONAL]
+    left_out = OPTIONAL[min(places) :] if places else ()
+    return tuple(
+        replace(fit, how=How.LEFT_OUT, files={}) if fit.patch.group in left_out else fit
+        for fit in fits
+    )
+
+
+def _faults(
+    series: Series, laid: Laid, patched: Mapping[str, bytes], taken: Iterable[str]
+) -> Iterator[str]:
     for path in sorted(taken):
         yield f"upstream has a file of its own at {path}, where the overlay goes"
+    left_out = {fit.patch.group for fit in laid.fits if fit.how is How.LEFT_OUT}
+    symbols = {group: held for group, held in series.symbols.items() if group not in left_out}
     try:
-        check_symbols(series, {**patched, **series.overlay})
+        check_symbols(replace(series, symbols=symbols), {**patched, **series.overlay})
     except InvalidError as error:
         yield str(error)
 
@@ -99,13 +114,13 @@ def nearest(laid: Iterable[Laid]) -> Laid:
 def stages_of(series: Series, laid: Laid, upto: str) -> tuple[Stage, ...]:
     """What the series makes of the revision up to the group `upto`, commit by commit.
 
-    A patch that landed makes no commit.
+    A patch that landed or was left out makes no commit.
     """
     last = GROUPS.index(upto)
     made = [
         Stage(fit.patch, fit.files)
         for fit in laid.fits
-        if fit.how is not How.LANDED and GROUPS.index(fit.patch.group) <= last
+        if fit.files and GROUPS.index(fit.patch.group) <= last
     ]
     return (Stage(None, dict(series.overlay)), *made)
 

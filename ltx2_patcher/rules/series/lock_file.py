@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ltx2_patcher.rules.series.fields import Field, Wrong, json_document
+from ltx2_patcher.rules.series.overlay import of_groups
 from ltx2_patcher.rules.series.paths import is_source
 from ltx2_patcher.rules.shown import shown
 from ltx2_patcher.values.base import GROUPS
@@ -52,9 +53,10 @@ def parse_base_lock(data: bytes, origin: str, overlay: Mapping[str, str]) -> Loc
 
 
 def with_overlay(lock: Lock, overlay: Mapping[str, str]) -> Lock:
-    """The lock with the ids of this overlay in the place of the ones it has."""
+    """The lock with the ids of this overlay, as far as its groups take it, for the ones it has."""
+    overlay = of_groups(overlay, lock.groups)
     after = {
-        group: {path: blobs[path] for path in lock.before} | dict(overlay)
+        group: {path: blobs[path] for path in lock.before} | overlay
         for group, blobs in lock.after.items()
     }
     return replace(lock, after=after)

@@ -17,6 +17,7 @@ class How(Enum):
     STRICT = "strict"  # each hunk at its very lines
     THREE_WAY = "3-way"  # merged with what upstream changed since, without a clash
     LANDED = "landed"  # what it does is there already
+    LEFT_OUT = "left out"  # its group may be missing, and does not fit
     MISFIT = "does not fit"
 
 

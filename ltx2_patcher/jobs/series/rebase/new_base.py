@@ -9,6 +9,7 @@ from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.series.export import canonical, drafts_of, make_lock
 from ltx2_patcher.jobs.series.publication import files_of, publish, steps
+from ltx2_patcher.rules.series.overlay import of_groups
 from ltx2_patcher.rules.series.plan import patched
 from ltx2_patcher.rules.series.soundness import check_series
 from ltx2_patcher.rules.series.symbols import missing
@@ -46,7 +47,6 @@ def compose(
     Raises: ConflictError where there is no commit; InvalidError where a commit is no canonical
     patch, or a patched file does not parse.
     """
-    overlay = store.overlay()
     drafts = drafts_of(history, base.commit, tip, {})
     if not drafts:
         raise ConflictError(
@@ -55,6 +55,7 @@ def compose(
         )
     before = history.blobs(base.commit, sorted({path for one in drafts for path in one.files}))
     patches = canonical(store, base, before, drafts, kept=source.name)
+    overlay = of_groups(store.overlay(), {patch.group for patch in patches})
     lock = make_lock(base, patches, overlay, before)
     wanted = parse_symbols(symbols, "symbols.toml")
     series = Series(base.name, patches, overlay, wanted, lock)

@@ -1,0 +1,47 @@
+"""What this process was asked for: a store, or none. What upstream's modules call imports nothing of theirs."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from ltx_core.loader.registry import Registry
+    from ltx_core.parked.loading import BuilderT
+    from ltx_core.parked.store import WeightStore
+
+_store: "list[WeightStore]" = []  # one, or none
+
+
+def park_weights(vram_budget: int | None) -> None:
+    """Let builders use the store of this process from now on, within `vram_budget` bytes of the card.
+
+    None is what is free on it. What is parked already stays so.
+    """
+    from ltx_core.parked.store import WeightStore  # noqa: PLC0415 - it imports what calls this module
+
+    if not _store:
+        _store.append(WeightStore())
+    _store[0].vram_budget = vram_budget
+
+
+def take_out_parked_weights() -> None:
+    """Let builders build anew from now on, and let go of the store of this process."""
+    _store.clear()
+
+
+def is_at_work() -> bool:
+    """Whether the process has a store: memory that it keeps is not to be collected and given back in between."""
+    return bool(_store)
+
+
+def memory_for_decoding() -> int | None:
+    """Return the bytes of the card that a decoder may reckon with, the same in each run; None without a budget."""
+    return _store[0].vram_budget if _store else None
+
+
+def parked_model(
+    builder: "BuilderT", registry: "Registry", device: torch.device, dtype: torch.dtype | None
+) -> torch.nn.Module | None:
+    """Return the model of `builder` from the store that its registry is, or that was asked for; None without either."""
+    store = registry if hasattr(registry, "vram_budget") else next(iter(_store), None)
+    return None if store is None else store.model(builder, device, dtype)
