@@ -56,6 +56,7 @@ td.strict { background: var(--strict); }
 td.merged { background: repeating-linear-gradient(45deg, var(--merged) 0 6px,
   var(--paper) 6px 7px); }
 td.landed { background: var(--landed); }
+td.left { background: var(--panel); }
 td.misfit { background: var(--misfit); font-weight: bold; }
 td.home { outline: 2px solid var(--ink); outline-offset: -3px; }
 td[tabindex] { cursor: pointer; }

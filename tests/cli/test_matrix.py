@@ -90,7 +90,7 @@ def test_the_page_needs_nothing_beside_it(small: SmallUpstream, tmp_path: Path) 
     assert (page.open, page.loads) == ([], [])
     assert "<script" not in text and "url(" not in text and "@import" not in text
     names = {name for cell in page.cells for name in cell.split()}
-    assert names == {"strict", "merged", "landed", "misfit", "home"}
+    assert names == {"strict", "merged", "landed", "left", "misfit", "home"}
     assert "is &quot;weights = read(root, strict=True)&quot;" in text
     assert text.count('scope="col"') == 8
     link = tmp_path / "link.html"

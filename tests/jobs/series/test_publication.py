@@ -143,7 +143,7 @@ def test_a_tree_with_a_part_of_the_series_is_not_exported(repository: Store, bas
     tree = checkout(repository)
     apply_tree(repository, base, tree, upto="lean")
     before = files(repository.root)
-    with pytest.raises(ConflictError, match="no patch of portable"):
+    with pytest.raises(ConflictError, match="no patch of portable, parked"):
         export(repository, base, tree)
     assert files(repository.root) == before
 

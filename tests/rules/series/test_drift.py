@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltx2_patcher.rules.series.drift import Laid, in_words, near, nearest, supporting
+from ltx2_patcher.rules.series.drift import (
+    Laid,
+    in_words,
+    lay,
+    near,
+    nearest,
+    stages_of,
+    supporting,
+)
 from ltx2_patcher.rules.series.merge import Clash
 from ltx2_patcher.rules.series.supported_file import (
     SupportedRevision,
@@ -15,7 +25,7 @@ from ltx2_patcher.rules.series.supported_file import (
 )
 from ltx2_patcher.rules.series.three_way import Breach, Fit, How
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.series import Edit, Hunk, Patch
+from ltx2_patcher.values.series import Edit, FileDiff, Hunk, Lock, Patch, Series
 
 PATCH = Patch("a.patch", "A", "", "x", "x", "gemma-quant", "x", (), b"")
 BREACH = Breach("a.py", Hunk(1, (), (), "@@", ()), None)
@@ -42,6 +52,49 @@ def test_strict_serves_before_three_way_and_then_the_least_drift() -> None:
         How.THREE_WAY,
         How.MISFIT,
         How.MISFIT,
+    ]
+
+
+def one_line(name: str, group: str, number: int) -> Patch:
+    """A patch that turns line `number` of a.py into its own name."""
+    old, new = (f"x{number} = 0\n".encode(),), (f"{name} = 0\n".encode(),)
+    hunk = Hunk(number, old, new, "@@", (Edit(number - 1, old, new),))
+    return replace(PATCH, name=name, group=group, diffs=(FileDiff("a.py", "", "", (hunk,)),))
+
+
+@pytest.mark.parametrize(
+    ("missing", "hows"),
+    [
+        (None, [How.STRICT, How.STRICT, How.STRICT]),
+        (2, [How.STRICT, How.LEFT_OUT, How.LEFT_OUT]),
+        (3, [How.STRICT, How.LEFT_OUT, How.LEFT_OUT]),
+        (1, [How.MISFIT, How.STRICT, How.STRICT]),
+    ],
+)
+def test_an_optional_group_that_does_not_fit_is_left_out(
+    missing: int | None, hows: list[How]
+) -> None:
+    """The whole of it, and its symbols are not asked for; the rest of the series goes in."""
+    lines = [f"x{number} = 0\n" for number in range(1, 10)]
+    base = {"a.py": "".join(lines).encode()}
+    edits = []
+    if missing is not None:
+        old = (lines[missing - 1].encode(),)
+        edits = [Edit(missing - 1, old, (b"theirs = 1\n",))]
+        lines[missing - 1] = "theirs = 1\n"
+    tree = {"a.py": "".join(lines).encode()}
+    patches = (
+        one_line("first", "portable", 1),
+        one_line("second", "parked", 2),
+        one_line("third", "parked", 3),
+    )
+    lock = Lock("b", "", {}, {}, {"portable": {}, "parked": {}})
+    series = Series("b", patches, {}, {"parked": {"a.py": ("lacking",)}}, lock)
+    made = lay(series, base, tree, {"a.py": edits})
+    assert [fit.how for fit in made.fits] == hows
+    assert bool(made.faults) == (missing is None)
+    assert [stage.patch for stage in stages_of(series, made, "parked")[1:]] == [
+        fit.patch for fit in made.fits if fit.how in {How.STRICT, How.THREE_WAY}
     ]
 
 

@@ -32,7 +32,7 @@ def test_a_budget_is_auto_or_a_size(
     assert "must be auto or a number of GiB above 0" in done.last_line
 
 
-@pytest.mark.skipif(BASE == "1.0.0", reason="1.0.0 has neither")
+@pytest.mark.revisions(since="2026-05-28")  # before, scripts have neither
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
