@@ -14,6 +14,7 @@ Ability = Literal[
     "loras-in-retake",
     "any-lora-layout",
     "exact-rates",
+    "parks-weights",
 ]
 """- packed-files: it opens a Gemma packed into one file, and models in a file a part (from upstream
   7954dcb of 2026-08-11 on).
@@ -29,6 +30,7 @@ Ability = Literal[
   it hands the paths on as they are, which its loader ends at).
 - any-lora-layout: it reads LoRAs in every layout, with their alphas (by our series alone).
 - exact-rates: the file of a clip states a frame rate that is no whole number (by our series alone).
+- parks-weights: it keeps weights in host memory, with --vram-budget (by our series alone).
 """
 
 
@@ -81,3 +83,8 @@ class Abilities:
     def states_exact_rates(self) -> bool:
         """Whether the file of a clip states a frame rate that is no whole number."""
         return "exact-rates" in self.can
+
+    @property
+    def parks_weights(self) -> bool:
+        """Whether it keeps weights in host memory, with --vram-budget."""
+        return "parks-weights" in self.can

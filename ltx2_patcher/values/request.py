@@ -42,6 +42,7 @@ class Request:
     quantization: str | None = None  # of the transformer: "fp8-cast"
     calibration: Path | None = None  # what fp8-scaled-mm takes beside its name
     offload: str | None = None  # "cpu", "disk"
+    vram_budget: float | Literal["auto"] | None = None  # GiB of the card; weights stay on the host
     files: tuple[InputFile, ...] = ()
     others: tuple[tuple[str, tuple[Value, ...]], ...] = ()  # options for upstream alone to judge
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
-from ltx2_patcher.boundaries.machine import Gpu, mappable_bytes
+from ltx2_patcher.boundaries.machine import Gpu, mappable_bytes, memory
 from ltx2_patcher.boundaries.pictures import fault_of_pictures
 from ltx2_patcher.boundaries.sounds import sounds_of
 from ltx2_patcher.boundaries.tokens import tokens_of
@@ -49,6 +49,7 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_scale,
     refusal_of_upsampler,
 )
+from ltx2_patcher.rules.models.parked import parked_bytes, refusal_of_host, refusal_of_parking
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.rules.models.precision import FP8
 from ltx2_patcher.rules.models.request_checks import (
@@ -116,6 +117,7 @@ def admit(request: Request, target: Target) -> Admitted:
     _refuse(refusal_of_quantization(request.quantization, target.abilities, target.others))
     _refuse(refusal_of_cards(request.quantization, gpus))
     _refuse(refusal_of_paths(request, target.abilities, target.others))
+    _refuse(refusal_of_parking(target.pipeline, request, target.abilities, target.others))
     _check_places(request, target.pipeline)
     checkpoint = None
     warnings = tuple(cautions(target.pipeline, request))
@@ -345,6 +347,9 @@ def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> b
         _refuse(refusal_of_gemma(gemmas[-1], request.gemma, able, others, str(path)))
     if request.enhances:
         _refuse(refusal_of_enhancer(gemmas[-1], option, str(path)))
+    if request.vram_budget is not None:
+        free = memory().available_bytes
+        _refuse(refusal_of_host(parked_bytes(request, checkpoint, encoder), free))
     return bool(request.gemma or any(gemma.quantization for gemma in gemmas))
 
 

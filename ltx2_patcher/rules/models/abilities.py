@@ -41,9 +41,12 @@ _SHOWN_BY: tuple[tuple[Ability, str, bytes], ...] = (
     ("any-lora-layout", f"{CORE}/loader/single_gpu_model_builder.py", b"in_any_layout("),
     ("exact-rates", f"{_UTILS}/media_io.py", b"exact_rate("),
     ("exact-rates", f"{_UTILS}/media_io/encode.py", b"exact_rate("),
+    ("parks-weights", f"{_UTILS}/args.py", b"add_parked_flags(parser)"),
 )
 """Each ability, and a file that holds these bytes where an upstream has it."""
-_GIVEN: frozenset[Ability] = frozenset({"folds-scales", "any-lora-layout", "exact-rates"})
+_GIVEN: frozenset[Ability] = frozenset(
+    {"folds-scales", "any-lora-layout", "exact-rates", "parks-weights"}
+)
 """What the whole series gives a base that does not lack it by vendor/upstream.toml."""
 _NEEDED_BESIDE = {
     False: ("tokenizer.model", "preprocessor_config.json"),

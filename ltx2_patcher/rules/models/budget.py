@@ -32,7 +32,7 @@ _DENOISE_BYTES = GIB * 3 // 2
 """Activations of a denoising step over the weights: 6144 video tokens, 16384 wide at most, and one
 Linear brought back to bf16 by fp8-cast."""
 
-_NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
+NF4_BITS = 4 + 8 / 64 + 32 / (64 * 256)
 """A weight in NF4 with double quantization: 4 bits, an 8-bit scale for each 64 weights, and a
 32-bit scale for each 256 of those (QLoRA, arXiv 2305.14314, section 3)."""
 
@@ -162,7 +162,7 @@ def gemma_needs(gemma: GemmaRoot, offload: Offload | None) -> list[Need]:
         return [Need(stage, (), gemma.bytes + _ENCODE_BYTES)]
     plain = gemma.elements * 2
     rest = plain - gemma.linear_elements * 2
-    nf4 = int(gemma.linear_elements * _NF4_BITS / 8)
+    nf4 = int(gemma.linear_elements * NF4_BITS / 8)
     quantized = [
         Need(stage, ("--gemma-8bit",), rest + gemma.linear_elements + _ENCODE_BYTES),
         Need(stage, ("--gemma-4bit",), rest + nf4 + _ENCODE_BYTES),

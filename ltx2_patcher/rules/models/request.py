@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ltx2_patcher.rules.models.options import (
     CHECKPOINTS,
@@ -121,6 +121,8 @@ def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]
         elif option == "--offload":
             way = str(_single(option, values))
             fields["offload"] = None if way == "none" else way
+        elif option == "--vram-budget":
+            fields["vram_budget"] = _budget(option, _single(option, values))
         elif option in FILES and values:
             numbers = tuple(_number(option, value) for value in values[1:])
             files.append(InputFile(option, _path(option, values[0]), numbers))
@@ -167,6 +169,8 @@ def _options_of(
             yield "--quantization", (request.quantization, *beside)
     if request.offload is not None:
         yield "--offload", (request.offload,)
+    if request.vram_budget is not None:
+        yield "--vram-budget", (request.vram_budget,)
     for option, group in groupby(request.files, key=lambda file: file.option):
         if option in FILE_LISTS:
             yield option, tuple(file.path for file in group)
@@ -213,6 +217,16 @@ def _number(option: str, value: object) -> int | float:
         if not isinstance(value, bool) and abs(number) <= _LARGEST:  # no "nan" is
             return number
     raise UsageError(f"{option}: {value} is no number", remedy=f"give {option} a number there")
+
+
+def _budget(option: str, value: object) -> float | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if (budget := _number(option, value)) <= 0:
+        raise UsageError(
+            f"{option} {budget} leaves nothing", remedy="give auto, or a number of GiB above 0"
+        )
+    return budget
 
 
 def _path(option: str, value: object) -> Path:

@@ -66,8 +66,8 @@ def one_line(name: str, group: str, number: int) -> Patch:
     ("missing", "hows"),
     [
         (None, [How.STRICT, How.STRICT, How.STRICT]),
-        (2, [How.STRICT, How.LEFT_OUT, How.LEFT_OUT]),
-        (3, [How.STRICT, How.LEFT_OUT, How.LEFT_OUT]),
+        (4, [How.STRICT, How.LEFT_OUT, How.LEFT_OUT]),
+        (7, [How.STRICT, How.LEFT_OUT, How.LEFT_OUT]),
         (1, [How.MISFIT, How.STRICT, How.STRICT]),
     ],
 )
@@ -85,8 +85,8 @@ def test_an_optional_group_that_does_not_fit_is_left_out(
     tree = {"a.py": "".join(lines).encode()}
     patches = (
         one_line("first", "portable", 1),
-        one_line("second", "parked", 2),
-        one_line("third", "parked", 3),
+        one_line("second", "parked", 4),
+        one_line("third", "parked", 7),
     )
     lock = Lock("b", "", {}, {}, {"portable": {}, "parked": {}})
     series = Series("b", patches, {}, {"parked": {"a.py": ("lacking",)}}, lock)

@@ -96,7 +96,7 @@ COMMIT = b'commit = "ae855f8538843825f9015a419cf4ba5edaf5eec2"'
         (b'"2026-03-11"', b'"2026-13-45"', 'date is "2026-13-45", not a date'),
         (b'["LTX-2 19B"]', b'"LTX"', 'loads is "LTX", not a list'),
         (b'["LTX-2 19B"]', b"[3]", "loads[0] is 3, not a text"),
-        (b'["any-gemma-names"]', b"[[1]]", "abilities[0] is [1], not one of"),
+        (b'["any-gemma-names"', b"[[1]", "abilities[0] is [1], not one of"),
         (b'torch = "2.13.0"', b"torch = 2.13", "environment.torch is 2.13, not a text"),
         (b'torch = ">=2.7"', b'torch = "%s"' % (b"n" * 90_000), 'accepts.torch is "nnn'),
         (b', sha256 = "610b', b', sha257 = "610b', "wheels.ltx-core.sha257 is no key"),

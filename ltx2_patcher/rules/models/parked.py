@@ -1,0 +1,91 @@
+"""What goes with --vram-budget, which keeps weights in host memory, and what it takes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ltx2_patcher.rules.models.abilities import nearest, whole_series
+from ltx2_patcher.rules.models.budget import NF4_BITS
+from ltx2_patcher.rules.models.card import GIB
+from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.values.abilities import Abilities
+from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
+from ltx2_patcher.values.request import Request
+from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
+
+_RESIDENT = {"capture=true", "capture=1", "mode=reduce-overhead", "mode=max-autotune"}
+_HOST_SPARE_BYTES = 4 * GIB  # for the process itself, and for a file's pages while it is read
+
+
+def refusal_of_parking(
+    pipeline: Pipeline, request: Request, able: Abilities, others: Sequence[Abilities]
+) -> PatcherError | None:
+    """Why this request can't keep its weights in host memory; None where it can, or does not."""
+    if request.vram_budget is None:
+        return None
+    if not able.parks_weights:
+        return _not_here(able, others)
+    if pipeline.several_gpus:
+        return UsageError(
+            f"{pipeline.name} runs on several GPUs, and --vram-budget is of one",
+            remedy=f"run {pipeline.name.removesuffix('_mgpu')} on one GPU, or leave it out",
+        )
+    if request.offload is not None:
+        return UsageError(
+            "--vram-budget does what --offload does, and more", remedy="leave --offload out"
+        )
+    compilation = next((values for name, values in request.others if name == "--compile"), ())
+    if odd := [str(value) for value in compilation if str(value).lower() in _RESIDENT]:
+        return UsageError(
+            f"--vram-budget moves weights, which --compile {odd[0]} can't follow",
+            remedy="give --compile without it",
+        )
+    return None
+
+
+def parked_bytes(request: Request, checkpoint: Checkpoint, gemma: GemmaRoot | None) -> int:
+    """What the models of a request take in host memory, each held as it computes.
+
+    A distilled LoRA makes a second transformer, for the stage that it is of.
+    """
+    elements = sum(part.elements for part in checkpoint.components)
+    transformer = checkpoint.elements_of("transformer")
+    in_fp8 = request.quantization is not None or checkpoint.precision.startswith("fp8")
+    transformer_bytes = transformer * 2 - (checkpoint.fp8_elements if in_fp8 else 0)
+    stages = 2 if any(file.option == "--distilled-lora" for file in request.files) else 1
+    rest = (elements - transformer) * 2
+    return (
+        transformer_bytes * stages + rest + (0 if gemma is None else _gemma_bytes(request, gemma))
+    )
+
+
+def _gemma_bytes(request: Request, gemma: GemmaRoot) -> int:
+    if gemma.quantization:
+        return gemma.bytes
+    bits = {None: 16, "8bit": 8, "4bit": NF4_BITS}[request.gemma]
+    return int(gemma.elements * 2 - gemma.linear_elements * (16 - bits) / 8)
+
+
+def refusal_of_host(parked_bytes: int, available_bytes: int) -> PatcherError | None:
+    """Why so many bytes of weights can't stay in host memory; None where they can."""
+    if parked_bytes + _HOST_SPARE_BYTES <= available_bytes:
+        return None
+    return OutsideError(
+        f"--vram-budget keeps {parked_bytes / GIB:.1f} GiB of weights in host memory, of which "
+        f"{available_bytes / GIB:.1f} GiB are free",
+        remedy="end what takes memory, take a smaller model (an fp8 checkpoint, a Gemma that is "
+        "quantized already), or leave --vram-budget out",
+    )
+
+
+def _not_here(able: Abilities, others: Sequence[Abilities]) -> PatcherError:
+    if any(other.base == able.base and other.parks_weights for other in others):
+        return ConflictError(
+            f"this tree holds the series of {able.base} without the group that --vram-budget is of",
+            remedy=whole_series(able),
+        )
+    better = nearest(able, others, "parks-weights")
+    return UsageError(
+        f"base {able.base} has no --vram-budget",
+        remedy="leave it out" + ("" if better is None else f", or take base {better.base}"),
+    )

@@ -1,0 +1,87 @@
+"""A request that keeps its weights in host memory: where that can be had, and with what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ltx2_patcher.rules.models.card import GIB
+from ltx2_patcher.rules.models.parked import refusal_of_host, refusal_of_parking
+from ltx2_patcher.rules.models.request import parse_argv, render_argv
+from ltx2_patcher.values.abilities import Abilities, Ability
+from ltx2_patcher.values.errors import PatcherError, UsageError
+from tests.rules.models.small_scripts import TWO_STAGE
+
+SCRIPT = replace(TWO_STAGE, options=TWO_STAGE.options | {"--vram-budget", "--compile", "--offload"})
+PARKS: frozenset[Ability] = frozenset({"parks-weights"})
+LOADS = ("LTX-2 19B",)
+EARLY, PARKED, LATE = (
+    Abilities("early", LOADS, frozenset()),
+    Abilities("parked", LOADS, PARKS),
+    Abilities("late", LOADS, frozenset()),
+)
+BASES = [EARLY, PARKED, LATE]
+
+
+def refusal(*words: str, able: Abilities = PARKED) -> PatcherError | None:
+    return refusal_of_parking(SCRIPT, parse_argv(SCRIPT, words), able, BASES)
+
+
+@pytest.mark.parametrize("budget", ["auto", "6.5", "22"])
+def test_a_budget_is_handed_on_as_it_was_given(budget: str) -> None:
+    request = parse_argv(SCRIPT, ["--vram-budget", budget])
+    assert render_argv(SCRIPT, request) == ("--vram-budget", budget)
+    assert refusal("--vram-budget", budget) is None
+
+
+@pytest.mark.parametrize("budget", ["0", "-1", "nan", "inf", "much", ""])
+def test_no_budget_is_none(budget: str) -> None:
+    with pytest.raises(UsageError, match="--vram-budget"):
+        parse_argv(SCRIPT, [f"--vram-budget={budget}"])
+
+
+def test_a_base_without_it_names_one_that_has_it() -> None:
+    for able in (EARLY, LATE):
+        told = refusal("--vram-budget", "auto", able=able)
+        assert told is not None
+        assert str(told) == f"base {able.base} has no --vram-budget"
+        assert told.remedy.endswith("base parked")
+    assert refusal(able=EARLY) is None
+
+
+def test_a_tree_of_the_first_groups_alone_takes_the_whole_series() -> None:
+    told = refusal("--vram-budget", "auto", able=replace(PARKED, can=frozenset()))
+    assert told is not None
+    assert told.remedy == "take the whole series: `ltx2-patcher apply --base parked`"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--offload", "cpu"),
+        ("--compile", "capture=true"),
+        ("--compile", "backend=inductor", "mode=max-autotune"),
+    ],
+)
+def test_what_can_not_go_with_it_is_named(words: tuple[str, ...]) -> None:
+    told = refusal("--vram-budget", "auto", *words)
+    assert told is not None
+    assert words[0] in f"{told} {told.remedy}"
+    assert refusal(*words) is None
+    assert refusal("--vram-budget", "auto", "--compile") is None
+
+
+def test_it_is_of_one_gpu() -> None:
+    several = replace(SCRIPT, name="ti2vid_two_stages_mgpu", several_gpus=True)
+    request = parse_argv(several, ["--vram-budget", "auto"])
+    told = refusal_of_parking(several, request, PARKED, BASES)
+    assert told is not None
+    assert told.remedy == "run ti2vid_two_stages on one GPU, or leave it out"
+
+
+def test_host_memory_holds_the_weights_and_the_process() -> None:
+    assert refusal_of_host(40 * GIB, 44 * GIB) is None
+    told = refusal_of_host(41 * GIB, 44 * GIB)
+    assert told is not None
+    assert "keeps 41.0 GiB of weights in host memory, of which 44.0 GiB are free" in str(told)
