@@ -6,6 +6,7 @@
     passing   blocks in a row, through a ring of buffers; plan says which are kept
     unit      tensors that move together; layout says where, places who holds them
     loading   how a model is first built, on the host
+    observer  who is told how far a run is, and may end it
     identity  what a built model depends on
     host, card  memory of either side; card alone knows streams
 

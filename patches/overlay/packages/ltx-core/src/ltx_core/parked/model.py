@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from ltx_core.parked import observer
 from ltx_core.parked.card import Card, plain_tensors
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.passing import PassingBlocks
@@ -69,6 +70,7 @@ class ParkedModel:
 
     def handed_out(self) -> torch.nn.Module:
         """Return the model, with a lease that ends with what is returned."""
+        observer.begun(type(self._model).__name__)
         if self._leases == 0:
             self._card.trim()
             self._bind(self._rest)

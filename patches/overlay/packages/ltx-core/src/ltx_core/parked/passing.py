@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from ltx_core.parked import observer
 from ltx_core.parked.card import Card, Event
 from ltx_core.parked.layout import Layout
 from ltx_core.parked.plan import kept_blocks
@@ -46,6 +47,7 @@ class PassingBlocks:
 
     def before(self, index: int, inputs: object) -> None:
         """Block `index` is about to compute on `inputs`."""
+        observer.point()
         if index == 0:
             self._begin_pass(inputs)
         if index not in self._seats:

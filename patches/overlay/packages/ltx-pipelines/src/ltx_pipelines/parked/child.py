@@ -1,0 +1,218 @@
+"""Clip after clip in one process: each request runs a script's own main(), and weights parked for one serve the next.
+
+    python -m ltx_pipelines.parked.child
+
+Reads a JSON object a line on stdin. A request has a name of the caller's own, a script and its arguments:
+
+    {"id": "7", "module": "ltx_pipelines.distilled", "argv": ["--prompt", ...]}     {"cancel": "7"}
+
+Writes an event a line on stdout, and leaves stderr to the scripts:
+
+    {"event": "ready"}
+    {"event": "begun", "id": "7"}
+    {"event": "model", "id": "7", "model": "LTXModel"}              it was handed out
+    {"event": "step", "id": "7", "of": "samplers", "done": 3, "total": 8}     the card has done it; media_io: a chunk
+    {"event": "done", "id": "7", "seconds": 5.9, "peak_bytes": 6485000000}
+    {"event": "failed", "id": "7", "code": 1, "error": "..."}       by its exit code; the next request runs
+    {"event": "cancelled", "id": "7"}
+
+It ends with 0 once stdin does and what was asked is done.
+"""
+
+import gc
+import importlib
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import torch
+import tqdm
+
+from ltx_core.parked.observer import observe
+
+_STEPPING = ("samplers", "media_io", "media_io.encode")  # below ltx_pipelines.utils: what shows its progress by tqdm
+
+
+class Cancelled(BaseException):
+    """Somebody asked that this run ends."""
+
+
+class Events:
+    """Lines on what was stdout. Those that wait for the card are written once it is there, in order."""
+
+    def __init__(self) -> None:
+        self._lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)  # a script's prints are no events
+        self._waiting: queue.SimpleQueue[tuple[torch.cuda.Event | None, dict[str, object]]] = queue.SimpleQueue()
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def say(self, event: str, **parts: object) -> None:
+        """Write an event once the card has done all that it was asked until now."""
+        reached = None
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            reached = torch.cuda.current_stream().record_event(torch.cuda.Event(blocking=True))
+        self._waiting.put((reached, {"event": event, **parts}))
+
+    def close(self) -> None:
+        """Return once all is written."""
+        done = threading.Event()
+        self._waiting.put((None, {"event": "end", "set": done}))
+        done.wait()
+
+    def _write(self) -> None:
+        while True:
+            reached, parts = self._waiting.get()
+            if reached is not None:
+                reached.synchronize()
+            if (done := parts.get("set")) is not None:
+                done.set()
+                continue
+            print(json.dumps(parts), file=self._lines, flush=True)
+
+
+class Requests:
+    """What stdin asks for, read beside the run in hand, so that that can be cancelled."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[dict[str, object] | None] = queue.SimpleQueue()
+        self._cancelled: set[object] = set()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        while (request := self._queue.get()) is not None:
+            yield request
+
+    def is_cancelled(self, name: object) -> bool:
+        return name in self._cancelled
+
+    def _read(self) -> None:
+        for line in sys.stdin:
+            asked = json.loads(line)
+            if "cancel" in asked:
+                self._cancelled.add(asked["cancel"])
+            else:
+                self._queue.put(asked)
+        self._queue.put(None)
+
+
+class Run:
+    """One request: what its script tells of, and where it may end."""
+
+    def __init__(self, name: object, events: Events, is_cancelled: Callable[[], bool]) -> None:
+        self._name, self._events, self._is_cancelled = name, events, is_cancelled
+
+    def say(self, event: str, **parts: object) -> None:
+        self._events.say(event, id=self._name, **parts)
+
+    def begun(self, model: str) -> None:
+        self.point()
+        self.say("model", model=model)
+
+    def point(self) -> None:
+        if self._is_cancelled():
+            raise Cancelled
+
+    def progress_of(self, module: str) -> type[tqdm.tqdm]:
+        """Return upstream's progress bar, which tells of each round that is over and lets the run end there."""
+        run = self
+
+        class Told(tqdm.tqdm):
+            def __iter__(self) -> Iterator[object]:
+                for number, item in enumerate(super().__iter__(), 1):
+                    run.point()
+                    yield item
+                    run.say("step", of=module.partition(".")[0], done=number, total=self.total)
+
+        return Told
+
+
+@contextmanager
+def _as_it_was(run: Run) -> Iterator[None]:
+    """Put back what a script changes in the process, and let upstream's progress bars tell `run`."""
+    argv, hook = sys.argv, sys.excepthook
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    told = [module for name in _STEPPING if (module := _imported(name)) is not None]
+    observe(run)
+    try:
+        for module in told:
+            module.tqdm = run.progress_of(module.__name__.removeprefix("ltx_pipelines.utils."))
+        yield
+    finally:
+        for module in told:
+            module.tqdm = tqdm.tqdm
+        observe(None)
+        sys.argv, sys.excepthook = argv, hook
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def _imported(name: str) -> ModuleType | None:
+    module = sys.modules.get(f"ltx_pipelines.utils.{name}")
+    return module if hasattr(module, "tqdm") else None
+
+
+def _make(request: dict[str, object], run: Run) -> None:
+    """Run the request and say how it ended."""
+    began_s = time.monotonic()
+    try:
+        run.point()
+        run.say("begun")
+        script = importlib.import_module(str(request["module"]))
+        with _as_it_was(run):
+            sys.argv = [str(script.__file__), *map(str, request["argv"])]
+            if torch.cuda.is_available():
+                torch.cuda.reset_peak_memory_stats()
+            code, error = _ended(script.main)
+    except Cancelled:
+        run.say("cancelled")
+    else:
+        if code:
+            run.say("failed", code=code, error=error)
+        else:
+            peak = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
+            run.say("done", seconds=time.monotonic() - began_s, peak_bytes=peak)
+            return
+    gc.collect()  # what failed is held by its traceback
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _ended(main: Callable[[], object]) -> tuple[int, str]:
+    """Return what a process that ran it would exit with, and its last word."""
+    try:
+        return _as_code(main())
+    except SystemExit as stop:
+        return _as_code(stop.code)
+    except Exception as error:
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+        except SystemExit as stop:
+            return _as_code(stop.code)[0], str(error)
+        return 1, f"{type(error).__name__}: {error}"
+
+
+def _as_code(value: object) -> tuple[int, str]:
+    if value is None or isinstance(value, int):
+        return value or 0, ""
+    return 1, str(value)
+
+
+def main() -> None:
+    events, requests = Events(), Requests()
+    events.say("ready")
+    for request in requests:
+        name = request["id"]
+        _make(request, Run(name, events, lambda name=name: requests.is_cancelled(name)))
+    events.close()
+
+
+if __name__ == "__main__":
+    main()
