@@ -56,6 +56,25 @@ def test_the_clip_is_the_same(
         assert clip(parked, *given) == wanted
 
 
+@pytest.mark.parametrize("gemma", [Gemma.PLAIN, Gemma.FLAG_4BIT, Gemma.FLAG_8BIT])
+def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
+    gemma: Gemma,
+    parked: Pipelines,
+    patched_clip: Clips,
+    fileset: FileSets,
+    image: Path,
+    tmp_path: Path,
+) -> None:
+    case = Case("distilled", Mode.T2V, gemma, VARIANT)
+    root, wanted = fileset(VARIANT).text_encoder, patched_clip(case).read_bytes()
+    for host in (NOTHING, "0.001"):
+        with Pipelines(parked.tree) as fresh:
+            given = (case, fileset, root, image, tmp_path / "clip.mp4")
+            more = ("--vram-budget", NOTHING, "--host-budget", host)
+            assert clip(fresh, *given, *more) == wanted
+            assert clip(fresh, *given, *more) == wanted
+
+
 @pytest.mark.parametrize("cast", [(), FP8_CAST], ids=["bf16", "fp8"])
 def test_loras_are_fused_as_without(
     cast: tuple[str, ...],

@@ -38,10 +38,12 @@ class Model(torch.nn.Module):
         return values
 
 
-def parked(model: Model, kept: int | None) -> tuple[ParkedModel, Card]:
-    """With room for that many blocks beside the ring and what is no block; None: for all."""
+def parked(model: Model, kept: int | None, host: int | None = None) -> tuple[ParkedModel, Card]:
+    """With room for that many blocks beside the ring and what is no block; None: for all. `host` is
+    what host memory may take, in bytes.
+    """
     card = Card(CPU, None)
-    made = ParkedModel(copy.deepcopy(model), card, HostMemory(CPU))
+    made = ParkedModel(copy.deepcopy(model), card, HostMemory(CPU, host))
     if kept is not None:
         ring = min(3, len(model.transformer_blocks)) * SIZE
         card.budget = made._rest.nbytes + ring + kept * SIZE
@@ -53,12 +55,13 @@ def parked(model: Model, kept: int | None) -> tuple[ParkedModel, Card]:
     blocks=st.integers(1, 9),
     kept=st.none() | st.integers(0, 9),
     rows=st.lists(st.integers(1, 3), min_size=1, max_size=6),
+    host=st.sampled_from([None, 0, 3 * SIZE]),
 )
 def test_each_pass_gives_what_the_model_gives(
-    blocks: int, kept: int | None, rows: list[int]
+    blocks: int, kept: int | None, rows: list[int], host: int | None
 ) -> None:
     model = Model(blocks)
-    store, card = parked(model, kept)
+    store, card = parked(model, kept, host)
     with torch.inference_mode():
         for use in range(2):
             handle = store.handed_out()
@@ -165,3 +168,15 @@ def test_a_model_on_the_host_tells_of_its_parameters_what_it_told_before() -> No
         assert theirs[name].shape == parameter.shape
         assert (theirs[name].dtype, theirs[name].device) == (parameter.dtype, parameter.device)
     assert handle.to(CPU) is handle
+
+
+def test_host_memory_holds_what_its_budget_has_room_for() -> None:
+    model = Model(6)
+    host = HostMemory(CPU, 3 * SIZE)
+    made = ParkedModel(copy.deepcopy(model), Card(CPU, None), host)
+    assert host._held == 3 * SIZE
+    assert not host.has_room(1)
+    made.let_go()
+    assert host._held == 0
+    assert HostMemory(CPU, None).has_room(SIZE)
+    assert not HostMemory(CPU, None).has_room(2**60)

@@ -3,7 +3,7 @@
 The one module that knows streams and events. On a CPU all of it happens at once, in the same order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -65,15 +65,15 @@ class Card:
         if self._cuda:
             torch.cuda.current_stream(self.device).wait_stream(self._copies)
 
-    def copy(self, host: torch.Tensor, buffer: torch.Tensor, after: Event) -> Event:
-        """Copy `host` to the start of `buffer` beside the arithmetic, after an event; return the event of its end."""
+    def copy(self, copy_to: Callable[[torch.Tensor], None], buffer: torch.Tensor, after: Event) -> Event:
+        """Let `copy_to` fill `buffer` beside the arithmetic, after an event; return the event of its end."""
         if not self._cuda:
-            buffer[: host.numel()].copy_(host)
+            copy_to(buffer)
             return None
         if after is not None:
             self._copies.wait_event(after)
         with torch.cuda.stream(self._copies):
-            buffer[: host.numel()].copy_(host, non_blocking=True)
+            copy_to(buffer)
             return self._copies.record_event()
 
     def reached(self) -> Event:

@@ -1,4 +1,4 @@
-"""Host memory that a card reads at full speed: on huge pages, registered once it is filled."""
+"""Host memory that a card reads at full speed: on huge pages, registered once it is filled, within a budget."""
 
 import ctypes
 import logging
@@ -11,33 +11,65 @@ import torch
 logger = logging.getLogger(__name__)
 
 _HUGE_PAGE = 2 * 1024**2  # x86-64's and arm64's with 4 KiB pages
+_SPARE = 4 * 1024**3  # bytes that are left to the process itself and to others
 
 
 class HostMemory:
-    """Buffers of one process, in plain memory where there is no card to register them with."""
+    """Buffers of one process, in plain memory where there is no card to register them with.
 
-    def __init__(self, device: torch.device) -> None:
+    `budget` is what they may take, in bytes; None is what is free when the first is asked for, less 4 GiB.
+    """
+
+    def __init__(self, device: torch.device, budget: int | None) -> None:
         self._registers = device.type == "cuda"
+        self._held = 0
+        self.budget = budget
+
+    def has_room(self, nbytes: int) -> bool:
+        """Whether a buffer of so many bytes stays within the budget."""
+        if self.budget is None:
+            self.budget = self._held + _free_bytes() - _SPARE
+        return self._held + nbytes <= self.budget
 
     def buffer(self, nbytes: int) -> torch.Tensor:
-        """Return `nbytes` of memory (uint8, 1-D), to be filled and then given to `register`."""
+        """Return `nbytes` of memory (uint8, 1-D), to be filled and given to `register`, and in the end to `let_go`."""
         pages = mmap.mmap(-1, max(-(-nbytes // _HUGE_PAGE), 1) * _HUGE_PAGE)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             pages.madvise(mmap.MADV_HUGEPAGE)
+        self._held += nbytes
         return torch.frombuffer(pages, dtype=torch.uint8)[:nbytes]  # it keeps the mapping alive
 
-    def register(self, buffer: torch.Tensor) -> None:
-        """Lock the pages of `buffer`, so that the card copies them by itself; where that fails they stay pageable."""
+    def register(self, buffer: torch.Tensor) -> bool:
+        """Lock the pages of `buffer`, so that the card copies them by itself; False where they stay pageable."""
         if not self._registers or not buffer.numel():
-            return
-        cudart = torch.cuda.cudart()
-        if (code := int(cudart.cudaHostRegister(buffer.data_ptr(), buffer.numel(), 0))) != 0:
+            return False
+        code = int(torch.cuda.cudart().cudaHostRegister(buffer.data_ptr(), buffer.numel(), 0))
+        if code != 0:
             _forget_last_error()
             self._registers = False
             logger.warning(
                 f"the system locks no more host memory for the card (CUDA error {code}): what is not locked yet is "
                 "copied more slowly; raise `ulimit -l`, or give a container more memory"
             )
+        return code == 0
+
+    def let_go(self, buffer: torch.Tensor, *, registered: bool) -> None:
+        """`buffer` is used no more, by the card neither."""
+        self._held -= buffer.numel()
+        if registered:
+            torch.cuda.synchronize()
+            torch.cuda.cudart().cudaHostUnregister(buffer.data_ptr())
+
+
+def _free_bytes() -> int:
+    """Return what the process may still take: of the machine, and of its container (cgroup 2)."""
+    meminfo = Path("/proc/meminfo").read_text("utf-8")
+    free = int(re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)[1]) * 1024
+    limit, stat = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "stat"))
+    if limit.exists() and (most := limit.read_text("utf-8").strip()).isdigit():
+        held = dict(re.findall(r"^(anon|shmem) (\d+)", stat.read_text("utf-8"), re.MULTILINE))
+        free = min(free, int(most) - sum(map(int, held.values())))
+    return free
 
 
 def _forget_last_error() -> None:

@@ -30,11 +30,23 @@ def identity(value: object) -> Hashable:
     return _Reader().read(value)
 
 
-def of_file(path: str | Path) -> Hashable:
+FileIdentity = tuple[str, int, int, int]
+"""A path without links, size, time of the last write and inode."""
+
+
+def of_file(path: str | Path) -> FileIdentity:
     """Return what tells a file from what it was before and from any other. Raises: OSError."""
     resolved = Path(path).resolve()
     stat = resolved.stat()
     return str(resolved), stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def is_current(file: FileIdentity) -> bool:
+    """Whether the file is there, and what it was."""
+    try:
+        return of_file(file[0]) == file
+    except OSError:
+        return False
 
 
 class _Reader:

@@ -47,12 +47,14 @@ class ParkedModel:
         self._model, self._card = model, card
         self._leases = 0
         self._bound: dict[Unit, torch.Tensor] = {}
+        self._units: list[Unit] = []
         _keep_four_bits_as_they_are(model)
         parts = Parts(model)
         modules = dict(model.named_modules())
 
         def park(module: torch.nn.Module) -> Unit:
-            return Unit(parts.claim(places_of(module)), host, card.device)
+            self._units.append(Unit(parts.claim(places_of(module)), host, card.device))
+            return self._units[-1]
 
         with plain_tensors():
             if (table := modules.get(_TABLE)) is not None:
@@ -70,7 +72,7 @@ class ParkedModel:
 
     def handed_out(self) -> torch.nn.Module:
         """Return the model, with a lease that ends with what is returned."""
-        observer.begun(type(self._model).__name__)
+        observer.begun(self.kind)
         if self._leases == 0:
             self._card.trim()
             self._bind(self._rest)
@@ -87,6 +89,21 @@ class ParkedModel:
             self._blocks.release()
             self._card.trim()
 
+    @property
+    def kind(self) -> str:
+        """The class of the model."""
+        return type(self._model).__name__
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a lease of it goes on."""
+        return self._leases > 0
+
+    def let_go(self) -> None:
+        """Give back the host memory of a model that is not in use."""
+        for unit in self._units:
+            unit.let_go()
+
     def _ended(self) -> None:
         self._leases -= 1
         if self._leases == 0:
@@ -98,7 +115,7 @@ class ParkedModel:
     def _bind(self, unit: Unit) -> None:
         if unit not in self._bound:
             buffer = self._card.buffer(unit.nbytes)
-            self._card.wait(self._card.copy(unit.data, buffer, self._card.reached()))
+            self._card.wait(self._card.copy(unit.copy_to, buffer, self._card.reached()))
             unit.bind(unit.layout.views(buffer))
             self._bound[unit] = buffer
 
@@ -118,7 +135,7 @@ class ParkedModel:
 
     def _park_table(self, table: torch.nn.Module, unit: Unit, head: torch.nn.Module | None) -> None:
         """Copy the rows that are looked up; the whole table comes for the head, and stays until the lease ends."""
-        (rows,) = unit.layout.views(unit.data)
+        (rows,) = unit.tensors
         empty = table.weight.data
 
         def look_up(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:

@@ -122,7 +122,7 @@ class PassingBlocks:
             waiting = [other for other, seat in self._seats.items() if seat in self._ring]
             self._leave(max(waiting, key=lambda other: (other - index) % len(self._units)))
         seat = Seat(self._card, unit.nbytes) if index in self._kept else self._free.pop(0)
-        seat.ready = self._card.copy(unit.data, seat.buffer, seat.free)
+        seat.ready = self._card.copy(unit.copy_to, seat.buffer, seat.free)
         self._seats[index] = seat
 
     def _let_go(self) -> None:

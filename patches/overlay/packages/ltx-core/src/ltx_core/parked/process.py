@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 _store: "list[WeightStore]" = []  # one, or none
 
 
-def park_weights(vram_budget: int | None) -> None:
-    """Let builders use the store of this process from now on, within `vram_budget` bytes of the card.
+def park_weights(vram_budget: int | None = None, host_budget: int | None = None) -> None:
+    """Let builders use the store of this process from now on, within so many bytes of the card and of host memory.
 
-    None is what is free on it. What is parked already stays so.
+    None is what is free there. What is parked already stays so.
     """
     from ltx_core.parked.store import WeightStore  # noqa: PLC0415 - it imports what calls this module
 
     if not _store:
         _store.append(WeightStore())
-    _store[0].vram_budget = vram_budget
+    _store[0].within(vram_budget, host_budget)
 
 
 def take_out_parked_weights() -> None:

@@ -17,6 +17,7 @@ _READERS = 8
 class Unit:
     """Tensors that lie in one host buffer, and the places in a model where the card's copies of them are put.
 
+    Where host memory has no room for the buffer, they stay as they were built: most of them mapped from their file.
     In between each place holds a tensor of the same shape, dtype and device over a single element: models are asked
     for those.
     """
@@ -26,19 +27,37 @@ class Unit:
         self._places = tensors
         held = [places[0].read() for places in tensors]
         self.layout = Layout.of(Form.of(tensor) for tensor in held)
-        self.data = host.buffer(self.layout.nbytes)
-        with ThreadPoolExecutor(_READERS) as readers:  # what is held may still lie in a file
-            list(readers.map(torch.Tensor.copy_, self.layout.views(self.data), held))
+        self._host, self._registered = host, False
+        if host.has_room(self.layout.nbytes):
+            self._buffer = host.buffer(self.layout.nbytes)
+            self.tensors = self.layout.views(self._buffer)
+            with ThreadPoolExecutor(_READERS) as readers:  # what is held may still lie in a file
+                list(readers.map(torch.Tensor.copy_, self.tensors, held))
+            self._registered = host.register(self._buffer)
+        else:
+            self._buffer, self.tensors = None, [tensor.detach() for tensor in held]
         self._empty = [
             torch.empty((1,) * len(form.shape), dtype=form.dtype, device=device).expand(form.shape)
             for form in self.layout.forms
         ]
         self.unbind()
-        host.register(self.data)
 
     @property
     def nbytes(self) -> int:
         return self.layout.nbytes
+
+    def copy_to(self, buffer: torch.Tensor) -> None:
+        """Copy the tensors into a buffer of the card, in its current stream."""
+        if self._buffer is not None:
+            buffer[: self.nbytes].copy_(self._buffer, non_blocking=True)
+            return
+        for view, tensor in zip(self.layout.views(buffer), self.tensors, strict=True):
+            view.copy_(tensor, non_blocking=True)
+
+    def let_go(self) -> None:
+        """Give back the host memory; the unit is used no more."""
+        if self._buffer is not None:
+            self._host.let_go(self._buffer, registered=self._registered)
 
     def bind(self, views: Sequence[torch.Tensor]) -> None:
         """Put the card's copies, as `layout.views` gives them, in their places."""

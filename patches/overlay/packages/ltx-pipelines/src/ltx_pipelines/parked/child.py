@@ -171,6 +171,8 @@ def _make(request: dict[str, object], run: Run) -> None:
             if torch.cuda.is_available():
                 torch.cuda.reset_peak_memory_stats()
             code, error = _ended(script.main)
+    except ImportError as error:
+        run.say("failed", code=1, error=f"there is no script {request['module']}: {error}")
     except Cancelled:
         run.say("cancelled")
     else:

@@ -1,16 +1,20 @@
 """The command line of parked weights."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from types import TracebackType
 
-from ltx_core.parked import park_weights, take_out_parked_weights
+import torch
+
+from ltx_core.parked import is_at_work, park_weights, take_out_parked_weights
 
 _GIB = 1024**3
 _RESIDENT_MODES = ("reduce-overhead", "max-autotune")  # of torch.compile: CUDA graphs, which need weights in one place
 
 
 def add_parked_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--vram-budget`, and let what is parsed with it decide for the process whether weights are parked."""
+    """Add `--vram-budget` and `--host-budget`, and let what is parsed decide whether the process parks weights."""
     parser.add_argument(
         "--vram-budget",
         type=_budget,
@@ -21,6 +25,17 @@ def add_parked_flags(parser: argparse.ArgumentParser) -> None:
             "The clip is the same, and a second one in the same process loads nothing. Example: --vram-budget 6.5"
         ),
     )
+    parser.add_argument(
+        "--host-budget",
+        type=_budget,
+        default="auto",
+        metavar="auto|GIB",
+        help=(
+            "How much of host memory --vram-budget may keep weights in; what goes beyond is read from its file each "
+            "time. auto is what is free, less 4 GiB. Example: --host-budget 24"
+        ),
+    )
+    _report_in_one_sentence(parser)
     parse_args = parser.parse_args
 
     def parse_and_park(
@@ -31,7 +46,7 @@ def add_parked_flags(parser: argparse.ArgumentParser) -> None:
             take_out_parked_weights()
         else:
             _check(parser, parsed)
-            park_weights(None if parsed.vram_budget == "auto" else int(parsed.vram_budget * _GIB))
+            park_weights(_bytes_of(parsed.vram_budget), _bytes_of(parsed.host_budget))
         return parsed
 
     parser.parse_args = parse_and_park
@@ -47,6 +62,26 @@ def _budget(text: str) -> float | str:
     if not 0 < budget < float("inf"):
         raise argparse.ArgumentTypeError(f"must be auto or a number of GiB above 0, got {text}")
     return budget
+
+
+def _bytes_of(budget: float | str) -> int | None:
+    return None if budget == "auto" else int(budget * _GIB)
+
+
+def _report_in_one_sentence(parser: argparse.ArgumentParser) -> None:
+    """Running out of the card's memory within a budget ends a script in a sentence; else nothing changes."""
+    previous = sys.excepthook
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, torch.OutOfMemoryError) and is_at_work():
+            parser.exit(
+                1,
+                f"{parser.prog}: error: this clip takes more of the card than --vram-budget gives it: give more, or "
+                f"ask for fewer frames or a smaller size ({error})\n",
+            )
+        previous(kind, error, trace)
+
+    sys.excepthook = report
 
 
 def _check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:

@@ -1,0 +1,169 @@
+"""Request after request in one child: each clip is the script's own, each ends as it should."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.upstream.cases import Case, Mode, command_line
+from tests.upstream.conftest import BASE, FileSets
+from tests.upstream.pipelines.conftest import Clips
+from verify.synthetic.files import named_models
+from verify.upstream.command_line import LORA, Gemma
+from verify.upstream.tree import script_environment
+
+VARIANT = "2.0" if BASE == "1.0.0" else "2.3"
+CASE = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
+
+
+class Child:
+    """The overlay's child, and what it says."""
+
+    def __init__(self, tree: Path, files: FileSets, folder: Path) -> None:
+        self._tree, self._files, self._folder = tree, files, folder
+        with (folder / "err").open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ltx_pipelines.parked.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | script_environment(tree),
+                text=True,
+            )
+
+    def ask(self, name: str, *more: str, module: str = CASE.module) -> Path:
+        """Ask for a clip of CASE; the last of an option counts."""
+        out = self._folder / f"{name}.mp4"
+        files = self._files(VARIANT)
+        argv = command_line(CASE, files, files.text_encoder, None, out, tree=self._tree)
+        self.say({"id": name, "module": module, "argv": [*argv, "--vram-budget", "auto", *more]})
+        return out
+
+    def say(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message) + "\n")
+        self._process.stdin.flush()
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            yield json.loads(line)
+
+    def ended(self, name: str) -> dict[str, Any]:
+        """How the request of that name ended."""
+        return next(
+            event
+            for event in self.events()
+            if event.get("id") == name and event["event"] in {"done", "failed", "cancelled"}
+        )
+
+    def close(self) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return self._process.wait(60)
+
+
+@pytest.fixture
+def child(patched_tree: Path, fileset: FileSets, tmp_path: Path) -> Iterator[Child]:
+    started = Child(patched_tree, fileset, tmp_path)
+    yield started
+    assert started.close() == 0
+
+
+def test_a_failing_request_leaves_those_around_it_as_they_are(
+    child: Child, patched_clip: Clips
+) -> None:
+    wanted = patched_clip(CASE).read_bytes()
+    first = child.ask("first")
+    child.ask("argument", "--seed", "none")
+    child.ask("lora", "--lora", "/nowhere/lora.safetensors")
+    child.ask("module", module="ltx_pipelines.nothing")
+    other = child.ask("other", "--seed", "8")
+    last = child.ask("last")
+    assert child.ended("first")["seconds"] > 0
+    assert child.ended("argument")["code"] == 2
+    told = child.ended("lora")
+    assert (told["event"], told["code"]) == ("failed", 1)
+    assert "/nowhere/lora.safetensors" in told["error"]
+    assert "ltx_pipelines.nothing" in child.ended("module")["error"]
+    assert child.ended("other")["event"] == "done"
+    assert child.ended("last")["event"] == "done"
+    assert first.read_bytes() == last.read_bytes() == wanted
+    assert other.read_bytes() != wanted
+
+
+def test_models_and_steps_are_told_in_their_order(child: Child) -> None:
+    child.ask("clip")
+    told = []
+    for event in child.events():
+        told.append(event)
+        if event["event"] == "done":
+            break
+    assert [event["event"] for event in told[:2]] == ["ready", "begun"]
+    steps = [event for event in told if event["event"] == "step"]
+    sampled = [(event["done"], event["total"]) for event in steps if event["of"] == "samplers"]
+    assert sampled == [*((n, 8) for n in range(1, 9)), *((n, 3) for n in range(1, 4))]
+    assert steps[-1]["of"] == "media_io"
+    models = [event["model"] for event in told if event["event"] == "model"]
+    assert models[0].endswith("GemmaTextEncoder")
+    assert models[1] == "EmbeddingsProcessor"
+    assert "LTXModel" in models
+
+
+POINTS = [
+    ("begun", {}),
+    ("model", {"model": "EmbeddingsProcessor"}),
+    ("step", {"of": "samplers", "done": 2}),
+    ("step", {"of": "samplers", "done": 1, "total": 3}),
+]
+
+
+@pytest.mark.parametrize(("kind", "parts"), POINTS)
+def test_a_cancelled_run_ends_there_and_the_next_one_is_made(
+    child: Child, patched_clip: Clips, kind: str, parts: dict[str, Any]
+) -> None:
+    gone = child.ask("gone")
+    for event in child.events():
+        if event["event"] == kind and parts.items() <= event.items():
+            child.say({"cancel": "gone"})
+            break
+    assert child.ended("gone")["event"] == "cancelled"
+    assert not gone.exists()
+    made = child.ask("made")
+    assert child.ended("made")["event"] == "done"
+    assert made.read_bytes() == patched_clip(CASE).read_bytes()
+
+
+def test_one_that_waits_is_cancelled_before_it_begins(child: Child) -> None:
+    child.ask("first")
+    gone = child.ask("gone")
+    child.say({"cancel": "gone"})
+    assert next(event for event in child.events() if event.get("id") == "gone") == {
+        "event": "cancelled",
+        "id": "gone",
+    }
+    assert not gone.exists()
+
+
+def test_a_lora_that_changes_on_disk_is_read_again(
+    child: Child, fileset: FileSets, tmp_path: Path
+) -> None:
+    lora = tmp_path / "lora.safetensors"
+    stored = named_models(fileset(VARIANT))[LORA].read_bytes()
+    lora.write_bytes(stored)
+    clips = []
+    for name, change in (("one", False), ("same", False), ("other", True)):
+        if change:  # in the last weight of the file
+            lora.write_bytes(stored[:-2] + bytes([stored[-2] ^ 0x40, stored[-1] ^ 0x40]))
+        clips.append(child.ask(name, "--lora", str(lora), "1.0"))
+        assert child.ended(name)["event"] == "done"
+    one, same, other = (clip.read_bytes() for clip in clips)
+    assert one == same
+    assert other != one
