@@ -43,6 +43,7 @@ class PassingBlocks:
         self._sizes = [unit.nbytes for unit in units]
         self._ring: list[Seat] = []
         self._seats: dict[int, Seat] = {}  # of the blocks that are on the card or on their way
+        self._bound: dict[int, Seat] = {}  # where the places of a block point, whoever sits there now
         self._begin_anew()
 
     def before(self, index: int, inputs: object) -> None:
@@ -54,7 +55,9 @@ class PassingBlocks:
             self._fetch(index)
         seat, unit = self._seats[index], self._units[index]
         self._card.wait(seat.ready)
-        unit.bind(seat.views(unit.layout))
+        if self._bound.get(index) is not seat:  # a thousand tensors a pass take longer than a fast card computes
+            unit.bind(seat.views(unit.layout))
+            self._bound[index] = seat
         self._fetch_ahead(index)
 
     def after(self, index: int) -> None:
@@ -126,8 +129,9 @@ class PassingBlocks:
         self._seats[index] = seat
 
     def _let_go(self) -> None:
-        for unit in self._units:
-            unit.unbind()
+        for index in self._bound:
+            self._units[index].unbind()
+        self._bound.clear()
         for seat in {*self._ring, *self._seats.values()}:
             self._card.let_go(seat.buffer)
         self._ring, self._free, self._seats, self._kept = [], [], {}, frozenset()
