@@ -1,4 +1,4 @@
-"""Run a script with one buffer for all blocks, so that those of a tiny model, which has two, pass."""
+"""Run a script with one buffer for all blocks, so that the two of a tiny model really pass."""
 
 import importlib
 import sys

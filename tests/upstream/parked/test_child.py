@@ -24,6 +24,8 @@ CASE = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
 class Child:
     """The overlay's child, and what it says."""
 
+    test = ""  # whose requests they are: names are of one test
+
     def __init__(self, tree: Path, files: FileSets, folder: Path) -> None:
         self._tree, self._files, self._folder = tree, files, folder
         with (folder / "err").open("wb") as errors:
@@ -38,6 +40,7 @@ class Child:
 
     def ask(self, name: str, *more: str, module: str = CASE.module) -> Path:
         """Ask for a clip of CASE; the last of an option counts."""
+        name = self.test + name
         out = self._folder / f"{name}.mp4"
         files = self._files(VARIANT)
         argv = command_line(CASE, files, files.text_encoder, None, out, tree=self._tree)
@@ -49,18 +52,21 @@ class Child:
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def cancel(self, name: str) -> None:
+        self.say({"cancel": self.test + name})
+
+    def events(self, name: str) -> Iterator[dict[str, Any]]:
+        """What it says of a request from now on, without the request's name."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            yield json.loads(line)
+            event = json.loads(line)
+            if event.pop("id", None) == self.test + name:
+                yield event
 
     def ended(self, name: str) -> dict[str, Any]:
         """How the request of that name ended."""
-        return next(
-            event
-            for event in self.events()
-            if event.get("id") == name and event["event"] in {"done", "failed", "cancelled"}
-        )
+        ends = {"done", "failed", "cancelled"}
+        return next(event for event in self.events(name) if event["event"] in ends)
 
     def close(self) -> int:
         assert self._process.stdin is not None
@@ -70,11 +76,20 @@ class Child:
         return self._process.wait(60)
 
 
-@pytest.fixture
-def child(patched_tree: Path, fileset: FileSets, tmp_path: Path) -> Iterator[Child]:
-    started = Child(patched_tree, fileset, tmp_path)
+@pytest.fixture(scope="module")
+def one_child(
+    patched_tree: Path, fileset: FileSets, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Child]:
+    started = Child(patched_tree, fileset, tmp_path_factory.mktemp("child"))
     yield started
     assert started.close() == 0
+
+
+@pytest.fixture
+def child(one_child: Child, request: pytest.FixtureRequest) -> Child:
+    """One process for all tests here."""
+    one_child.test = f"{request.node.nodeid.replace('/', '.')}-"
+    return one_child
 
 
 def test_a_failing_request_leaves_those_around_it_as_they_are(
@@ -102,11 +117,11 @@ def test_a_failing_request_leaves_those_around_it_as_they_are(
 def test_models_and_steps_are_told_in_their_order(child: Child) -> None:
     child.ask("clip")
     told = []
-    for event in child.events():
+    for event in child.events("clip"):
         told.append(event)
         if event["event"] == "done":
             break
-    assert [event["event"] for event in told[:2]] == ["ready", "begun"]
+    assert told[0] == {"event": "begun"}
     steps = [event for event in told if event["event"] == "step"]
     sampled = [(event["done"], event["total"]) for event in steps if event["of"] == "samplers"]
     assert sampled == [*((n, 8) for n in range(1, 9)), *((n, 3) for n in range(1, 4))]
@@ -130,9 +145,9 @@ def test_a_cancelled_run_ends_there_and_the_next_one_is_made(
     child: Child, patched_clip: Clips, kind: str, parts: dict[str, Any]
 ) -> None:
     gone = child.ask("gone")
-    for event in child.events():
+    for event in child.events("gone"):
         if event["event"] == kind and parts.items() <= event.items():
-            child.say({"cancel": "gone"})
+            child.cancel("gone")
             break
     assert child.ended("gone")["event"] == "cancelled"
     assert not gone.exists()
@@ -144,11 +159,8 @@ def test_a_cancelled_run_ends_there_and_the_next_one_is_made(
 def test_one_that_waits_is_cancelled_before_it_begins(child: Child) -> None:
     child.ask("first")
     gone = child.ask("gone")
-    child.say({"cancel": "gone"})
-    assert next(event for event in child.events() if event.get("id") == "gone") == {
-        "event": "cancelled",
-        "id": "gone",
-    }
+    child.cancel("gone")
+    assert next(child.events("gone")) == {"event": "cancelled"}
     assert not gone.exists()
 
 

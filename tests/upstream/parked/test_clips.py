@@ -13,8 +13,16 @@ from verify.upstream.process import Pipelines
 
 VARIANT = "2.0" if BASE == "1.0.0" else "2.3"
 NOTHING, ALL = "0.000001", "auto"
-CASES = [Case(script, Mode.I2V, Gemma.PLAIN, VARIANT) for script in SCRIPTS] + [
-    Case("distilled", Mode.T2V, gemma, VARIANT) for gemma in Gemma
+CASES = [
+    *(
+        pytest.param(Case(script, Mode.I2V, Gemma.PLAIN, VARIANT), marks=pytest.mark.core)
+        for script in SCRIPTS
+    ),
+    Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, VARIANT),
+    *(
+        pytest.param(Case("distilled", Mode.T2V, gemma, VARIANT), marks=pytest.mark.slow)
+        for gemma in (Gemma.FLAG_8BIT, Gemma.PREQUANTIZED_4BIT, Gemma.PREQUANTIZED_8BIT)
+    ),
 ]
 
 
@@ -38,7 +46,7 @@ def clip(
     return out.read_bytes()
 
 
-@pytest.mark.parametrize("budget", [NOTHING, pytest.param(ALL, marks=pytest.mark.core)])
+@pytest.mark.parametrize("budget", [NOTHING, ALL])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_clip_is_the_same(
     case: Case,
@@ -59,6 +67,7 @@ def test_the_clip_is_the_same(
         assert clip(parked, *given) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gemma", [Gemma.PLAIN, Gemma.FLAG_4BIT, Gemma.FLAG_8BIT])
 def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
     gemma: Gemma,
