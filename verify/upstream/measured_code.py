@@ -36,6 +36,10 @@ _FUSE_HOOKS = (
     "fuse_loras_into_fp8_weights_below_capability_8_9.patch",
     "import_triton_only_to_launch_its_kernel.patch",
 )
+_PARKED = tuple(
+    f"{_CORE}/parked/{name}.py"
+    for name in ("card", "host", "layout", "loading", "model", "passing", "places", "plan", "unit")
+)
 _CAMPAIGN = "vendor/env-{base}/bin/python -m verify.campaigns."
 _WHOLE = _CAMPAIGN + "vram --tree vendor/LTX-2-{base} --work WEIGHTS --out verify/baselines"
 
@@ -63,6 +67,11 @@ KINDS: Mapping[str, Kind] = {
         "--size full --json {path}",
         _GEMMA,
         _GEMMA_HOOKS,
+    ),
+    "parked": Kind(
+        f"{_CAMPAIGN}parked --tree vendor/LTX-2-{{base}} --work WEIGHTS --out {{path}}",
+        _PARKED,
+        groups=("parked",),
     ),
     "vram": _PIPELINES,
     "perf": replace(_PIPELINES, command=f"{_WHOLE} --time"),
