@@ -7,14 +7,16 @@ shall run on. Files are judged by their headers alone.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TypeVar, cast
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.boundaries.environment import describe
 from ltx2_patcher.boundaries.machine import Gpu, mappable_bytes, memory
-from ltx2_patcher.boundaries.pictures import fault_of_pictures
+from ltx2_patcher.boundaries.pictures import faults_of_pictures
 from ltx2_patcher.boundaries.sounds import sounds_of
 from ltx2_patcher.boundaries.tokens import tokens_of
 from ltx2_patcher.boundaries.weights import read_header
@@ -26,6 +28,7 @@ from ltx2_patcher.rules.models.forecast import require_fit
 from ltx2_patcher.rules.models.frame_rate import caution_of_rate, caution_of_video_rate
 from ltx2_patcher.rules.models.lora import (
     LoraNames,
+    Widths,
     cautions_of_lora,
     modules_of,
     refusal_of_layout,
@@ -61,6 +64,7 @@ from ltx2_patcher.rules.models.request_checks import (
 from ltx2_patcher.rules.models.sound import (
     SOUNDS,
     VIDEOS,
+    Sound,
     refusal_of_sound,
     refusal_of_video,
 )
@@ -69,7 +73,15 @@ from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding
 from ltx2_patcher.values.request import Request
-from ltx2_patcher.values.weights import Checkpoint, Lora, ModelPart, Upsampler
+from ltx2_patcher.values.weights import (
+    Checkpoint,
+    GemmaRoot,
+    Header,
+    Lora,
+    ModelPart,
+    Upsampler,
+    Weights,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +116,122 @@ class Admitted:
     warnings: tuple[Finding, ...] = ()  # what can be meant, and mostly is not
 
 
-def admit(request: Request, target: Target) -> Admitted:
+class Looked:
+    """What was found outside for the requests of one target: each file is read once, and each
+    question to its environment asked once, however many name it.
+
+    It is of a moment: who looks again later makes another.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._found: dict[Hashable, object] = {}
+
+    def ahead(self, requests: Iterable[Request]) -> None:
+        """Ask the environment all at once for what these requests will need of it.
+
+        Raises: UsageError or OutsideError where it can't be started.
+        """
+        several = list(requests)
+        self.installed()
+        pictures = [path for request in several for path in _stills(request, self._target)]
+        self.pictures([path for path in dict.fromkeys(pictures) if _is_file(path)])
+        self.sounds([path.absolute() for request in several for _, path in _sounding(request)])
+        prompts: dict[Path, list[str]] = {}
+        for request in several:
+            if request.text_encoder is not None and may_be_cut(request.prompt):
+                prompts.setdefault(request.text_encoder[1], []).append(str(request.prompt))
+        for root, texts in prompts.items():
+            self.tokens(root, texts)
+
+    def weights(self, path: Path) -> Weights:
+        """As `inspect`."""
+        return self._once((inspect, path), lambda: inspect(path))
+
+    def checkpoint(self, path: Path) -> Checkpoint:
+        """As `inspect_checkpoint`."""
+        return self._once((inspect_checkpoint, path), lambda: inspect_checkpoint(path))
+
+    def gemma(self, root: Path) -> GemmaRoot:
+        """As `inspect_gemma`."""
+        return self._once((inspect_gemma, root), lambda: inspect_gemma(root))
+
+    def header(self, path: Path) -> Header:
+        """As `read_header`."""
+        return self._once((read_header, path), lambda: read_header(path))
+
+    def modules(self, checkpoint: Path) -> Mapping[str, Widths]:
+        """What of a checkpoint a LoRA can change."""
+        return self._once(
+            (modules_of, checkpoint), lambda: modules_of(self.header(checkpoint).tensors)
+        )
+
+    def installed(self) -> Mapping[str, str]:
+        """The distributions of the environment."""
+        return self._once(describe, lambda: describe(self._target.python).installed())
+
+    def pictures(self, paths: Sequence[Path]) -> list[str | None]:
+        """What is wrong with each."""
+        python = self._target.python
+        return self._each(faults_of_pictures, paths, lambda new: faults_of_pictures(python, new))
+
+    def sounds(self, paths: Sequence[Path]) -> list[Sound | None]:
+        """The sound of each; None where the environment can't tell."""
+        return self._each(sounds_of, paths, lambda new: sounds_of(self._target.python, new))
+
+    def tokens(self, root: Path, prompts: Sequence[str]) -> list[int | None]:
+        """How many each prompt has."""
+        python = self._target.python
+        return self._each((tokens_of, root), prompts, lambda new: tokens_of(python, root, new))
+
+    def _once(self, key: Hashable, look: Callable[[], Found]) -> Found:
+        """What `look` finds, or the error that it raises, at its first call and at each after."""
+        if key not in self._found:
+            try:
+                self._found[key] = look()
+            except PatcherError as error:
+                self._found[key] = error
+        found = self._found[key]
+        if isinstance(found, PatcherError):
+            raise found
+        return cast("Found", found)
+
+    def _each(
+        self,
+        kind: Hashable,
+        things: Sequence[Thing],
+        look: Callable[[Sequence[Thing]], Sequence[Found | None]],
+    ) -> list[Found | None]:
+        """As `_once`, asking for all that are new together; None for those without an answer."""
+        new = [thing for thing in dict.fromkeys(things) if (kind, thing) not in self._found]
+        if new:
+            told = dict(zip(new, look(new), strict=False))
+            self._found.update({(kind, thing): told.get(thing) for thing in new})
+        return [cast("Found | None", self._found[kind, thing]) for thing in things]
+
+
+Found = TypeVar("Found")
+Thing = TypeVar("Thing", Path, str)
+
+
+def admit(request: Request, target: Target, looked: Looked | None = None) -> Admitted:
     """Check the request in every point that can be told before a model is loaded.
 
     Raises: UsageError for what can't work; ConflictError for files that don't go together or an
     environment that lacks something; InvalidError for broken files; OutsideError where a budget
     can't be held on this machine.
+
+    `looked` is what the requests before this one had read, for those that come together.
     """
-    request = _at_home(request)
+    looked = looked or Looked(target)
+    request = at_home(request)
     check_numbers(target.pipeline, request)
     gpus = [(gpu.name, gpu.capability) for gpu in target.gpus]
     _refuse(refusal_of_quantization(request.quantization, target.abilities, target.others))
     _refuse(refusal_of_cards(request.quantization, gpus))
     _refuse(refusal_of_paths(request, target.abilities, target.others))
     _refuse(refusal_of_parking(target.pipeline, request, target.abilities, target.others))
-    _check_places(request, target.pipeline)
+    _check_places(request, target.pipeline, looked)
     checkpoint = None
     warnings = tuple(cautions(target.pipeline, request))
     warnings += _told(
@@ -126,15 +239,15 @@ def admit(request: Request, target: Target) -> Admitted:
     )
     quantized = False
     if request.transformer is not None:  # without one the script says itself what it takes
-        checkpoint = _checkpoint(request, target)
-        warnings += _check_loras(request, checkpoint, target)
-        _check_upsamplers(request, checkpoint)
-        _check_length(request, target, checkpoint)
-        quantized = _check_gemmas(request, checkpoint, target)
-    _check_environment(target, needs_bitsandbytes=quantized)
-    _check_pictures(request, target)
-    warnings += _check_sounds(request, target)
-    warnings += _check_prompt(request, target.python)
+        checkpoint = _checkpoint(request, target, looked)
+        warnings += _check_loras(request, checkpoint, target, looked)
+        _check_upsamplers(request, checkpoint, looked)
+        _check_length(request, target, checkpoint, looked)
+        quantized = _check_gemmas(request, checkpoint, target, looked)
+    _check_environment(target, looked, needs_bitsandbytes=quantized)
+    _check_pictures(request, target, looked)
+    warnings += _check_sounds(request, target, looked)
+    warnings += _check_prompt(request, looked)
     if target.budget is not None:
         _check_budget(request, target, target.budget, checkpoint)
     return Admitted(request, checkpoint, warnings)
@@ -175,7 +288,7 @@ def require_room(gpu: Gpu | None, card: Card) -> Gpu:
     return gpu
 
 
-def _check_places(request: Request, pipeline: Pipeline) -> None:
+def _check_places(request: Request, pipeline: Pipeline, looked: Looked) -> None:
     """Each file is there and of its option's kind, and the clip has a place."""
     # Upstream opens the clip's file only once it is rendered.
     if request.output is not None:
@@ -188,7 +301,7 @@ def _check_places(request: Request, pipeline: Pipeline) -> None:
             frames = option in FRAME_FOLDERS and "--hdr" in pipeline.options and path.is_dir()
             if not path.is_file() and not frames:
                 raise UsageError(f"{option}: there is no file {path}", remedy="check the path")
-        _check_kind(option, path)
+        _check_kind(option, path, looked)
         if request.output is not None and _is_same(request.output, path):
             raise UsageError(
                 f"--output-path: {path} is what {option} names too, and the clip would take its "
@@ -237,11 +350,11 @@ def _check_output(path: Path, pipeline: Pipeline) -> None:
             )
 
 
-def _check_kind(option: str, path: Path) -> None:
+def _check_kind(option: str, path: Path, looked: Looked) -> None:
     wanted = _KINDS.get(option)
     if path.suffix != ".safetensors" or wanted is None:
         return
-    weights = inspect(path)
+    weights = looked.weights(path)
     if not isinstance(weights, wanted):
         raise UsageError(
             f"{option}: {path} is {described(weights)}", remedy="check which file goes where"
@@ -259,9 +372,9 @@ _PART_KINDS = {
 }
 
 
-def _checkpoint(request: Request, target: Target) -> Checkpoint:
+def _checkpoint(request: Request, target: Target, looked: Looked) -> Checkpoint:
     name = str(request.transformer)
-    checkpoint = inspect_checkpoint(Path(name))
+    checkpoint = looked.checkpoint(Path(name))
     if checkpoint.whole and "--video-vae-path" in request.parts:  # takes the place of its own
         missing = tuple(key for key in checkpoint.missing if not key.startswith("vae."))
         checkpoint = replace(checkpoint, missing=missing)
@@ -277,18 +390,20 @@ def _checkpoint(request: Request, target: Target) -> Checkpoint:
     return checkpoint
 
 
-def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tuple[Finding, ...]:
+def _check_loras(
+    request: Request, checkpoint: Checkpoint, target: Target, looked: Looked
+) -> tuple[Finding, ...]:
     """What the LoRAs will lack of their effect; each has some."""
     files = [file for file in request.files if file.option in LORAS]
     if not files:
         return ()
-    tensors = read_header(Path(str(request.transformer))).tensors
-    modules = modules_of(tensors)
+    transformer = Path(str(request.transformer))
+    tensors, modules = looked.header(transformer).tensors, looked.modules(transformer)
     plain = checkpoint.precision == FP8 and request.quantization is None
     cast = " ".join(savings_of(target.pipeline.options).cast)
     warnings: list[Finding] = []
     for file in files:
-        lora = inspect(file.path)
+        lora = looked.weights(file.path)
         if isinstance(lora, Lora):
             names, origin = target.lora_names, str(file.path)
             given = (lora, modules, names, checkpoint.variant, origin)
@@ -300,19 +415,21 @@ def _check_loras(request: Request, checkpoint: Checkpoint, target: Target) -> tu
     return tuple(warnings)
 
 
-def _check_upsamplers(request: Request, checkpoint: Checkpoint) -> None:
+def _check_upsamplers(request: Request, checkpoint: Checkpoint, looked: Looked) -> None:
     for file in request.files:
-        if file.option in UPSAMPLERS and isinstance(upsampler := inspect(file.path), Upsampler):
+        if file.option not in UPSAMPLERS:
+            continue
+        if isinstance(upsampler := looked.weights(file.path), Upsampler):
             _refuse(refusal_of_scale(upsampler, file.option, str(file.path)))
             _refuse(refusal_of_upsampler(checkpoint, upsampler, str(file.path)))
 
 
-def _check_length(request: Request, target: Target, checkpoint: Checkpoint) -> None:
+def _check_length(request: Request, target: Target, checkpoint: Checkpoint, looked: Looked) -> None:
     """Parts are whole, and one of them tells the length where the request does not."""
     for option, kind in _PART_KINDS.items():
         if (path := request.parts.get(option)) is None:
             continue
-        part = inspect(path)
+        part = looked.weights(path)
         # A whole checkpoint holds each part, so upstream takes it for any.
         if isinstance(part, Checkpoint) and part.whole:
             continue
@@ -330,12 +447,12 @@ def _check_length(request: Request, target: Target, checkpoint: Checkpoint) -> N
         )
 
 
-def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> bool:
+def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target, looked: Looked) -> bool:
     """Whether one of them is or will be quantized."""
     if request.text_encoder is None:
         return False
     option, path = request.text_encoder
-    encoder = inspect_gemma(path)
+    encoder = looked.gemma(path)
     able, others = target.abilities, target.others
     _refuse(refusal_of_gemma(encoder, request.gemma, able, others, str(path)))
     _refuse(refusal_of_encoder(encoder, str(path)))
@@ -343,7 +460,7 @@ def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> b
     gemmas = [encoder]
     if request.enhancer_root is not None:
         option, path = "--prompt-enhancer-gemma-root", request.enhancer_root
-        gemmas.append(inspect_gemma(path))
+        gemmas.append(looked.gemma(path))
         _refuse(refusal_of_gemma(gemmas[-1], request.gemma, able, others, str(path)))
     if request.enhances:
         _refuse(refusal_of_enhancer(gemmas[-1], option, str(path)))
@@ -353,9 +470,9 @@ def _check_gemmas(request: Request, checkpoint: Checkpoint, target: Target) -> b
     return bool(request.gemma or any(gemma.quantization for gemma in gemmas))
 
 
-def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
+def _check_environment(target: Target, looked: Looked, *, needs_bitsandbytes: bool) -> None:
     pipeline, python = target.pipeline, target.python
-    installed = describe(python).installed()  # starts a Python, so whatever else is told first
+    installed = looked.installed()  # starts a Python, so whatever else is told first
     for name in ("torch", "bitsandbytes") if needs_bitsandbytes else ("torch",):
         if name not in installed:
             raise ConflictError(
@@ -371,35 +488,54 @@ def _check_environment(target: Target, *, needs_bitsandbytes: bool) -> None:
         )
 
 
-def _check_pictures(request: Request, target: Target) -> None:
-    paths = [file.path for file in request.files if file.option == "--image"]
-    # Scripts that know --hdr read EXR stills by a way of their own, the others as any picture.
-    apart = {".exr"} if "--hdr" in target.pipeline.options else set()
-    stills = [path.absolute() for path in paths if path.suffix.lower() not in apart]
-    if fault := fault_of_pictures(target.python, stills):
+def _check_pictures(request: Request, target: Target, looked: Looked) -> None:
+    fault = next((fault for fault in looked.pictures(_stills(request, target)) if fault), None)
+    if fault is not None:
         raise UsageError(
             f"--image: {fault}", remedy="give a whole picture, for example a PNG or a JPEG"
         )
 
 
-def _check_prompt(request: Request, python: Path) -> tuple[Finding, ...]:
+def _stills(request: Request, target: Target) -> list[Path]:
+    paths = [file.path for file in request.files if file.option == "--image"]
+    # Scripts that know --hdr read EXR stills by a way of their own, the others as any picture.
+    apart = {".exr"} if "--hdr" in target.pipeline.options else set()
+    return [path.absolute() for path in paths if path.suffix.lower() not in apart]
+
+
+def _check_prompt(request: Request, looked: Looked) -> tuple[Finding, ...]:
     if request.text_encoder is None or not may_be_cut(request.prompt):
         return ()
-    tokens = tokens_of(python, request.text_encoder[1], str(request.prompt))
+    (tokens,) = looked.tokens(request.text_encoder[1], [str(request.prompt)])
     return _told(caution_of_length(tokens))
 
 
-def _check_sounds(request: Request, target: Target) -> tuple[Finding, ...]:
-    """What is told of the videos among them."""
+def _sounding(request: Request) -> list[tuple[str, Path]]:
+    """The files with sound, each with its option."""
     # With --hdr a folder of frames may stand in for a video.
-    given = [
-        (file.option, path)
+    return [
+        (file.option, file.path)
         for file in request.files
-        if file.option in SOUNDS.keys() | VIDEOS and (path := file.path).is_file()
+        if file.option in SOUNDS.keys() | VIDEOS and _is_file(file.path)
     ]
-    heard = sounds_of(target.python, [path.absolute() for _, path in given])
+
+
+def _is_file(path: Path) -> bool:
+    """Whether one can be seen there; what can't be is refused where files are looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _check_sounds(request: Request, target: Target, looked: Looked) -> tuple[Finding, ...]:
+    """What is told of the videos among them."""
+    given = _sounding(request)
+    heard = looked.sounds([path.absolute() for _, path in given])
     warnings: tuple[Finding, ...] = ()
-    for (option, path), sound in zip(given, heard, strict=False):
+    for (option, path), sound in zip(given, heard, strict=True):
+        if sound is None:  # the environment can't tell
+            continue
         _refuse(refusal_of_video(option, path, sound))
         if option in SOUNDS:
             _refuse(refusal_of_sound(option, path, sound, request))
@@ -439,7 +575,7 @@ def _told(caution: Finding | None) -> tuple[Finding, ...]:
     return () if caution is None else (caution,)
 
 
-def _at_home(request: Request) -> Request:
+def at_home(request: Request) -> Request:
     """The request with each "~" the folder that it stands for: not every script takes it so."""
 
     def there(path: Path | None) -> Path | None:
