@@ -17,6 +17,10 @@ _RESIDENT = {"capture=true", "capture=1", "mode=reduce-overhead", "mode=max-auto
 _HOST_SPARE_BYTES = 4 * GIB  # for the process itself, and for a file's pages while it is read
 
 
+class HostTooSmall(OutsideError):
+    """The weights of a request can't stay in host memory; without --vram-budget they need not."""
+
+
 def refusal_of_parking(
     pipeline: Pipeline, request: Request, able: Abilities, others: Sequence[Abilities]
 ) -> PatcherError | None:
@@ -39,6 +43,25 @@ def refusal_of_parking(
         return UsageError(
             f"--vram-budget moves weights, which --compile {odd[0]} can't follow",
             remedy="give --compile without it",
+        )
+    return None
+
+
+def refusal_of_batch(
+    pipeline: Pipeline, able: Abilities, others: Sequence[Abilities]
+) -> PatcherError | None:
+    """Why no process goes from one clip of the pipeline to the next; None where one does."""
+    if not able.parks_weights:
+        return _not_here(able, others, "--batch", "run a clip at a time")
+    if pipeline.several_gpus:
+        return UsageError(
+            f"{pipeline.name} runs on several GPUs, and --batch keeps one process",
+            remedy=f"run {pipeline.name.removesuffix('_mgpu')} on one GPU, or a clip at a time",
+        )
+    if "--output-path" not in pipeline.options:
+        return UsageError(
+            f"{pipeline.name} makes no clip: it has no --output-path",
+            remedy="run it without --batch",
         )
     return None
 
@@ -70,7 +93,7 @@ def refusal_of_host(parked_bytes: int, available_bytes: int) -> PatcherError | N
     """Why so many bytes of weights can't stay in host memory; None where they can."""
     if parked_bytes + _HOST_SPARE_BYTES <= available_bytes:
         return None
-    return OutsideError(
+    return HostTooSmall(
         f"--vram-budget keeps {parked_bytes / GIB:.1f} GiB of weights in host memory, of which "
         f"{available_bytes / GIB:.1f} GiB are free",
         remedy="end what takes memory, take a smaller model (an fp8 checkpoint, a Gemma that is "
@@ -78,14 +101,19 @@ def refusal_of_host(parked_bytes: int, available_bytes: int) -> PatcherError | N
     )
 
 
-def _not_here(able: Abilities, others: Sequence[Abilities]) -> PatcherError:
+def _not_here(
+    able: Abilities,
+    others: Sequence[Abilities],
+    option: str = "--vram-budget",
+    instead: str = "leave it out",
+) -> PatcherError:
     if any(other.base == able.base and other.parks_weights for other in others):
         return ConflictError(
-            f"this tree holds the series of {able.base} without the group that --vram-budget is of",
+            f"this tree holds the series of {able.base} without the group that {option} is of",
             remedy=whole_series(able),
         )
     better = nearest(able, others, "parks-weights")
     return UsageError(
-        f"base {able.base} has no --vram-budget",
-        remedy="leave it out" + ("" if better is None else f", or take base {better.base}"),
+        f"base {able.base} has no {option}",
+        remedy=instead + ("" if better is None else f", or take base {better.base}"),
     )

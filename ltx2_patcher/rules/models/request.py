@@ -20,6 +20,7 @@ from ltx2_patcher.rules.models.options import (
     given_options,
 )
 from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.shown import cut, shown
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import GemmaFlag, InputFile, Request, Value
 
@@ -40,29 +41,70 @@ def parse_mapping(pipeline: Pipeline, mapping: Mapping[str, object]) -> Request:
     """The request of a mapping, such as JSON gives: an option's name without dashes -> its value.
 
     `{"prompt": "a fox", "num_frames": 121, "gemma_4bit": true, "image": [["fox.png", 0, 1.0]]}`.
-    What stands several times or takes several values is a list; null and false leave out.
+    What stands several times or takes several values is a list; null, false and an empty list leave
+    out.
 
     Raises: UsageError as `parse_argv`, and for an option that the pipeline does not have.
     """
+    return _request(pipeline, _given(pipeline, mapping))
+
+
+def parse_over(
+    pipeline: Pipeline, arguments: Sequence[str], mapping: Mapping[str, object]
+) -> Request:
+    """The request of a command line with a mapping over it.
+
+    Whatever option that names has the mapping's values alone, and none where those leave it out.
+
+    Raises: UsageError as `parse_argv` and `parse_mapping`.
+    """
+    over = _given(pipeline, mapping)
+    named = set(map(option_of, mapping))
+    common = given_options(pipeline.options, arguments)
+    kept = [(option, values) for option, values in common if option not in named]
+    return _request(pipeline, [*kept, *over])
+
+
+def option_of(key: str) -> str:
+    """The option that a key of a mapping names."""
+    return f"--{key.replace('_', '-')}"
+
+
+def refusal_of_option(pipeline: Pipeline, key: str) -> UsageError | None:
+    """Why the pipeline takes no option of that name, given without dashes; None where it does."""
+    if option_of(key) in pipeline.options:
+        return None
+    names = [name.removeprefix("--").replace("-", "_") for name in pipeline.options]
+    near = get_close_matches(key, sorted(names), cutoff=0.5)
+    return UsageError(
+        f"{pipeline.name} has no {cut(key)}",
+        remedy=f"give {' or '.join(near)}" if near else "leave it out",
+    )
+
+
+def _given(
+    pipeline: Pipeline, mapping: Mapping[str, object]
+) -> list[tuple[str, tuple[object, ...]]]:
     given: list[tuple[str, tuple[object, ...]]] = []
     for key, value in mapping.items():
-        option = f"--{key.replace('_', '-')}"
-        if option not in pipeline.options:
-            names = [name.removeprefix("--").replace("-", "_") for name in pipeline.options]
-            near = get_close_matches(key, sorted(names), cutoff=0.5)
-            raise UsageError(
-                f"{pipeline.name} has no {key}",
-                remedy=f"give {' or '.join(near)}" if near else "leave it out",
-            )
-        if value is None or value is False:
+        if refusal := refusal_of_option(pipeline, key):
+            raise refusal
+        option = option_of(key)
+        if value is None or value is False or value == []:
             continue
-        if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
+        if isinstance(value, list) and all(isinstance(one, list) for one in value):
             given += [(option, tuple(one)) for one in value]
         elif isinstance(value, list):
             given.append((option, tuple(value)))
         else:
             given.append((option, () if value is True else (value,)))
-    return _request(pipeline, given)
+    for option, values in given:
+        if odd := [value for value in values if isinstance(value, list | dict | None)]:
+            raise UsageError(
+                f"{option}: {shown(odd[0])} is neither text nor a number",
+                remedy=f"give {option} as on a command line; several values are a list",
+            )
+    return given
 
 
 def render_argv(pipeline: Pipeline, request: Request) -> tuple[str, ...]:
