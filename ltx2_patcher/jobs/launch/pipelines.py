@@ -10,6 +10,7 @@ from ltx2_patcher.values.errors import ConflictError
 
 _PACKAGES = ("ltx-core", "ltx-pipelines")
 _METHODS = "ltx_core/text_encoders/gemma/quantized/methods"  # each states its flag
+_ADDS_PARKED = b"add_parked_flags("  # in upstream's parsers, by a patch of ours
 
 
 def source_paths(tree: Path) -> tuple[Path, ...]:
@@ -30,4 +31,5 @@ def pipelines_in(tree: Path) -> tuple[Pipeline, ...]:
     sources = {path.stem: path.read_bytes() for path in folder.glob("*.py")}
     methods = [path.read_bytes() for path in sorted((core / _METHODS).glob("*.py"))]
     shared = disk.read(folder / "utils/args.py") or b""
-    return parse_pipelines(sources, b"\n".join([shared, *methods]))
+    parked = disk.read(folder / "parked/flags.py") if _ADDS_PARKED in shared else None
+    return parse_pipelines(sources, b"\n".join([shared, *methods, parked or b""]))
