@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import selectors
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn, Self
 
 from ltx2_patcher.values.errors import OutsideError
 
@@ -119,6 +121,76 @@ def watch(
             child.terminate()
             raise
     return Done(tuple(argv), child.returncode, b"", bytes(output))
+
+
+class Talk:
+    """A process under way that is written to and read from by lines; a context manager, at whose
+    end it is killed with all that it started.
+
+    It has a session of its own, so that a Ctrl-C reaches us alone. Without us its input ends.
+    Raises: OutsideError where the program is missing.
+    """
+
+    def __init__(self, argv: Sequence[str], variables: Mapping[str, str], err: IO[bytes]) -> None:
+        self._rest = b""
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                env=variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise _absent(argv[0]) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def send(self, line: bytes) -> None:
+        """Write a line; one that has ended reads it no more, which its next lines tell."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            left = memoryview(line + b"\n")
+            while left:
+                left = left[self._process.stdin.write(left) or 0 :]
+
+    def lines(self, wait_s: float) -> list[bytes] | None:
+        """The lines that it writes within this time, none or more; None once it has ended."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        with selectors.DefaultSelector() as ready:
+            ready.register(stdout, selectors.EVENT_READ)
+            if not ready.select(wait_s):
+                return []
+        if not (data := os.read(stdout.fileno(), 1 << 16)):
+            return None
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        return whole
+
+    def kill(self) -> int:
+        """End it and what it started at once; its exit code, negative: ended by that signal."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        code = self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+        return code
+
+    def wait(self, timeout_s: float) -> int:
+        """End its input and wait for its own end, or end it; its exit code as `kill` tells it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return self.kill()
 
 
 def become(argv: Sequence[str], variables: Mapping[str, str]) -> NoReturn:

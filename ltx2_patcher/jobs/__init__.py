@@ -38,4 +38,5 @@ ORDER = (
     "launch.install",
     "launch.doctor",
     "launch.script",
+    "launch.batch",
 )

@@ -14,7 +14,8 @@ INTERRUPTED         130  somebody pressed Ctrl-C: 128 and the number of the sign
 
 `rebase` ends with ConflictError's while it waits for a person, `doctor` with OutsideError's where
 something will not work. `run` becomes the script that it starts, whose code is its own; those that
-our overlay gives scripts are from 20 up. A bug in our own code stays an assertion with its
+our overlay gives scripts are from 20 up. With --batch it ends with 1 where a clip failed, and with
+128 and its number where a signal stopped it. A bug in our own code stays an assertion with its
 traceback, which is 1.
 """
 

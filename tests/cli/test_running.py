@@ -96,6 +96,42 @@ def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--batch", "a.jsonl"], "--batch needs the NAME of a pipeline"),
+        (["run", "distilled", "--resume"], "--resume goes with --batch"),
+    ],
+)
+def test_options_of_a_batch_go_together(root: Path, arguments: list[str], told: str) -> None:
+    done = patcher(root, *arguments, **PATH)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"ltx2-patcher run: error: {told}"
+
+
+def test_every_fault_of_a_batch_is_told_and_its_commands_are_shown(
+    root: Path, tmp_path: Path
+) -> None:
+    batch = tmp_path / "a.jsonl"
+    batch.write_text('{"num-frames": 12}\n[]\n{"image": [["none.png", 0, 1.0]]}\n')
+    common = ["--", "--output-path", str(tmp_path / "clip.mp4"), "--seed", "1"]
+    done = patcher(root, "run", "distilled", "--batch", str(batch), *common, **PATH)
+    assert (done.returncode, done.stdout) == (2, "")
+    rows = [line for line in done.stderr.splitlines() if line.startswith("  line ")]
+    assert rows == [
+        "  line 1: --num-frames 12 is not of the form 8k+1",
+        "  line 2: [] is no JSON object",
+        "  line 3: --image: there is no file none.png",
+    ]
+    batch.write_text('{"seed": 2}\n\n{"prompt": "a fox"}\n')
+    done = patcher(root, "run", "distilled", "--dry-run", "--batch", str(batch), *common, **PATH)
+    assert done.returncode == 0, done.stderr
+    one, other = done.stdout.splitlines()
+    assert f"--output-path {tmp_path / 'clip-001.mp4'} --seed 2 --vram-budget auto" in one
+    assert f"{tmp_path / 'clip-003.mp4'} --seed 1 --prompt 'a fox'" in other
+    assert list(tmp_path.iterdir()) == [batch]
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "remedy"),
     [
         (["run", "distiled"], 2, "choose distilled"),
@@ -103,6 +139,11 @@ def test_run_passes_signals(root: Path, number: signal.Signals) -> None:
         (["run", "distilled", "--", "--gemma-4bit", "--gemma-8bit"], 2, "give one"),
         (["run", "distilled", "--python", "/nowhere"], 2, "bin/python"),
         (["run", "distilled", "--base", "1.0"], 2, "1.0.0"),
+        (["run", "distilled", "--batch", "/nowhere"], 2, "check the path"),
+        (["run", "distilled", "--batch", "/"], 2, "a file with one JSON object a line"),
+        (["run", "distilled", "--batch", "/dev/null"], 2, "one JSON object a line"),
+        (["run", "distilled", "--batch", "/nowhere", "--", "--num-framez", "9"], 2, "num_frames"),
+        (["run", "echo", "--batch", "/nowhere"], 2, "without --batch"),
         (["install", "--python", "/nowhere"], 2, "bin/python"),
         (["inspect", "/nowhere"], 2, "check the path"),
     ],

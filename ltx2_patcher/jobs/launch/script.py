@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine
+from ltx2_patcher.boundaries.child import MODULE as CHILD
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_python
@@ -53,9 +54,20 @@ class Script:
 
     def started_with(self, words: Sequence[str], variables: Mapping[str, str]) -> Launch:
         """How to start it with these words behind its name."""
-        module = f"ltx_pipelines.{self.target.pipeline.name}"
+        return self._launch((self.module, *words), variables)
+
+    def child(self, variables: Mapping[str, str]) -> Launch:
+        """How to start the process that runs it for request after request."""
+        return self._launch((CHILD,), variables)
+
+    @property
+    def module(self) -> str:
+        """What to run with `python -m`."""
+        return f"ltx_pipelines.{self.target.pipeline.name}"
+
+    def _launch(self, words: Sequence[str], variables: Mapping[str, str]) -> Launch:
         return Launch(
-            argv=(str(self.target.python.absolute()), *_QUIET, "-m", module, *words),
+            argv=(str(self.target.python.absolute()), *_QUIET, "-m", *words),
             variables=script_variables(variables, (*source_paths(self.tree), _LAUNCHED), self.gpu),
         )
 

@@ -208,7 +208,8 @@ def refusal_of_lines(name: str, total: int, faults: Sequence[Fault]) -> PatcherE
     codes = {fault.error.exit_code for fault in faults}
     kind = _BY_CODE[codes.pop()] if len(codes) == 1 else UsageError
     wrong = len({fault.number for fault in faults})
-    head = f"{wrong} of {total} lines of {name} can't be rendered, and none was begun"
+    lines = "line" if total == 1 else "lines"
+    head = f"{wrong} of {total} {lines} of {name} can't be rendered, and none was begun"
     return kind("\n".join((head, *rows)), remedy="put them right and run the same command again")
 
 

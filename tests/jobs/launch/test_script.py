@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import mappable_bytes
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.launch.script import Launch, find_script
-from ltx2_patcher.jobs.models.gate import admit, make_output_folder
+from ltx2_patcher.jobs.models import gate
+from ltx2_patcher.jobs.models.gate import Looked, admit, make_output_folder
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
@@ -446,6 +448,41 @@ def test_a_mapping_passes_the_same_gate(case: Case) -> None:
             admit(parse_mapping(script.target.pipeline, {**mapping, **wrong}), script.target)
         assert told in str(caught.value)
         assert caught.value.remedy
+
+
+def test_requests_that_come_together_are_judged_as_one_by_one(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the environment is looked at once."""
+    script = find_script(case.store, case.base, "distilled")
+    pipeline = script.target.pipeline
+    requests = [
+        parse_argv(pipeline, [*case.right, "--seed", str(seed), *more])
+        for seed, more in enumerate(([], ["--num-frames", "12"], ["--image", "no.png", "0", "1"]))
+    ]
+    asked: list[Path] = []
+
+    def noted(python: Path) -> Environment:
+        asked.append(python)
+        return describe(python)
+
+    monkeypatch.setattr(gate, "describe", noted)
+
+    def judged(looked: Looked | None) -> list[object]:
+        found: list[object] = []
+        for request in requests:
+            try:
+                found.append(admit(request, script.target, looked))
+            except PatcherError as error:
+                found.append((type(error), str(error), error.remedy))
+        return found
+
+    alone = judged(None)
+    asked.clear()
+    looked = Looked(script.target)
+    looked.ahead(requests)
+    assert judged(looked) == alone
+    assert len(asked) == 1
 
 
 def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(
