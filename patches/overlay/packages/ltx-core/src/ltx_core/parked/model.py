@@ -2,7 +2,7 @@
 
 import copy
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -10,7 +10,7 @@ from ltx_core.parked import observer
 from ltx_core.parked.card import Card, plain_tensors
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.passing import PassingBlocks
-from ltx_core.parked.places import places_of
+from ltx_core.parked.places import Place, places_of
 from ltx_core.parked.unit import Parts, Unit
 
 _BLOCKS = ("transformer_blocks", "model.model.language_model.layers")
@@ -52,21 +52,21 @@ class ParkedModel:
         parts = Parts(model)
         modules = dict(model.named_modules())
 
-        def park(module: torch.nn.Module) -> Unit:
-            self._units.append(Unit(parts.claim(places_of(module)), host, card.device))
+        def park(places: Iterable[Place]) -> Unit:
+            self._units.append(Unit(parts.claim(places), host, card.device))
             return self._units[-1]
 
         with plain_tensors():
             if (table := modules.get(_TABLE)) is not None:
-                self._park_table(table, park(_only_weight(table)), modules.get(_HEAD))
+                self._park_table(table, park([Place(table.weight, "data")]), modules.get(_HEAD))
             blocks = next((list(modules[name]) for name in _BLOCKS if name in modules), [])
-            self._blocks = PassingBlocks(card, [park(block) for block in blocks]) if blocks else None
+            self._blocks = PassingBlocks(card, [park(places_of(block)) for block in blocks]) if blocks else None
             for index, block in enumerate(blocks):
                 self._pass(index, block)
             for name in _CALLED:
                 if (module := modules.get(name)) is not None:
-                    self._bind_while_called(module, park(module))
-            self._rest = park(model)
+                    self._bind_while_called(module, park(places_of(module)))
+            self._rest = park(places_of(model))
         if self._blocks is not None:
             self._repeat_without_kept_blocks()
 
@@ -180,14 +180,6 @@ def released(module: torch.nn.Module) -> bool:
     for lease in leases:
         lease.end()
     return bool(leases)
-
-
-class _only_weight(torch.nn.Module):  # noqa: N801
-    """A module of the weight of another alone."""
-
-    def __init__(self, module: torch.nn.Module) -> None:
-        super().__init__()
-        self.weight = module.weight
 
 
 def _keep_four_bits_as_they_are(model: torch.nn.Module) -> None:

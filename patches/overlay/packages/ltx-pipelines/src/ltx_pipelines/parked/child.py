@@ -93,13 +93,15 @@ class Requests:
         return name in self._cancelled
 
     def _read(self) -> None:
-        for line in sys.stdin:
-            asked = json.loads(line)
-            if "cancel" in asked:
-                self._cancelled.add(asked["cancel"])
-            else:
-                self._queue.put(asked)
-        self._queue.put(None)
+        try:
+            for line in sys.stdin:
+                asked = json.loads(line)
+                if "cancel" in asked:
+                    self._cancelled.add(asked["cancel"])
+                else:
+                    self._queue.put(asked)
+        finally:  # what is no JSON ends the process, once what was asked before is done
+            self._queue.put(None)
 
 
 class Run:
