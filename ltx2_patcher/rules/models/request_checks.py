@@ -6,13 +6,14 @@ asked for; so it is told before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from ltx2_patcher.rules.models.options import FILES, PARTS
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.finding import Finding, Level
-from ltx2_patcher.values.request import InputFile, Request
+from ltx2_patcher.values.request import InputFile, Request, Value
 
 FRAME_STEP = 8
 """Upstream takes 8k + 1 frames: the video VAE joins 8 into one of its own."""
@@ -26,13 +27,17 @@ _DISTILLED = "--distilled-checkpoint-path"
 _GUIDANCE = "cfg-guidance-scale"
 _CRFS = range(52)  # of libx264 in 8 bits
 
+_TWO_STAGES = 64  # what width and height of such a pipeline are divisible by
+_TEXT = "prompt"  # how the options end that take text of any kind
+
 _IN_BOTH = "--video-vae-path"  # it may also take the place of a whole checkpoint's own
 
 
 def check_numbers(pipeline: Pipeline, request: Request) -> None:
     """Raises: UsageError for a frame count that is not 8k+1, a size that is not divisible as the
-    pipeline needs, a frame rate, a seed or a file's number out of its range, a split model with a
-    part left out, or an offload that upstream does not offer for the quantization.
+    pipeline needs, a frame rate, a seed or a file's number out of its range, a number that is not
+    finite, a split model with a part left out, or an offload that upstream does not offer for the
+    quantization.
     """
     for option, number in (
         ("--num-frames", request.frames),
@@ -56,8 +61,11 @@ def check_numbers(pipeline: Pipeline, request: Request) -> None:
     if (divisor := pipeline.divisor) is not None:
         for option, size in (("--width", request.width), ("--height", request.height)):
             _check_size(pipeline, option, size, divisor)
+    _check_single_value(pipeline, request)
     _check_parts(pipeline, request)
     _check_offload(request)
+    for option, values in request.others:
+        _check_finite(option, values)
 
 
 def cautions(pipeline: Pipeline, request: Request) -> Iterator[Finding]:
@@ -201,6 +209,36 @@ def _check_size(pipeline: Pipeline, option: str, size: int | None, divisor: int)
         f"{option} {size} is not divisible by {divisor}, as {pipeline.name} needs",
         remedy=f"give {below} or {below + divisor}",
     )
+
+
+def _check_single_value(pipeline: Pipeline, request: Request) -> None:
+    """Upstream's upsampler normalizes over the first stage's values, of which it needs several."""
+    smallest = (_TWO_STAGES, _TWO_STAGES, 1)
+    if pipeline.divisor == _TWO_STAGES and smallest == (
+        request.width,
+        request.height,
+        request.frames,
+    ):
+        raise UsageError(
+            f"one frame of {_TWO_STAGES}x{_TWO_STAGES} is a single value to {pipeline.name}'s "
+            "first stage, which can't be upsampled",
+            remedy=f"give --num-frames {1 + FRAME_STEP}, or a larger size",
+        )
+
+
+def _check_finite(option: str, values: Sequence[Value]) -> None:
+    """With nan or inf among a guidance's numbers a clip is black, without a word."""
+    if option.endswith(_TEXT):
+        return
+    for value in values:
+        try:
+            finite = isfinite(float(value))
+        except (ValueError, OverflowError):
+            continue  # no number at all: upstream's parser tells
+        if not finite:
+            raise UsageError(
+                f"{option}: {value} is no number", remedy=f"give {option} a finite number"
+            )
 
 
 def _check_parts(pipeline: Pipeline, request: Request) -> None:

@@ -24,6 +24,8 @@ from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import InputFile, Request
 from tests.rules.models.small_scripts import IN_PARTS, PIPELINES, TWO_STAGE
 
+OTHERS = replace(TWO_STAGE, options=TWO_STAGE.options | {"--stg-scale", "--negative-prompt"})
+
 
 def checked(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
     request = parse_argv(pipeline, arguments)
@@ -383,3 +385,20 @@ def test_fp8_is_asked_for_in_the_words_of_the_pipeline() -> None:
     assert render_argv(early, request) == ("--enable-fp8",)
     scaled = parse_argv(IN_PARTS, ["--quantization", "fp8-scaled-mm", "amax.json"])
     assert (scaled.quantization, scaled.calibration) == ("fp8-scaled-mm", Path("amax.json"))
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "1e999", "NaN"])
+def test_numbers_of_other_options_are_finite(number: str) -> None:
+    with pytest.raises(UsageError, match=r"--stg-scale: .* is no number"):
+        checked(OTHERS, [f"--stg-scale={number}"])
+    checked(OTHERS, [f"--negative-prompt={number}"])
+    checked(OTHERS, ["--stg-scale", "1.5"])
+
+
+def test_one_value_can_not_be_upsampled() -> None:
+    smallest = ["--width", "64", "--height", "64"]
+    with pytest.raises(UsageError, match="a single value") as caught:
+        checked(TWO_STAGE, [*smallest, "--num-frames", "1"])
+    assert caught.value.remedy.startswith("give --num-frames 9")
+    checked(TWO_STAGE, [*smallest, "--num-frames", "9"])
+    checked(TWO_STAGE, ["--width", "128", "--height", "64", "--num-frames", "1"])
