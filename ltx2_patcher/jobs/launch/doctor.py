@@ -29,6 +29,7 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_gemma,
     refusal_of_pair,
 )
+from ltx2_patcher.rules.models.parked import advised_parking
 from ltx2_patcher.rules.series.tree_state import judge
 from ltx2_patcher.rules.size import in_words
 from ltx2_patcher.values.abilities import Abilities
@@ -281,6 +282,10 @@ def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Findi
         )
     if card is not None and (checkpoint or gemma):
         yield from _found("flags", lambda: _flags(store, subject.base, card, checkpoint, gemma))
+        if checkpoint and gemma:
+            yield from _found(
+                "parked weights", lambda: _parked(store, subject.base, checkpoint, gemma)
+            )
 
 
 def _checkpoint(checkpoint: Checkpoint) -> Finding:
@@ -329,6 +334,24 @@ def _flags(
     if able and elsewhere.flags is not None:
         remedy += f", or base {' or '.join(able)} with {' '.join(elsewhere.flags)}"
     return Finding("flags", Level.FAILURE, fact, remedy)
+
+
+def _parked(store: Store, base: Base, checkpoint: Checkpoint, gemma: GemmaRoot) -> Finding:
+    """What the tree's scripts can keep in host memory."""
+    pipelines = pipelines_in(checkout_path(store, base))
+    options = frozenset(option for pipeline in pipelines for option in pipeline.options)
+    free = machine.memory().available_bytes
+    found = advised_parking(checkpoint, gemma, savings_of(options).cast, free)
+    if "--vram-budget" not in options:
+        fact = "its scripts have no --vram-budget"
+    elif found is None:
+        fact = f"host memory has no room for them: {in_words(free)} are free"
+    else:
+        fact = (
+            f"{' '.join(found.flags)}: {in_words(found.host_bytes)} in host memory, of which "
+            f"{in_words(free)} are free, and a card of 8 GB does"
+        )
+    return Finding("parked weights", Level.OK, fact)
 
 
 _OFFLOADS_SINCE = "2026-05-28"

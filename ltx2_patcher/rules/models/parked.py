@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ltx2_patcher.rules.models.abilities import nearest, whole_series
 from ltx2_patcher.rules.models.budget import NF4_BITS
@@ -63,6 +64,38 @@ def refusal_of_batch(
             f"{pipeline.name} makes no clip: it has no --output-path",
             remedy="run it without --batch",
         )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """The flags with which weights wait in host memory, and what they take there."""
+
+    flags: tuple[str, ...]
+    host_bytes: int
+
+
+def advised_parking(
+    checkpoint: Checkpoint, gemma: GemmaRoot, cast: tuple[str, ...], free_bytes: int
+) -> Parking | None:
+    """The least lossy flags whose weights so much free host memory holds; None where none do.
+
+    `cast` are those of fp8-cast; a quantized Gemma comes last: it changes a clip the most.
+    """
+    plain = Request(pipeline="")
+    ways: list[tuple[tuple[str, ...], Request]] = [
+        ((), plain),
+        (cast, replace(plain, quantization="fp8-cast")),
+    ]
+    if not gemma.quantization:
+        both = replace(plain, quantization="fp8-cast", gemma="4bit")
+        ways.append(((*cast, "--gemma-4bit"), both))
+    if checkpoint.precision.startswith("fp8"):
+        del ways[0]
+    for flags, request in ways:
+        needed = parked_bytes(request, checkpoint, gemma)
+        if refusal_of_host(needed, free_bytes) is None:
+            return Parking(("--vram-budget", "auto", *flags), needed)
     return None
 
 

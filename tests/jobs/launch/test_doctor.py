@@ -186,6 +186,7 @@ def test_weights_are_told_with_the_flags_that_fit_the_card(
     assert found["gemma"].fact.startswith("Gemma 3 64 wide, 2 layers, bf16")
     assert found["pair"].level is Level.OK
     assert found["flags"].fact.startswith("no flags needed in 23.0 GiB")
+    assert found["parked weights"].fact.startswith("--vram-budget auto: ")
     (tmp_path / "gemma/tokenizer.model").unlink()
     other = write_gemma(tmp_path / "other", text_config={"hidden_size": 9, "num_hidden_layers": 2})
     assert "tokenizer.model" in _findings(store, subject)["gemma"].fact
