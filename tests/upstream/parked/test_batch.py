@@ -148,6 +148,7 @@ def test_a_line_that_fails_is_told_and_the_next_is_made(
     assert isinstance(second, Lost) and "lost.safetensors" in second.why
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_started_again(
     script: Script, common: list[str], tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_process_that_is_killed_is_started_again(
     assert not list(tmp_path.glob("out/*002*"))
 
 
+@pytest.mark.slow
 def test_who_stops_cancels_the_clip_in_hand_and_goes_on_later(
     script: Script, common: list[str], tmp_path: Path
 ) -> None:
@@ -179,6 +181,7 @@ def test_who_stops_cancels_the_clip_in_hand_and_goes_on_later(
     assert render(rest, Watch()) == Outcome(2, (), 0)
 
 
+@pytest.mark.slow
 def test_a_batch_is_rendered_once_at_a_time(
     script: Script, common: list[str], tmp_path: Path
 ) -> None:
@@ -222,6 +225,7 @@ def run(*words: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_command_line_reads_a_pipe_and_says_what_came_of_it(
     common: list[str], tmp_path: Path
 ) -> None:
@@ -238,6 +242,7 @@ def test_the_command_line_reads_a_pipe_and_says_what_came_of_it(
     assert json.loads(out)["passed_by"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_with_its_code_and_leaves_no_process(
     number: signal.Signals, code: int, common: list[str], tmp_path: Path

@@ -46,7 +46,7 @@ def clip(
     return out.read_bytes()
 
 
-@pytest.mark.parametrize("budget", [NOTHING, ALL])
+@pytest.mark.parametrize("budget", [NOTHING, pytest.param(ALL, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_clip_is_the_same(
     case: Case,
