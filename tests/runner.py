@@ -213,7 +213,7 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
     subprocess.run(make, cwd=ROOT, check=True)
     marked, usual_s = "not gpu and not slow", 100
     if base.name == DEFAULT_BASE:
-        marked, usual_s = _marked(every=every), 390
+        marked, usual_s = _marked(every=every), 500
     elif not every:
         marked += " and core"
     command = _pytest(str(environment_python(store, owner)), UPSTREAM, "-m", marked)

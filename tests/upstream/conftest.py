@@ -12,6 +12,7 @@ from typing import Protocol
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.cli.options import DEFAULT_BASE
 from tests.trees import ROOT
 from verify.synthetic.files import FileSet, Layout
 from verify.upstream.process import Pipelines
@@ -19,6 +20,9 @@ from verify.upstream.process import Pipelines
 BASE = os.environ["LTX2_BASE"]
 DATE = Store(ROOT).base(BASE).date
 """The day of the upstream under test: what a test expects differs from some revision on."""
+LONG = pytest.mark.slow if BASE == DEFAULT_BASE else pytest.mark.revisions()
+"""Of what takes too long for `make test`: it runs of the default base what is not slow, of others
+what is core."""
 MAKER = "verify.synthetic.__main__"
 """What makes a file set, in the process of upstream's scripts."""
 

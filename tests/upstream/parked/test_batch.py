@@ -29,7 +29,7 @@ from ltx2_patcher.jobs.launch.script import Script, script_in
 from ltx2_patcher.values.errors import BusyError, PatcherError, UsageError
 from tests.trees import ROOT
 from tests.upstream.cases import Case, Mode, command_line
-from tests.upstream.conftest import BASE, FileSets
+from tests.upstream.conftest import BASE, LONG, FileSets
 from verify.upstream.command_line import Gemma
 from verify.upstream.process import Pipelines
 
@@ -148,7 +148,7 @@ def test_a_line_that_fails_is_told_and_the_next_is_made(
     assert isinstance(second, Lost) and "lost.safetensors" in second.why
 
 
-@pytest.mark.slow
+@LONG
 def test_a_process_that_is_killed_is_started_again(
     script: Script, common: list[str], tmp_path: Path
 ) -> None:
@@ -167,7 +167,7 @@ def test_a_process_that_is_killed_is_started_again(
     assert not list(tmp_path.glob("out/*002*"))
 
 
-@pytest.mark.slow
+@LONG
 def test_who_stops_cancels_the_clip_in_hand_and_goes_on_later(
     script: Script, common: list[str], tmp_path: Path
 ) -> None:
@@ -181,7 +181,7 @@ def test_who_stops_cancels_the_clip_in_hand_and_goes_on_later(
     assert render(rest, Watch()) == Outcome(2, (), 0)
 
 
-@pytest.mark.slow
+@LONG
 def test_a_batch_is_rendered_once_at_a_time(
     script: Script, common: list[str], tmp_path: Path
 ) -> None:
@@ -225,7 +225,7 @@ def run(*words: str) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.slow
+@LONG
 def test_the_command_line_reads_a_pipe_and_says_what_came_of_it(
     common: list[str], tmp_path: Path
 ) -> None:
@@ -242,7 +242,7 @@ def test_the_command_line_reads_a_pipe_and_says_what_came_of_it(
     assert json.loads(out)["passed_by"] == 2
 
 
-@pytest.mark.slow
+@LONG
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_with_its_code_and_leaves_no_process(
     number: signal.Signals, code: int, common: list[str], tmp_path: Path

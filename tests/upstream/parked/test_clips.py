@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.upstream.cases import SCRIPTS, Case, Mode, command_line
-from tests.upstream.conftest import BASE, FileSets
+from tests.upstream.conftest import BASE, LONG, FileSets
 from tests.upstream.pipelines.conftest import Clips, GemmaRoots
 from verify.synthetic.files import named_models
 from verify.upstream.command_line import FP8_CAST, LORA, Gemma
@@ -20,7 +20,7 @@ CASES = [
     ),
     Case("distilled", Mode.T2V, Gemma.FLAG_4BIT, VARIANT),
     *(
-        pytest.param(Case("distilled", Mode.T2V, gemma, VARIANT), marks=pytest.mark.slow)
+        pytest.param(Case("distilled", Mode.T2V, gemma, VARIANT), marks=LONG)
         for gemma in (Gemma.FLAG_8BIT, Gemma.PREQUANTIZED_4BIT, Gemma.PREQUANTIZED_8BIT)
     ),
 ]
@@ -46,7 +46,7 @@ def clip(
     return out.read_bytes()
 
 
-@pytest.mark.parametrize("budget", [NOTHING, pytest.param(ALL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("budget", [NOTHING, pytest.param(ALL, marks=LONG)])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_clip_is_the_same(
     case: Case,
@@ -67,7 +67,7 @@ def test_the_clip_is_the_same(
         assert clip(parked, *given) == wanted
 
 
-@pytest.mark.slow
+@LONG
 @pytest.mark.parametrize("gemma", [Gemma.PLAIN, Gemma.FLAG_4BIT, Gemma.FLAG_8BIT])
 def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
     gemma: Gemma,
