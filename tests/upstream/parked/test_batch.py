@@ -214,17 +214,21 @@ def test_all_faults_are_told_before_anything_is_begun(
 
 def run(*words: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "ltx2_patcher", "run", "--base", BASE, "distilled"]
-    return subprocess.Popen(
-        [*command, "--python", sys.executable, *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A runner in the background ignores it, and a child inherits that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a runner may ignore it, a child inherits
+    try:
+        return subprocess.Popen(
+            [*command, "--python", sys.executable, *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @LONG
