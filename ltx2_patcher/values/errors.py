@@ -61,3 +61,9 @@ class BusyError(PatcherError):
     """Another run of ltx2-patcher, or git itself, holds the tree."""
 
     exit_code = 6
+
+
+def refuse(refusal: PatcherError | None) -> None:
+    """Raise the refusal where there is one."""
+    if refusal is not None:
+        raise refusal

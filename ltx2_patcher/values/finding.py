@@ -22,3 +22,8 @@ class Finding:
     level: Level
     fact: str
     remedy: str | None = None  # where it is not ok
+
+
+def told(caution: Finding | None) -> tuple[Finding, ...]:
+    """The caution, where there is one."""
+    return () if caution is None else (caution,)

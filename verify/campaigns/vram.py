@@ -23,7 +23,7 @@ from typing import Any
 
 from ltx2_patcher.boundaries import machine
 from ltx2_patcher.boundaries.weights import read_header
-from ltx2_patcher.jobs.models.gate import require_room
+from ltx2_patcher.jobs.models.room import require_room
 from ltx2_patcher.rules.models.card import Card, parse_card
 from ltx2_patcher.rules.models.lora import modules_of
 from ltx2_patcher.values.errors import InvalidError, UsageError

@@ -13,7 +13,8 @@ from ltx2_patcher.boundaries.baselines import BASELINES, read_baselines
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.script import script_in
-from ltx2_patcher.jobs.models.gate import Budget, admit
+from ltx2_patcher.jobs.models.gate import admit
+from ltx2_patcher.jobs.models.target import Budget
 from ltx2_patcher.rules.models.card import GIB, Card, parse_card
 from ltx2_patcher.rules.models.request import parse_argv, render_argv
 from ltx2_patcher.rules.models.workload import Workload, workload_of

@@ -47,7 +47,8 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.boundaries.proc import become
     from ltx2_patcher.jobs.launch.pipelines import pipelines_in
     from ltx2_patcher.jobs.launch.script import find_script
-    from ltx2_patcher.jobs.models.gate import admit, make_output_folder
+    from ltx2_patcher.jobs.models.gate import admit
+    from ltx2_patcher.jobs.models.places import make_output_folder
     from ltx2_patcher.jobs.series.obtain import checkout_path
     from ltx2_patcher.rules.models.request import parse_argv
 

@@ -20,7 +20,9 @@ from ltx2_patcher.boundaries.child import (
     Ready,
 )
 from ltx2_patcher.jobs.launch.script import Script
-from ltx2_patcher.jobs.models.gate import Looked, admit, at_home, make_output_folder
+from ltx2_patcher.jobs.models.gate import admit
+from ltx2_patcher.jobs.models.looked import Looked
+from ltx2_patcher.jobs.models.places import at_home, make_output_folder
 from ltx2_patcher.rules.models.batch import (
     Entry,
     Fault,

@@ -13,7 +13,7 @@ from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
-from ltx2_patcher.jobs.models.gate import Budget, Target
+from ltx2_patcher.jobs.models.target import Budget, Target
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.abilities import patched, shown
 from ltx2_patcher.rules.models.pipelines import pick

@@ -18,8 +18,10 @@ from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.launch.script import Launch, find_script
-from ltx2_patcher.jobs.models import gate
-from ltx2_patcher.jobs.models.gate import Looked, admit, make_output_folder
+from ltx2_patcher.jobs.models import looked as looking
+from ltx2_patcher.jobs.models.gate import admit
+from ltx2_patcher.jobs.models.looked import Looked
+from ltx2_patcher.jobs.models.places import make_output_folder
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
@@ -466,7 +468,7 @@ def test_requests_that_come_together_are_judged_as_one_by_one(
         asked.append(python)
         return describe(python)
 
-    monkeypatch.setattr(gate, "describe", noted)
+    monkeypatch.setattr(looking, "describe", noted)
 
     def judged(looked: Looked | None) -> list[object]:
         found: list[object] = []

@@ -9,7 +9,7 @@ import pytest
 
 from ltx2_patcher.boundaries import machine
 from ltx2_patcher.boundaries.machine import Gpu
-from ltx2_patcher.jobs.models.gate import require_room
+from ltx2_patcher.jobs.models.room import require_room
 from ltx2_patcher.rules.models.card import parse_card
 from ltx2_patcher.values.errors import OutsideError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi

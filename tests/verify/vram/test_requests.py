@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.jobs.models import gate
+from ltx2_patcher.jobs.models import model_files
 from ltx2_patcher.jobs.series.apply import apply_tree
 from ltx2_patcher.rules.models.architecture import checkpoint_keys
 from ltx2_patcher.values.base import Base
@@ -52,7 +52,9 @@ def ask(
     tensors = {**plain(keys), **plain(large, (4096, 3016))}  # 19 billion elements, as the true one
     checkpoint = write_checkpoint(tmp_path / "model.safetensors", tensors, config)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(gate, "mappable_bytes", lambda: None)  # this host may be smaller than it
+    monkeypatch.setattr(
+        model_files, "mappable_bytes", lambda: None
+    )  # this host may be smaller than it
     path = os.environ["PATH"]
 
     def asked(gpu: str, budget: str, *words: str) -> Prepared:
