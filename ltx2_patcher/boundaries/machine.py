@@ -109,7 +109,10 @@ def gpu(index: int | None) -> Gpu | None:
 
 
 def memory() -> Memory:
-    """Host memory, from Linux's /proc/meminfo. Raises: OutsideError."""
+    """Host memory, from Linux's /proc/meminfo, in a container what that may take of it.
+
+    Raises: OutsideError.
+    """
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():
         raise OutsideError(
@@ -117,7 +120,23 @@ def memory() -> Memory:
             remedy="run on Linux; upstream's GPU pipelines need it anyway",
         )
     values = _meminfo()
-    return Memory(values["MemTotal"], values["MemAvailable"])
+    return within_container(Memory(values["MemTotal"], values["MemAvailable"]), _CONTAINER)
+
+
+def within_container(host: Memory, folder: Path) -> Memory:
+    """What of the host's memory a container leaves, by its control group (version 2) in `folder`.
+
+    Pages of files count as free, as they are given back where memory gets short.
+    """
+    limit, stat = folder / "memory.max", folder / "memory.stat"
+    if not limit.exists() or not (most := limit.read_text().strip()).isdigit():
+        return host
+    held = re.findall(r"^(?:anon|shmem) (\d+)$", stat.read_text(), re.MULTILINE)
+    free = max(int(most) - sum(map(int, held)), 0)
+    return Memory(min(host.total_bytes, int(most)), min(host.available_bytes, free))
+
+
+_CONTAINER = Path("/sys/fs/cgroup")
 
 
 def mappable_bytes() -> int | None:

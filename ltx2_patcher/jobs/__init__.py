@@ -37,6 +37,7 @@ ORDER = (
     "models.looked",
     "models.places",
     "models.model_files",
+    "models.parking",
     "models.media",
     "models.room",
     "models.gate",

@@ -43,6 +43,7 @@ class Request:
     calibration: Path | None = None  # what fp8-scaled-mm takes beside its name
     offload: str | None = None  # "cpu", "disk"
     vram_budget: float | Literal["auto"] | None = None  # GiB of the card; weights stay on the host
+    host_budget: float | Literal["auto"] | None = None  # GiB of host memory that those may take
     files: tuple[InputFile, ...] = ()
     others: tuple[tuple[str, tuple[Value, ...]], ...] = ()  # options for upstream alone to judge
 

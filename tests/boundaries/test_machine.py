@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries import machine
+from ltx2_patcher.boundaries.machine import Memory
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from tests.small_gpu import H200, RTX_3090, write_nvidia_smi
 
@@ -127,6 +128,18 @@ def test_memory_disk_and_programs_are_real(tmp_path: Path) -> None:
     version = machine.version_of("git")
     assert version is not None
     assert version[0].isdigit()
+
+
+def test_a_container_has_what_its_limit_leaves(tmp_path: Path) -> None:
+    host = Memory(64 * MIB, 48 * MIB)
+    assert machine.within_container(host, tmp_path) == host
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.stat").write_text(f"anon {3 * MIB}\nfile {9 * MIB}\nshmem {MIB}\n")
+    assert machine.within_container(host, tmp_path) == host
+    for limit, left in ((32, (32, 28)), (2, (2, 0)), (99, (64, 48))):
+        (tmp_path / "memory.max").write_text(f"{limit * MIB}\n")
+        told = machine.within_container(host, tmp_path)
+        assert (told.total_bytes // MIB, told.available_bytes // MIB) == left
 
 
 @pytest.mark.skipif(machine.mappable_bytes() is None, reason="this machine maps files of any size")

@@ -23,6 +23,7 @@ from ltx2_patcher.jobs.launch.script import Script
 from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.jobs.models.places import at_home, make_output_folder
+from ltx2_patcher.jobs.models.target import Admitted
 from ltx2_patcher.rules.models.batch import (
     Entry,
     Fault,
@@ -37,7 +38,8 @@ from ltx2_patcher.rules.models.batch import (
     takes_budget,
     with_budget,
 )
-from ltx2_patcher.rules.models.parked import HostTooSmall, refusal_of_batch
+from ltx2_patcher.rules.models.parked import refusal_of_batch
+from ltx2_patcher.rules.models.parked_host import shortage_of
 from ltx2_patcher.rules.models.request import parse_argv, render_argv
 from ltx2_patcher.values.errors import OutsideError, PatcherError
 from ltx2_patcher.values.finding import Finding
@@ -145,13 +147,13 @@ def plan_batch(
     clips = tuple(
         Clip(
             number,
-            request,
-            render_argv(pipeline, request),
+            passed.request,
+            render_argv(pipeline, passed.request),
             places[number],
             digests[number],
-            warnings,
+            passed.warnings,
         )
-        for number, (request, warnings) in admitted.items()
+        for number, passed in admitted.items()
     )
     return Batch(script, clips, total - len(clips), parks, too_little, records)
 
@@ -214,35 +216,41 @@ def _admit(
     lines: Sequence[Line],
     wanted: Mapping[int, Request],
     faults: list[Fault],
-) -> tuple[dict[int, tuple[Request, tuple[Finding, ...]]], bool, str | None]:
+) -> tuple[dict[int, Admitted], bool, str | None]:
     """Those that pass the gate; the rest goes to `faults`. Whether they are given a budget, and why
     not where memory is too small for one.
     """
     looked = Looked(script.target)
     if wanted:
         looked.ahead(wanted.values())
-    too_little = None
     pipeline, able = script.target.pipeline, script.target.abilities
-    parks = takes_budget(pipeline, common, lines, list(wanted.values()), able)
-    for tried in dict.fromkeys((parks, False)):
-        parks, found, admitted = tried, [], {}
-        for number, request in wanted.items():
-            asked = with_budget(request) if parks else request
-            try:
-                passed = admit(asked, script.target, looked)
-            except HostTooSmall as error:
-                if parks:
-                    too_little = str(error)
-                    break
-                found.append(Fault(number, error))
-            except PatcherError as error:
-                found.append(Fault(number, error))
-            else:
-                admitted[number] = (passed.request, passed.warnings)
-        else:
-            break
+    if takes_budget(pipeline, common, lines, list(wanted.values()), able):
+        parked = {number: with_budget(request) for number, request in wanted.items()}
+        admitted, found = _judged(script, parked, looked)
+        shares = [passed.host for passed in admitted.values() if passed.host is not None]
+        largest = max(shares, key=lambda share: share.on_disk_bytes, default=None)
+        if largest is None or not largest.on_disk_bytes:
+            faults += found
+            return admitted, True, None
+        too_little = shortage_of(largest)
+    else:
+        too_little = None
+    admitted, found = _judged(script, wanted, looked)
     faults += found
-    return admitted, parks, too_little
+    return admitted, False, too_little
+
+
+def _judged(
+    script: Script, requests: Mapping[int, Request], looked: Looked
+) -> tuple[dict[int, Admitted], list[Fault]]:
+    admitted: dict[int, Admitted] = {}
+    faults: list[Fault] = []
+    for number, request in requests.items():
+        try:
+            admitted[number] = admit(request, script.target, looked)
+        except PatcherError as error:
+            faults.append(Fault(number, error))
+    return admitted, faults
 
 
 def _started(

@@ -29,13 +29,15 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_gemma,
     refusal_of_pair,
 )
-from ltx2_patcher.rules.models.parked import advised_parking
+from ltx2_patcher.rules.models.parked_advice import advised_parking
+from ltx2_patcher.rules.models.parked_host import room_of, shortage_of
 from ltx2_patcher.rules.series.tree_state import judge
 from ltx2_patcher.rules.size import in_words
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import PatcherError
 from ltx2_patcher.values.finding import Finding, Level
+from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.series import Standing
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
@@ -341,16 +343,17 @@ def _parked(store: Store, base: Base, checkpoint: Checkpoint, gemma: GemmaRoot) 
     pipelines = pipelines_in(checkout_path(store, base))
     options = frozenset(option for pipeline in pipelines for option in pipeline.options)
     free = machine.memory().available_bytes
-    found = advised_parking(checkpoint, gemma, savings_of(options).cast, free)
     if "--vram-budget" not in options:
         fact = "its scripts have no --vram-budget"
-    elif found is None:
-        fact = f"host memory has no room for them: {in_words(free)} are free"
     else:
+        found = advised_parking(Request(pipeline=""), checkpoint, gemma, room_of(None, free))
+        flags = " ".join(("--vram-budget auto", *found.flags))
         fact = (
-            f"{' '.join(found.flags)}: {in_words(found.host_bytes)} in host memory, of which "
+            f"{flags}: {in_words(found.share.weights.bytes)} in host memory, of which "
             f"{in_words(free)} are free, and a card of 8 GB does"
         )
+        if found.share.on_disk_bytes:
+            fact = f"{flags}: {shortage_of(found.share)}"
     return Finding("parked weights", Level.OK, fact)
 
 

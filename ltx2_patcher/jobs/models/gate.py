@@ -15,6 +15,7 @@ from ltx2_patcher.jobs.models.model_files import (
     check_upsamplers,
     checked_checkpoint,
 )
+from ltx2_patcher.jobs.models.parking import check_parking
 from ltx2_patcher.jobs.models.places import at_home, check_places
 from ltx2_patcher.jobs.models.room import check_budget
 from ltx2_patcher.jobs.models.target import Admitted, Target
@@ -57,20 +58,22 @@ def admit(request: Request, target: Target, looked: Looked | None = None) -> Adm
     warnings += told(
         caution_of_rate(target.pipeline, request.frame_rate, target.abilities, target.others)
     )
-    quantized = False
+    quantized, host = False, None
     if request.transformer is not None:  # without one the script says itself what it takes
         checkpoint = checked_checkpoint(request, target, looked)
         warnings += check_loras(request, checkpoint, target, looked)
         check_upsamplers(request, checkpoint, looked)
         check_length(request, target, checkpoint, looked)
         quantized = check_gemmas(request, checkpoint, target, looked)
+        host, parking = check_parking(request, checkpoint, looked)
+        warnings += parking
     _check_environment(target, looked, needs_bitsandbytes=quantized)
     check_pictures(request, target, looked)
     warnings += check_sounds(request, target, looked)
     warnings += _check_prompt(request, looked)
     if target.budget is not None:
         check_budget(request, target, target.budget, checkpoint)
-    return Admitted(request, checkpoint, warnings)
+    return Admitted(request, checkpoint, warnings, host)
 
 
 def _check_environment(target: Target, looked: Looked, *, needs_bitsandbytes: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from ltx2_patcher.boundaries.environment import describe
+from ltx2_patcher.boundaries.machine import Memory, memory
 from ltx2_patcher.boundaries.pictures import faults_of_pictures
 from ltx2_patcher.boundaries.sounds import sounds_of
 from ltx2_patcher.boundaries.tokens import tokens_of
@@ -79,6 +80,10 @@ class Looked:
     def installed(self) -> Mapping[str, str]:
         """The distributions of the environment."""
         return self._once(describe, lambda: describe(self._target.python).installed())
+
+    def memory(self) -> Memory:
+        """As `boundaries.machine.memory`."""
+        return self._once(memory, memory)
 
     def pictures(self, paths: Sequence[Path]) -> list[str | None]:
         """What is wrong with each."""

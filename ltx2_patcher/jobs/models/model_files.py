@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ltx2_patcher.boundaries.machine import mappable_bytes, memory
+from ltx2_patcher.boundaries.machine import mappable_bytes
 from ltx2_patcher.jobs.models.inspect import described
 from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.jobs.models.target import Target
@@ -30,7 +30,6 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_scale,
     refusal_of_upsampler,
 )
-from ltx2_patcher.rules.models.parked import parked_bytes, refusal_of_host
 from ltx2_patcher.rules.models.precision import FP8
 from ltx2_patcher.values.errors import UsageError, refuse
 from ltx2_patcher.values.finding import Finding
@@ -139,7 +138,4 @@ def check_gemmas(request: Request, checkpoint: Checkpoint, target: Target, looke
         refuse(refusal_of_gemma(gemmas[-1], request.gemma, able, others, str(path)))
     if request.enhances:
         refuse(refusal_of_enhancer(gemmas[-1], option, str(path)))
-    if request.vram_budget is not None:
-        free = memory().available_bytes
-        refuse(refusal_of_host(parked_bytes(request, checkpoint, encoder), free))
     return bool(request.gemma or any(gemma.quantization for gemma in gemmas))

@@ -9,6 +9,7 @@ from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.rules.models.card import Card
 from ltx2_patcher.rules.models.lora import LoraNames
 from ltx2_patcher.rules.models.measured import Measured
+from ltx2_patcher.rules.models.parked_host import HostShare
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.finding import Finding
@@ -46,3 +47,4 @@ class Admitted:
     request: Request
     checkpoint: Checkpoint | None  # the model that its files hold; None where it names none
     warnings: tuple[Finding, ...] = ()  # what can be meant, and mostly is not
+    host: HostShare | None = None  # of its weights, where they are parked

@@ -38,6 +38,8 @@ PATHS = {
     "--gemma-root": "gemma_root",
     "--prompt-enhancer-gemma-root": "enhancer_root",
 }
+BUDGETS = {"--vram-budget": "vram_budget", "--host-budget": "host_budget"}
+"""Each is auto or a number of GiB."""
 FRAME_FOLDERS = frozenset({"--video-path", "--video-conditioning"})
 """They take a folder of *.exr too, in scripts that know --hdr."""
 _LORA = Behind(optional=("STRENGTH",))

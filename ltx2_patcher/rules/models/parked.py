@@ -1,25 +1,16 @@
-"""What goes with --vram-budget, which keeps weights in host memory, and what it takes of that."""
+"""What can go with --vram-budget, which keeps weights in host memory, and with a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from ltx2_patcher.rules.models.abilities import nearest, whole_series
-from ltx2_patcher.rules.models.budget import NF4_BITS
-from ltx2_patcher.rules.models.card import GIB
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.abilities import Abilities
-from ltx2_patcher.values.errors import ConflictError, OutsideError, PatcherError, UsageError
+from ltx2_patcher.values.errors import ConflictError, PatcherError, UsageError
 from ltx2_patcher.values.request import Request
-from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
 _RESIDENT = {"capture=true", "capture=1", "mode=reduce-overhead", "mode=max-autotune"}
-_HOST_SPARE_BYTES = 4 * GIB  # for the process itself, and for a file's pages while it is read
-
-
-class HostTooSmall(OutsideError):
-    """The weights of a request can't stay in host memory; without --vram-budget they need not."""
 
 
 def refusal_of_parking(
@@ -65,73 +56,6 @@ def refusal_of_batch(
             remedy="run it without --batch",
         )
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class Parking:
-    """The flags with which weights wait in host memory, and what they take there."""
-
-    flags: tuple[str, ...]
-    host_bytes: int
-
-
-def advised_parking(
-    checkpoint: Checkpoint, gemma: GemmaRoot, cast: tuple[str, ...], free_bytes: int
-) -> Parking | None:
-    """The least lossy flags whose weights so much free host memory holds; None where none do.
-
-    `cast` are those of fp8-cast; a quantized Gemma comes last: it changes a clip the most.
-    """
-    plain = Request(pipeline="")
-    ways: list[tuple[tuple[str, ...], Request]] = [
-        ((), plain),
-        (cast, replace(plain, quantization="fp8-cast")),
-    ]
-    if not gemma.quantization:
-        both = replace(plain, quantization="fp8-cast", gemma="4bit")
-        ways.append(((*cast, "--gemma-4bit"), both))
-    if checkpoint.precision.startswith("fp8"):
-        del ways[0]
-    for flags, request in ways:
-        needed = parked_bytes(request, checkpoint, gemma)
-        if refusal_of_host(needed, free_bytes) is None:
-            return Parking(("--vram-budget", "auto", *flags), needed)
-    return None
-
-
-def parked_bytes(request: Request, checkpoint: Checkpoint, gemma: GemmaRoot | None) -> int:
-    """What the models of a request take in host memory, each held as it computes.
-
-    A distilled LoRA makes a second transformer, for the stage that it is of.
-    """
-    elements = sum(part.elements for part in checkpoint.components)
-    transformer = checkpoint.elements_of("transformer")
-    in_fp8 = request.quantization is not None or checkpoint.precision.startswith("fp8")
-    transformer_bytes = transformer * 2 - (checkpoint.fp8_elements if in_fp8 else 0)
-    stages = 2 if any(file.option == "--distilled-lora" for file in request.files) else 1
-    rest = (elements - transformer) * 2
-    return (
-        transformer_bytes * stages + rest + (0 if gemma is None else _gemma_bytes(request, gemma))
-    )
-
-
-def _gemma_bytes(request: Request, gemma: GemmaRoot) -> int:
-    if gemma.quantization:
-        return gemma.bytes
-    bits = {None: 16, "8bit": 8, "4bit": NF4_BITS}[request.gemma]
-    return int(gemma.elements * 2 - gemma.linear_elements * (16 - bits) / 8)
-
-
-def refusal_of_host(parked_bytes: int, available_bytes: int) -> PatcherError | None:
-    """Why so many bytes of weights can't stay in host memory; None where they can."""
-    if parked_bytes + _HOST_SPARE_BYTES <= available_bytes:
-        return None
-    return HostTooSmall(
-        f"--vram-budget keeps {parked_bytes / GIB:.1f} GiB of weights in host memory, of which "
-        f"{available_bytes / GIB:.1f} GiB are free",
-        remedy="end what takes memory, take a smaller model (an fp8 checkpoint, a Gemma that is "
-        "quantized already), or leave --vram-budget out",
-    )
 
 
 def _not_here(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ltx2_patcher.rules.models.options import (
+    BUDGETS,
     CHECKPOINTS,
     FILE_LISTS,
     FILES,
@@ -163,8 +164,8 @@ def _request(pipeline: Pipeline, given: Iterable[tuple[str, tuple[object, ...]]]
         elif option == "--offload":
             way = str(_single(option, values))
             fields["offload"] = None if way == "none" else way
-        elif option == "--vram-budget":
-            fields["vram_budget"] = _budget(option, _single(option, values))
+        elif option in BUDGETS:
+            fields[BUDGETS[option]] = _budget(option, _single(option, values))
         elif option in FILES and values:
             numbers = tuple(_number(option, value) for value in values[1:])
             files.append(InputFile(option, _path(option, values[0]), numbers))
@@ -211,8 +212,9 @@ def _options_of(
             yield "--quantization", (request.quantization, *beside)
     if request.offload is not None:
         yield "--offload", (request.offload,)
-    if request.vram_budget is not None:
-        yield "--vram-budget", (request.vram_budget,)
+    for option, name in BUDGETS.items():
+        if (budget := getattr(request, name)) is not None:
+            yield option, (budget,)
     for option, group in groupby(request.files, key=lambda file: file.option):
         if option in FILE_LISTS:
             yield option, tuple(file.path for file in group)

@@ -15,6 +15,7 @@ import pytest
 from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import mappable_bytes
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.batch import Batch, plan_batch
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.launch.script import Launch, find_script
@@ -22,6 +23,7 @@ from ltx2_patcher.jobs.models import looked as looking
 from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.jobs.models.places import make_output_folder
+from ltx2_patcher.jobs.models.target import Admitted
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, transformer_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
@@ -485,6 +487,42 @@ def test_requests_that_come_together_are_judged_as_one_by_one(
     looked.ahead(requests)
     assert judged(looked) == alone
     assert len(asked) == 1
+
+
+def test_weights_that_host_memory_does_not_hold_are_warned_of(case: Case) -> None:
+    script = find_script(case.store, case.base, "distilled")
+
+    def admitted(*more: str) -> Admitted:
+        return admit(parse_argv(script.target.pipeline, [*case.right, *more]), script.target)
+
+    assert admitted().host is None
+    free = admitted("--vram-budget", "6.5", "--host-budget", "1")
+    assert free.host is not None and not free.host.on_disk_bytes
+    assert free.warnings == admitted().warnings
+    short = admitted("--vram-budget", "6.5", "--host-budget", "1e-06")
+    assert short.host is not None and short.host.room_bytes == 1073
+    (told,) = set(short.warnings) - set(free.warnings)
+    assert "of weights have no room in host memory" in told.fact
+    assert "more of host memory" in str(told.remedy)
+
+
+def test_a_batch_keeps_its_weights_where_host_memory_holds_them(case: Case) -> None:
+    script = find_script(case.store, case.base, "distilled")
+    file = case.folder / "clips.jsonl"
+    file.write_text('{"seed": 1}\n{"seed": 2}\n')
+
+    def planned(*more: str) -> Batch:
+        return plan_batch(script, case.base.name, [*case.right, *more], file, resume=False)
+
+    batch = planned("--host-budget", "1")
+    assert (batch.parks, batch.holds_too_little) == (True, None)
+    assert all("--vram-budget" in clip.argv for clip in batch.clips)
+    batch = planned("--host-budget", "1e-06")
+    assert not batch.parks and "have no room in host memory" in str(batch.holds_too_little)
+    assert not any("--vram-budget" in clip.argv or clip.warnings for clip in batch.clips)
+    batch = planned("--host-budget", "1e-06", "--vram-budget", "6.5")
+    assert (batch.parks, batch.holds_too_little) == (False, None)
+    assert all("--vram-budget" in clip.argv and clip.warnings for clip in batch.clips)
 
 
 def test_what_is_not_there_yet_is_named_with_the_command_that_makes_it(

@@ -6,19 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from ltx2_patcher.rules.models.card import GIB
-from ltx2_patcher.rules.models.parked import (
-    advised_parking,
-    refusal_of_host,
-    refusal_of_parking,
-)
+from ltx2_patcher.rules.models.parked import refusal_of_parking
 from ltx2_patcher.rules.models.request import parse_argv, render_argv
 from ltx2_patcher.values.abilities import Abilities, Ability
 from ltx2_patcher.values.errors import PatcherError, UsageError
 from tests.rules.models.small_scripts import TWO_STAGE
-from tests.rules.models.test_budget import CHECKPOINT, GEMMA
 
-SCRIPT = replace(TWO_STAGE, options=TWO_STAGE.options | {"--vram-budget", "--compile", "--offload"})
+SCRIPT = replace(
+    TWO_STAGE,
+    options=TWO_STAGE.options | {"--vram-budget", "--host-budget", "--compile", "--offload"},
+)
 PARKS: frozenset[Ability] = frozenset({"parks-weights"})
 LOADS = ("LTX-2 19B",)
 EARLY, PARKED, LATE = (
@@ -35,15 +32,16 @@ def refusal(*words: str, able: Abilities = PARKED) -> PatcherError | None:
 
 @pytest.mark.parametrize("budget", ["auto", "6.5", "22"])
 def test_a_budget_is_handed_on_as_it_was_given(budget: str) -> None:
-    request = parse_argv(SCRIPT, ["--vram-budget", budget])
-    assert render_argv(SCRIPT, request) == ("--vram-budget", budget)
-    assert refusal("--vram-budget", budget) is None
+    given = ("--vram-budget", budget, "--host-budget", budget)
+    assert render_argv(SCRIPT, parse_argv(SCRIPT, given)) == given
+    assert refusal(*given) is None
 
 
+@pytest.mark.parametrize("option", ["--vram-budget", "--host-budget"])
 @pytest.mark.parametrize("budget", ["0", "-1", "nan", "inf", "much", ""])
-def test_no_budget_is_none(budget: str) -> None:
-    with pytest.raises(UsageError, match="--vram-budget"):
-        parse_argv(SCRIPT, [f"--vram-budget={budget}"])
+def test_no_budget_is_none(option: str, budget: str) -> None:
+    with pytest.raises(UsageError, match=option):
+        parse_argv(SCRIPT, [f"{option}={budget}"])
 
 
 def test_a_base_without_it_names_one_that_has_it() -> None:
@@ -83,34 +81,3 @@ def test_it_is_of_one_gpu() -> None:
     told = refusal_of_parking(several, request, PARKED, BASES)
     assert told is not None
     assert told.remedy == "run ti2vid_two_stages on one GPU, or leave it out"
-
-
-def test_host_memory_holds_the_weights_and_the_process() -> None:
-    assert refusal_of_host(40 * GIB, 44 * GIB) is None
-    told = refusal_of_host(41 * GIB, 44 * GIB)
-    assert told is not None
-    assert "keeps 41.0 GiB of weights in host memory, of which 44.0 GiB are free" in str(told)
-
-
-def test_the_least_lossy_weights_that_host_memory_holds_are_advised() -> None:
-    """Of LTX-2 19B and Gemma 3 12B in bf16: 60 GiB, 43 with fp8-cast, 28 with 4 bits too."""
-    cast = ("--quantization", "fp8-cast")
-    for gib, flags in (
-        (32, None),
-        (33, (*cast, "--gemma-4bit")),
-        (46, (*cast, "--gemma-4bit")),
-        (47, cast),
-        (64, cast),
-        (65, ()),
-    ):
-        told = advised_parking(CHECKPOINT, GEMMA, cast, gib * GIB)
-        assert (None if told is None else told.flags[2:]) == flags, gib
-
-
-def test_what_is_in_few_bits_already_is_taken_as_it_is() -> None:
-    cast = ("--quantization", "fp8-cast")
-    fp8, in_4bit = replace(CHECKPOINT, precision="fp8"), replace(GEMMA, quantization="4bit")
-    told = advised_parking(fp8, in_4bit, cast, 100 * GIB)
-    assert told is not None
-    assert told.flags == ("--vram-budget", "auto", *cast)
-    assert advised_parking(fp8, in_4bit, cast, 30 * GIB) is None
