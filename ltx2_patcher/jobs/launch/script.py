@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine
+from ltx2_patcher.boundaries.baselines import BASELINES, read_needs
 from ltx2_patcher.boundaries.child import MODULE as CHILD
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
@@ -122,6 +123,7 @@ def script_in(
         lora_names=store.lora_names(),
         gpus=tuple(gpus),
         budget=budget,
+        needs=read_needs(store.root / BASELINES),
     )
     return Script(tree, target, gpu)
 

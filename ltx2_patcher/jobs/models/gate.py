@@ -65,7 +65,7 @@ def admit(request: Request, target: Target, looked: Looked | None = None) -> Adm
         check_upsamplers(request, checkpoint, looked)
         check_length(request, target, checkpoint, looked)
         quantized = check_gemmas(request, checkpoint, target, looked)
-        host, parking = check_parking(request, checkpoint, looked)
+        host, parking = check_parking(request, checkpoint, target, looked)
         warnings += parking
     _check_environment(target, looked, needs_bitsandbytes=quantized)
     check_pictures(request, target, looked)

@@ -39,10 +39,13 @@ def require_room(gpu: Gpu | None, card: Card) -> Gpu:
 def check_budget(
     request: Request, target: Target, budget: Budget, checkpoint: Checkpoint | None
 ) -> None:
-    """Told by what was measured, for a model of that size; else by what the headers say."""
+    """Told by what was measured, for a model of that size; else by what the headers say.
+
+    What a parked run takes is told in `parking`.
+    """
     card = budget.card
     require_room(budget.gpu, card)
-    if checkpoint is None or budget.may_exceed:
+    if checkpoint is None or budget.may_exceed or request.vram_budget is not None:
         return
     if checkpoint.elements_of("transformer") >= FULL_SIZE_ELEMENTS:
         known = of_base(budget.measured, target.abilities.base)

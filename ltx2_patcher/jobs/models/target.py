@@ -10,6 +10,7 @@ from ltx2_patcher.rules.models.card import Card
 from ltx2_patcher.rules.models.lora import LoraNames
 from ltx2_patcher.rules.models.measured import Measured
 from ltx2_patcher.rules.models.parked_host import HostShare
+from ltx2_patcher.rules.models.parked_need import ParkedNeed
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.finding import Finding
@@ -38,6 +39,7 @@ class Target:
     lora_names: LoraNames  # what its loader reads
     gpus: tuple[Gpu, ...] = ()  # the script may take any; empty where there is none
     budget: Budget | None = None
+    needs: tuple[ParkedNeed, ...] = ()  # of the card, where weights are parked
 
 
 @dataclass(frozen=True, slots=True)

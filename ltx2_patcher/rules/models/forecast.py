@@ -44,7 +44,7 @@ def forecast_bytes(workload: Workload, known: Sequence[Measured]) -> int | None:
         if (same.pipeline, set(same.flags)) == (workload.pipeline, set(workload.flags)):
             points = alike.setdefault((one.base, one.model), {})
             points[same.tokens] = max(one.card_bytes, points.get(same.tokens, 0))
-    lines = [_on_the_line(points, workload.tokens) for points in alike.values() if len(points) > 1]
+    lines = [on_the_line(points, workload.tokens) for points in alike.values() if len(points) > 1]
     return max(lines, default=None)
 
 
@@ -64,7 +64,7 @@ def usual_bytes(
     return max(took, default=None)
 
 
-def _on_the_line(points: dict[int, int], tokens: int) -> int:
+def on_the_line(points: dict[int, int], tokens: int) -> int:
     """Between two points, on the line from one to the next; beyond them, along the last one.
 
     Never less than the smallest: weights take what they take.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.baselines import BASELINES
 from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import mappable_bytes
 from ltx2_patcher.boundaries.store import Store
@@ -20,6 +21,7 @@ from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.pipelines import pipelines_in, source_paths
 from ltx2_patcher.jobs.launch.script import Launch, find_script
 from ltx2_patcher.jobs.models import looked as looking
+from ltx2_patcher.jobs.models import model_files
 from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.jobs.models.places import make_output_folder
@@ -504,6 +506,37 @@ def test_weights_that_host_memory_does_not_hold_are_warned_of(case: Case) -> Non
     (told,) = set(short.warnings) - set(free.warnings)
     assert "of weights have no room in host memory" in told.fact
     assert "more of host memory" in str(told.remedy)
+
+
+def test_a_budget_that_is_too_small_for_the_clip_is_told_before_anything_loads(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_files, "mappable_bytes", lambda: None)  # this host may be smaller
+    config = RELEASED["LTX-2 19B"]["config"]
+    large = {"model.diffusion_model.more.weight": ("BF16", (100_000, 100_000))}
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3)), **large}
+    write_checkpoint(case.folder / "model.safetensors", tensors, config)
+    row = {"pipeline": "distilled", "variant": "2.0", "width": 768, "height": 512, "frames": 121}
+    baseline = {"base": "1.2.0", "needs": [{**row, "reserved_gib": 5.3}]}
+    measured = case.store.root / BASELINES / "parked-1.2.0-a-card.json"
+    measured.parent.mkdir(parents=True, exist_ok=True)
+    measured.write_text(json.dumps(baseline))
+    write_nvidia_smi(case.folder / "bin", RTX_3090)
+    monkeypatch.setenv("PATH", str(case.folder / "bin"), prepend=os.pathsep)
+    usual = ("--width", "768", "--height", "512", "--num-frames", "121", "--host-budget", "0.01")
+    case.prepare(*usual, "--vram-budget", "5.3")
+    with pytest.raises(UsageError, match="takes about 5.3 GiB of the card") as caught:
+        case.prepare(*usual, "--vram-budget", "5")
+    assert caught.value.remedy.startswith("give --vram-budget 5.3, or ")
+    write_nvidia_smi(case.folder / "bin", RTX_3090.replace("24100", "5900"))
+    with pytest.raises(UsageError, match="5.0 GiB of it are free"):
+        case.prepare(*usual, "--vram-budget", "auto")
+    script = find_script(case.store, case.base, "distilled")
+    request = parse_argv(script.target.pipeline, [*case.right, *usual, "--vram-budget", "22.8"])
+    told = [warning.fact for warning in admit(request, script.target).warnings]
+    assert any("--vram-budget allows 22.8 GiB" in fact for fact in told)
+    measured.unlink()
+    case.prepare(*usual, "--vram-budget", "5")
 
 
 def test_a_batch_keeps_its_weights_where_host_memory_holds_them(case: Case) -> None:
