@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import call
+from ltx2_patcher.rules.models.link import Link, parse_link
 from ltx2_patcher.values.errors import OutsideError, UsageError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -17,6 +18,7 @@ BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """Makes CUDA count cards as nvidia-smi does: by itself it puts the fastest first."""
 
 _FIELDS = "index,uuid,name,memory.total,memory.free,compute_cap,driver_version"
+_LINK = "pcie.link.gen.max,pcie.link.width.max"  # idle, it may be slower just now
 _UNKNOWN = "[N/A]"
 # What nvidia-smi says where it can read no card, and what helps.
 _REMEDIES = {
@@ -106,6 +108,15 @@ def gpu(index: int | None) -> Gpu | None:
         if one.index == index:
             return one
     raise UsageError(f"no GPU {index}", remedy=f"choose one of those here: {_listed(every)}")
+
+
+def link(of: Gpu) -> Link | None:
+    """How the GPU is linked to host memory at most; None where the driver can't tell.
+
+    Raises: OutsideError where it does not answer.
+    """
+    query = ("nvidia-smi", f"--id={of.index}", f"--query-gpu={_LINK}", "--format=csv,noheader")
+    return next(filter(None, map(parse_link, _lines(call(query, timeout_s=30).out))), None)
 
 
 def memory() -> Memory:

@@ -43,6 +43,7 @@ ORDER = (
     "models.gate",
     "launch.pipelines",
     "launch.install",
+    "launch.flags",
     "launch.doctor",
     "launch.script",
     "launch.batch",

@@ -70,6 +70,16 @@ def test_a_card_without_memory_of_its_own_has_the_hosts(path: Path) -> None:
     assert 0 < card.free_bytes <= card.total_bytes
 
 
+@pytest.mark.parametrize(
+    ("told", "name"), [("4, 16", "PCIe 4 x16"), ("[N/A], [N/A]", None), ("0, 0", None), ("", None)]
+)
+def test_a_card_is_linked_as_its_driver_tells(path: Path, told: str, name: str | None) -> None:
+    write_nvidia_smi(path, RTX_3090, link=told)
+    (card,) = machine.gpus()
+    link = machine.link(card)
+    assert (link and link.name) == name
+
+
 SECOND = H200.replace("0,", "1,", 1)
 
 

@@ -8,20 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk, machine, remote
-from ltx2_patcher.boundaries.baselines import BASELINES, read_baselines
 from ltx2_patcher.boundaries.bitsandbytes import probe
 from ltx2_patcher.boundaries.environment import Environment, describe
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.flags import flags_of_card, parked_weights
 from ltx2_patcher.jobs.launch.install import environment_path
-from ltx2_patcher.jobs.launch.pipelines import pipelines_in
 from ltx2_patcher.jobs.models.inspect import inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.environment.driver import runs, wheel_tag
 from ltx2_patcher.rules.environment.requirements import accepts, normalized
 from ltx2_patcher.rules.models.abilities import stated
-from ltx2_patcher.rules.models.budget import Capacity, advise, savings_of
-from ltx2_patcher.rules.models.card import GIB, free_card
+from ltx2_patcher.rules.models.card import GIB
 from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.pairing import (
     refusal_of_checkpoint,
@@ -29,15 +27,12 @@ from ltx2_patcher.rules.models.pairing import (
     refusal_of_gemma,
     refusal_of_pair,
 )
-from ltx2_patcher.rules.models.parked_advice import advised_parking
-from ltx2_patcher.rules.models.parked_host import room_of, shortage_of
 from ltx2_patcher.rules.series.tree_state import judge
 from ltx2_patcher.rules.size import in_words
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import PatcherError
 from ltx2_patcher.values.finding import Finding, Level
-from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.series import Standing
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
@@ -108,7 +103,7 @@ def _gpu(card: Gpu | None) -> Finding:
             "gpu",
             Level.WARNING,
             "none: pipelines run on the CPU, which only tiny models are small enough for",
-            "use a machine with an NVIDIA card of 24 GB for real checkpoints",
+            "use a machine with an NVIDIA card of 8 GB or more for real checkpoints",
         )
     major, minor = card.capability
     fact = (
@@ -283,10 +278,11 @@ def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Findi
             else Finding("pair", Level.OK, "the checkpoint takes what this Gemma gives")
         )
     if card is not None and (checkpoint or gemma):
-        yield from _found("flags", lambda: _flags(store, subject.base, card, checkpoint, gemma))
-        if checkpoint and gemma:
+        base = subject.base
+        yield from _found("flags", lambda: flags_of_card(store, base, card, checkpoint, gemma))
+        if checkpoint:
             yield from _found(
-                "parked weights", lambda: _parked(store, subject.base, checkpoint, gemma)
+                "parked weights", lambda: parked_weights(store, base, card, checkpoint, gemma)
             )
 
 
@@ -306,56 +302,3 @@ def _gemma(able: Abilities, others: Sequence[Abilities], gemma: GemmaRoot, root:
     kind = f"{gemma.quantization} ({gemma.detail})" if gemma.quantization else gemma.detail
     files = "one file" if gemma.packed else f"{gemma.shards} shards"
     return Finding("gemma", Level.OK, f"{gemma.name}, {kind}, {in_words(gemma.bytes)} in {files}")
-
-
-def _flags(
-    store: Store, base: Base, card: Gpu, checkpoint: Checkpoint | None, gemma: GemmaRoot | None
-) -> Finding:
-    pipelines = pipelines_in(checkout_path(store, base))
-    options = frozenset(option for pipeline in pipelines for option in pipeline.options)
-    left = free_card(card.total_bytes, card.free_bytes)
-    capacity = Capacity(left, machine.memory().available_bytes)
-    measured = read_baselines(store.root / BASELINES)
-    savings = savings_of(options)
-    advice = advise(capacity, savings, checkpoint, gemma, measured)
-    needs = ", ".join(
-        f"{need.stage} {' '.join(need.flags) or 'plain'} {in_words(need.bytes)}"
-        + (f" and {in_words(need.host_bytes)} of the host's" if need.host_bytes else "")
-        for need in advice.needs
-    )
-    fact = f"{advice.text} in {in_words(advice.usable_bytes)} that torch can use ({needs})"
-    if advice.flags is not None:
-        return Finding("flags", Level.OK, fact)
-    remedy = "use a card with more memory"
-    elsewhere = advise(capacity, replace(savings, offloads=True), checkpoint, gemma, measured)
-    able = [
-        other.name
-        for other in store.bases()
-        if other.date >= _OFFLOADS_SINCE and (not checkpoint or checkpoint.variant in other.loads)
-    ]
-    if able and elsewhere.flags is not None:
-        remedy += f", or base {' or '.join(able)} with {' '.join(elsewhere.flags)}"
-    return Finding("flags", Level.FAILURE, fact, remedy)
-
-
-def _parked(store: Store, base: Base, checkpoint: Checkpoint, gemma: GemmaRoot) -> Finding:
-    """What the tree's scripts can keep in host memory."""
-    pipelines = pipelines_in(checkout_path(store, base))
-    options = frozenset(option for pipeline in pipelines for option in pipeline.options)
-    free = machine.memory().available_bytes
-    if "--vram-budget" not in options:
-        fact = "its scripts have no --vram-budget"
-    else:
-        found = advised_parking(Request(pipeline=""), checkpoint, gemma, room_of(None, free))
-        flags = " ".join(("--vram-budget auto", *found.flags))
-        fact = (
-            f"{flags}: {in_words(found.share.weights.bytes)} in host memory, of which "
-            f"{in_words(free)} are free, and a card of 8 GB does"
-        )
-        if found.share.on_disk_bytes:
-            fact = f"{flags}: {shortage_of(found.share)}"
-    return Finding("parked weights", Level.OK, fact)
-
-
-_OFFLOADS_SINCE = "2026-05-28"
-"""The day of upstream's 7dc613f, which came with --offload."""

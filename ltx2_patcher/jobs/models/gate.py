@@ -17,7 +17,7 @@ from ltx2_patcher.jobs.models.model_files import (
 )
 from ltx2_patcher.jobs.models.parking import check_parking
 from ltx2_patcher.jobs.models.places import at_home, check_places
-from ltx2_patcher.jobs.models.room import check_budget
+from ltx2_patcher.jobs.models.room import check_budget, check_card
 from ltx2_patcher.jobs.models.target import Admitted, Target
 from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.frame_rate import caution_of_rate
@@ -66,7 +66,7 @@ def admit(request: Request, target: Target, looked: Looked | None = None) -> Adm
         check_length(request, target, checkpoint, looked)
         quantized = check_gemmas(request, checkpoint, target, looked)
         host, parking = check_parking(request, checkpoint, target, looked)
-        warnings += parking
+        warnings += parking + check_card(request, target, checkpoint, looked)
     _check_environment(target, looked, needs_bitsandbytes=quantized)
     check_pictures(request, target, looked)
     warnings += check_sounds(request, target, looked)

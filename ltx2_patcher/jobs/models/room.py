@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from ltx2_patcher.boundaries.machine import Gpu
+from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.jobs.models.target import Budget, Target
-from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS, savings_of, transformer_needs
-from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, whole_card
+from ltx2_patcher.rules.models.budget import (
+    FULL_SIZE_ELEMENTS,
+    Capacity,
+    savings_of,
+    transformer_needs,
+)
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, free_card, whole_card
 from ltx2_patcher.rules.models.forecast import require_fit
 from ltx2_patcher.rules.models.measured import of_base
+from ltx2_patcher.rules.models.parked_advice import caution_of_card
 from ltx2_patcher.rules.models.workload import workload_of
 from ltx2_patcher.values.errors import OutsideError, UsageError
+from ltx2_patcher.values.finding import Finding, told
 from ltx2_patcher.values.request import Request
 from ltx2_patcher.values.weights import Checkpoint
 
@@ -34,6 +42,28 @@ def require_room(gpu: Gpu | None, card: Card) -> Gpu:
             remedy="end them (`nvidia-smi` lists them), or give a smaller --budget",
         )
     return gpu
+
+
+def check_card(
+    request: Request, target: Target, checkpoint: Checkpoint, looked: Looked
+) -> tuple[Finding, ...]:
+    """What is told of a card too small for models that the base could park, and that are not."""
+    options = target.pipeline.options
+    if (
+        request.vram_budget is not None
+        or request.offload is not None
+        or target.budget is not None
+        or target.pipeline.several_gpus
+        or not target.gpus
+        or "--vram-budget" not in options
+        or checkpoint.elements_of("transformer") < FULL_SIZE_ELEMENTS
+    ):
+        return ()
+    encoder, gpu = request.text_encoder, target.gpus[0]  # the one that CUDA takes
+    gemma = None if encoder is None else looked.gemma(encoder[1])
+    card = free_card(gpu.total_bytes, gpu.free_bytes)
+    capacity = Capacity(card, looked.memory().available_bytes)
+    return told(caution_of_card(request, checkpoint, gemma, capacity, savings_of(options)))
 
 
 def check_budget(

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ltx2_patcher.rules.models.parked_host import HostShare, shortage_of, weights_of
+from ltx2_patcher.rules.models.budget import (
+    Capacity,
+    Savings,
+    advise,
+    gemma_needs,
+    transformer_needs,
+)
+from ltx2_patcher.rules.models.card import CONTEXT_BYTES
+from ltx2_patcher.rules.models.link import Link
+from ltx2_patcher.rules.models.measured import Measured
+from ltx2_patcher.rules.models.parked_host import HostShare, room_of, shortage_of, weights_of
 from ltx2_patcher.rules.size import in_words
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_patcher.values.request import GemmaFlag, Request
 from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
 _CAST = "fp8-cast"
+_BITS: tuple[GemmaFlag, ...] = ("8bit", "4bit")  # the less lossy first
+BUDGETS_GIB = {8: 6.5, 12: 10.5, 16: 14.8, 24: 22.8}
+"""--vram-budget by a card's GB: what is left beside CUDA's context and a screen."""
 _READ_BYTES_A_S = 3 * 10**9
 """What a mapped file gives: one thread 3.4 GB/s from the page cache, NVMe disks 1.3 to 5."""
 
@@ -22,6 +35,11 @@ class Parking:
 
     flags: tuple[str, ...]
     share: HostShare
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that is typed."""
+        return ("--vram-budget", "auto", *self.flags)
 
 
 def parkings(
@@ -36,7 +54,7 @@ def parkings(
     if not checkpoint.precision.startswith("fp8"):
         ways.insert(0, (None, None))
     if gemma is not None and not gemma.quantization:
-        ways += [(cast, "8bit"), (cast, "4bit")]
+        ways += [(cast, bits) for bits in _BITS]
     for quantization, bits in ways:
         held = replace(request, quantization=quantization, gemma=bits)
         flags = [*(("--quantization", quantization) if quantization else ())]
@@ -50,6 +68,82 @@ def advised_parking(
     """The least lossy way whose weights all have room, else the one that takes the least."""
     ways = list(parkings(request, checkpoint, gemma, room_bytes))
     return next((way for way in ways if not way.share.on_disk_bytes), ways[-1])
+
+
+def advised_flags(
+    capacity: Capacity,
+    savings: Savings,
+    checkpoint: Checkpoint,
+    gemma: GemmaRoot | None,
+    known: Sequence[Measured] = (),
+) -> tuple[str, ...]:
+    """The least lossy flags for a card and a host: with --vram-budget, or for the card alone.
+
+    Where both lose as little weights are parked, unless the card needs no flag at all. Where host
+    memory has no room for them and the card none for a whole model, the rest waits on disk.
+    """
+    room = room_of(None, capacity.host_bytes)
+    parked = advised_parking(Request(pipeline=""), checkpoint, gemma, room)
+    held = advise(capacity, replace(savings, offloads=False), checkpoint, gemma, known).flags
+    if held is not None and (
+        not held or parked.share.on_disk_bytes or _loss(held) < _loss(parked.flags)
+    ):
+        return held
+    return parked.words
+
+
+def _loss(flags: Sequence[str]) -> tuple[int, int]:
+    """How much flags change a clip: Gemma's bits first."""
+    gemma = next((n for n, bits in enumerate(_BITS, 1) if f"--gemma-{bits}" in flags), 0)
+    return gemma, int("--quantization" in flags)
+
+
+def expected(share: HostShare, kept_bytes: int | None, link: Link | None) -> str:
+    """What a step of a parked run takes, in words; `kept_bytes` of the transformer stay on the
+    card, None where that is not known.
+    """
+    passing = max(share.weights.transformer_bytes - (kept_bytes or 0), 0)
+    if not passing:
+        return "the transformer stays on the card"
+    most, least = ("up to ", "up to") if kept_bytes is None else ("", "at least")
+    fact = f"{most}{in_words(passing)} pass through the card in each step"
+    if link is None:
+        return fact
+    return f"{fact}, {least} {passing / link.bytes_a_s:.1f} s by {link.name} (reckoned)"
+
+
+def caution_of_card(
+    request: Request,
+    checkpoint: Checkpoint,
+    gemma: GemmaRoot | None,
+    capacity: Capacity,
+    savings: Savings,
+) -> Finding | None:
+    """That the card can't hold a model as it was asked for, and what does; None where it can.
+
+    It is for requests whose weights are neither parked nor offloaded.
+    """
+    wanted = _CAST if request.quantization else None
+    bits = (f"--gemma-{request.gemma}",) if request.gemma else ()
+    needs = [
+        need
+        for need in transformer_needs(checkpoint, savings)
+        if (need.quantization, need.offload) == (wanted, None)
+    ]
+    if gemma is not None:
+        needs += [need for need in gemma_needs(gemma, None) if need.flags == bits]
+    usable = capacity.card.usable_bytes - CONTEXT_BYTES
+    large = [need for need in needs if need.bytes > usable]
+    if not large:
+        return None
+    most = max(large, key=lambda need: need.bytes)
+    return Finding(
+        "card's memory",
+        Level.WARNING,
+        f"{most.stage} takes about {in_words(most.bytes)} of the card, of which torch can use "
+        f"{in_words(usable)}",
+        f"give {' '.join(advised_flags(capacity, savings, checkpoint, gemma))}",
+    )
 
 
 def caution_of_disk(

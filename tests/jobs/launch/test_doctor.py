@@ -12,6 +12,7 @@ import pytest
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.doctor import Subject, examine
 from ltx2_patcher.jobs.launch.install import environment_path
+from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys
 from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
 from ltx2_patcher.values.base import Base
@@ -30,6 +31,7 @@ from tests.weight_files import (
 )
 
 BLOCK = "model.diffusion_model.transformer_blocks.0.attn1.to_q"
+FLAGS = "packages/ltx-pipelines/src/ltx_pipelines/parked/flags.py"
 PROJECTION = "text_embedding_projection.aggregate_embed.weight"
 
 
@@ -155,17 +157,24 @@ def test_a_gemma_that_a_flag_mends_is_no_failure_and_one_for_other_bases_is(
 def test_where_no_flags_fit_the_bases_with_some_are_named(
     tmp_path: Path, published: Path, near: Base, path: Path
 ) -> None:
-    write_nvidia_smi(path, RTX_3090.replace("24576, 24100", "8192, 8000"))
+    write_nvidia_smi(path, RTX_3090.replace("24576, 24100", "8192, 8000"), link="4, 8")
     store = make_repository(tmp_path / "repository", published, near)
     config = RELEASED["LTX-2 19B"]["config"]
     large = {f"{BLOCK}.weight": ("BF16", (100_000, 100_000))}
     tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3)), **large}
     checkpoint = write_checkpoint(tmp_path / "model.safetensors", tensors, config)
-    found = _findings(store, Subject(near, checkpoint=checkpoint))["flags"]
-    assert found.level is Level.FAILURE
-    assert found.remedy is not None
-    assert "use a card with more memory, or base 1.2.0 with " in found.remedy
-    assert "--offload" in found.remedy
+    found = _findings(store, Subject(near, checkpoint=checkpoint))
+    assert found["flags"].fact.startswith("without --vram-budget no flags fit in 7.1 GiB")
+    told = found["parked weights"]
+    assert told.fact.startswith("--vram-budget auto")
+    assert "pass through the card in each step, up to " in told.fact
+    assert "s by PCIe 4 x8 (reckoned)" in told.fact
+    (checkout_path(store, near) / FLAGS).write_text("")
+    flags = _findings(store, Subject(near, checkpoint=checkpoint))["flags"]
+    assert flags.level is Level.FAILURE
+    assert flags.remedy is not None
+    assert "use a card with more memory, or base 1.2.0 with " in flags.remedy
+    assert "--offload" in flags.remedy
 
 
 def test_weights_are_told_with_the_flags_that_fit_the_card(
@@ -186,7 +195,8 @@ def test_weights_are_told_with_the_flags_that_fit_the_card(
     assert found["gemma"].fact.startswith("Gemma 3 64 wide, 2 layers, bf16")
     assert found["pair"].level is Level.OK
     assert found["flags"].fact.startswith("no flags needed in 23.0 GiB")
-    assert found["parked weights"].fact.startswith("--vram-budget auto: ")
+    parked = found["parked weights"].fact
+    assert parked.startswith("--vram-budget auto: ") and parked.endswith("better here: no flags")
     (tmp_path / "gemma/tokenizer.model").unlink()
     other = write_gemma(tmp_path / "other", text_config={"hidden_size": 9, "num_hidden_layers": 2})
     assert "tokenizer.model" in _findings(store, subject)["gemma"].fact

@@ -537,6 +537,10 @@ def test_a_budget_that_is_too_small_for_the_clip_is_told_before_anything_loads(
     assert any("--vram-budget allows 22.8 GiB" in fact for fact in told)
     measured.unlink()
     case.prepare(*usual, "--vram-budget", "5")
+    request = parse_argv(script.target.pipeline, [*case.right, *usual])
+    facts = {warning.fact: warning.remedy for warning in admit(request, script.target).warnings}
+    (remedy,) = (facts[fact] for fact in facts if fact.startswith("denoising takes about "))
+    assert str(remedy).startswith("give --vram-budget auto")
 
 
 def test_a_batch_keeps_its_weights_where_host_memory_holds_them(case: Case) -> None:
