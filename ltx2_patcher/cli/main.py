@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 DESCRIPTION = """\
-Patches a pinned upstream LTX-2 so that its own scripts run on one 24 GB card
+Patches a pinned upstream LTX-2 so that its own scripts run on one card of 8 to 24 GB
 (--gemma-4bit, --gemma-8bit), and keeps that patch set.
 """
 VERBS = {

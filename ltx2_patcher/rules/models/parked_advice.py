@@ -23,8 +23,6 @@ from ltx2_patcher.values.weights import Checkpoint, GemmaRoot
 
 _CAST = "fp8-cast"
 _BITS: tuple[GemmaFlag, ...] = ("8bit", "4bit")  # the less lossy first
-BUDGETS_GIB = {8: 6.5, 12: 10.5, 16: 14.8, 24: 22.8}
-"""--vram-budget by a card's GB: what is left beside CUDA's context and a screen."""
 _READ_BYTES_A_S = 3 * 10**9
 """What a mapped file gives: one thread 3.4 GB/s from the page cache, NVMe disks 1.3 to 5."""
 

@@ -14,7 +14,7 @@ from ltx2_patcher.rules.models.card import GIB, Card
 from ltx2_patcher.rules.models.link import Link
 from ltx2_patcher.rules.models.parked_advice import advised_flags, caution_of_card, expected
 from ltx2_patcher.rules.models.parked_host import HostShare, weights_of
-from ltx2_patcher.values.request import Request
+from ltx2_patcher.values.request import GemmaFlag, Request
 from ltx2_patcher.values.weights import Checkpoint
 from tests.conftest import ROOT
 from tests.rules.models.released_sizes import LTX_2, LTX_2_3
@@ -114,3 +114,40 @@ def test_the_page_says_what_a_step_takes() -> None:
     for generation, lanes, seconds in rows:
         link = Link(int(generation), int(lanes))
         assert f"{cast.transformer_bytes / link.bytes_a_s:.1f}" == seconds
+
+
+SYSTEM_GIB = 4  # of host memory that others take
+
+
+def test_the_readme_has_the_flags_of_each_card_and_host() -> None:
+    """For either model."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    head, _, *rows = re.findall(r"^\|.*\|$", readme.split("## Which flags")[1], re.MULTILINE)[:6]
+    _, *cards = [[int(size) for size in re.findall(r"\d+", cell)] for cell in cells(head)]
+    assert cards == [[8, 12, 16], [24]]
+    told: dict[tuple[int, int], tuple[str, ...]] = {}
+    for host, *flags in map(cells, rows):
+        for sizes, cell in zip(cards, flags, strict=True):
+            gib = int(host.removesuffix(" GB"))
+            told |= {(size, gib): tuple(cell.strip("`").split()) for size in sizes}
+    assert {host for _, host in told} == {16, 32, 64, 128}
+    for (card, gib), typed in told.items():
+        for model in (LTX_2, LTX_2_3):
+            here = capacity(card, gib - SYSTEM_GIB)
+            assert advised_flags(here, SAVINGS, model, GEMMA) == typed, (card, gib)
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_the_page_says_what_weights_take() -> None:
+    page = (ROOT / "docs/parked.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.*) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for words, *gib in rows:
+        bits: GemmaFlag | None = "4bit" if "4bit" in words else "8bit" if "8bit" in words else None
+        cast = "fp8-cast" if "fp8-cast" in words else None
+        request = replace(PLAIN, quantization=cast, gemma=bits)
+        taken = [weights_of(request, model, GEMMA).bytes / GIB for model in (LTX_2, LTX_2_3)]
+        assert [f"{size:.0f}" for size in taken] == gib
