@@ -17,8 +17,9 @@ from ltx2_patcher.rules.models.parked_advice import (
     advised_parking,
     expected,
     parkings,
+    read_again,
 )
-from ltx2_patcher.rules.models.parked_host import room_of, shortage_of
+from ltx2_patcher.rules.models.parked_host import room_of
 from ltx2_patcher.rules.models.parked_need import budget_of, forecast_need, refusal_of_budget
 from ltx2_patcher.rules.models.workload import Workload
 from ltx2_patcher.rules.size import in_words
@@ -35,12 +36,16 @@ _USUAL = Workload("distilled", 768, 512, 121, ())
 def flags_of_card(
     store: Store, base: Base, card: Gpu, checkpoint: Checkpoint | None, gemma: GemmaRoot | None
 ) -> Finding:
-    """Those with which the card holds each model whole, or upstream's --offload its blocks.
+    """Those with which the card holds each model whole, or where weights can't be parked upstream's
+    --offload its blocks.
 
     Raises: ConflictError without a checkout; InvalidError where a baseline is damaged.
     """
     options = _options(store, base)
     capacity, savings = _capacity(card), savings_of(options)
+    parks = checkpoint is not None and "--vram-budget" in options
+    if parks:
+        savings = replace(savings, offloads=False)
     measured = read_baselines(store.root / BASELINES)
     advice = advise(capacity, savings, checkpoint, gemma, measured)
     needs = ", ".join(
@@ -51,7 +56,7 @@ def flags_of_card(
     fact = f"{advice.text} in {in_words(advice.usable_bytes)} that torch can use ({needs})"
     if advice.flags is not None:
         return Finding("flags", Level.OK, fact)
-    if checkpoint and "--vram-budget" in options:
+    if parks:
         return Finding("flags", Level.OK, f"without --vram-budget {fact}")
     remedy = "use a card with more memory"
     elsewhere = advise(capacity, replace(savings, offloads=True), checkpoint, gemma, measured)
@@ -81,7 +86,7 @@ def parked_weights(
     weights, free = in_words(found.share.weights.bytes), in_words(capacity.host_bytes)
     held = f"{weights} in host memory, of which {free} are free"
     if found.share.on_disk_bytes:
-        held = shortage_of(found.share)
+        held = read_again(found.share)
     budget = budget_of("auto", card.free_bytes)
     known = read_needs(store.root / BASELINES)
     need = forecast_need(_USUAL, checkpoint.generation, known)

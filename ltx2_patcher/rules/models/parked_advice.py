@@ -150,14 +150,18 @@ def caution_of_disk(
     """That weights are read from disk again and again; None where host memory holds them all."""
     if not share.on_disk_bytes:
         return None
-    fact = (
-        f"{shortage_of(share)}: each step reads up to {in_words(share.read_bytes)} again, as fast "
-        f"as the disk reads ({share.read_bytes / _READ_BYTES_A_S:.1f} s at 3 GB/s, reckoned)"
-    )
     lighter = advised_parking(request, checkpoint, gemma, share.room_bytes)
     remedy = f"let them take {in_words(share.on_disk_bytes)} more of host memory"
     if lighter.share.weights.bytes < share.weights.bytes:
         less = lighter.share.on_disk_bytes
         left = f"with which {in_words(less)} have none" if less else "with which all have room"
         remedy += f", or give {' '.join(lighter.flags)}, {left}"
-    return Finding("parked weights", Level.WARNING, fact, remedy)
+    return Finding("parked weights", Level.WARNING, read_again(share), remedy)
+
+
+def read_again(share: HostShare) -> str:
+    """What has no room in host memory, and what that costs, in words."""
+    return (
+        f"{shortage_of(share)}: each step reads up to {in_words(share.read_bytes)} again, as fast "
+        f"as the disk reads ({share.read_bytes / _READ_BYTES_A_S:.1f} s at 3 GB/s, reckoned)"
+    )
