@@ -61,7 +61,9 @@ class Campaign:
                 "weights": f"random, of {'true' if full else 'tiny'} size",
             },
         )
-        self.runs = [parse_run(entry) for entry in self.baseline["runs"]]
+        self.order = [(row.name, task.way) for row in rows for task in row.tasks]
+        runs = map(parse_run, self.baseline["runs"])
+        self.runs = [run for run in runs if (run.case, run.way) in self.order]
         self.runner = Runner(tree, self.gpu, work)
 
     def run(self, only: Sequence[str]) -> bool:
@@ -101,8 +103,7 @@ class Campaign:
         return next(found, {}).get("step_s")
 
     def _write(self) -> None:
-        order = [row.name for row in self.rows]
-        runs = sorted(self.runs, key=lambda run: order.index(run.case))
+        runs = sorted(self.runs, key=lambda run: self.order.index((run.case, run.way)))
         self.baseline |= {
             "checks": checks(self.rows, runs, full=self.full),
             "needs": needs(self.rows, runs),
