@@ -9,7 +9,7 @@ from typing import Literal
 
 from verify.clips.cases import TINY as TINY_CLIP
 from verify.synthetic.architecture import Blocks, Variant
-from verify.upstream.command_line import FP8_CAST, ClipShape
+from verify.upstream.command_line import DISTILLED, FP8_CAST, ClipShape
 
 SMALLEST_GIB, LARGEST_GIB = 6.5, 22.8
 CARDS_GIB = (SMALLEST_GIB, 10.5, 14.8, LARGEST_GIB)
@@ -209,7 +209,8 @@ def _fitting(name: str, files: Files, script: str, shape: ClipShape) -> Row:
 
 
 def _needs(name: str, files: Files, script: str) -> Row:
-    shapes = [ClipShape(*shape, steps=_FEW_STEPS) for shape in _NEEDS]
+    steps = None if script == DISTILLED else _FEW_STEPS
+    shapes = [ClipShape(*shape, steps=steps) for shape in _NEEDS]
     clips = tuple(Clip(str(shape), "auto", shape, keeps=False) for shape in shapes)
     return Row(name, Judged.NEEDS, files, script, clips)
 

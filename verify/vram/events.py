@@ -44,6 +44,17 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Parked:
+    """What parked weights hold of the card from `at_s` on, in bytes: blocks that stay, and what
+    passes, which are the ring of the others and parts while they are used.
+    """
+
+    at_s: float
+    kept_bytes: int
+    passing_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """How the script ended other than well; `out_of_memory` is that of the card."""
 
@@ -57,10 +68,11 @@ class Events:
 
     turns: tuple[Turn, ...]
     held: tuple[Held, ...]
+    parked: tuple[Parked, ...]
     failure: Failure | None
 
 
-def event_line(event: Turn | Held | Failure) -> str:
+def event_line(event: Turn | Held | Parked | Failure) -> str:
     """One line, with its end."""
     return json.dumps({"kind": type(event).__name__, **asdict(event)}) + "\n"
 
@@ -69,6 +81,7 @@ def parse_events(lines: Iterable[str]) -> Events:
     """The events of a child; a last line that was cut off is left out."""
     turns: list[Turn] = []
     held: list[Held] = []
+    parked: list[Parked] = []
     failure = None
     for line in lines:
         if not line.endswith("\n"):
@@ -80,6 +93,8 @@ def parse_events(lines: Iterable[str]) -> Events:
                 turns.append(Turn(**fields, before=Peaks(**before) if before else None))
             case "Held":
                 held.append(Held(**fields))
+            case "Parked":
+                parked.append(Parked(**fields))
             case "Failure":
                 failure = Failure(**fields)
-    return Events(tuple(turns), tuple(held), failure)
+    return Events(tuple(turns), tuple(held), tuple(parked), failure)

@@ -21,7 +21,8 @@ import torch
 
 from verify.upstream import convolutions
 from verify.vram.child_task import ChildTask
-from verify.vram.events import Doing, Failure, Held, Peaks, Turn, event_line
+from verify.vram.events import Doing, Failure, Held, Parked, Peaks, Turn, event_line
+from verify.vram.parked_buffers import watch_buffers
 from verify.vram.stages import STAGE_OF, TEXT_ENCODER, TRANSFORMER, UPSAMPLER, VIDEO_ENCODER
 
 HELD_EVERY_S = 0.02
@@ -66,6 +67,7 @@ class Notes:
         self._now: tuple[str, Doing] | None = None
         self._cuda = torch.cuda.is_available()
         self._lock = threading.Lock()
+        self.loading = False
 
     def turn(self, component: str | None, doing: Doing) -> None:
         """From now on `component` is loaded or computes; None where the run ends."""
@@ -86,7 +88,11 @@ class Notes:
             held = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
             self.write(Held(time.monotonic(), *held))
 
-    def write(self, event: Turn | Held | Failure) -> None:
+    def parked(self, kept_bytes: int, passing_bytes: int) -> None:
+        """From now on parked weights hold that much of the card."""
+        self.write(Parked(time.monotonic(), kept_bytes, passing_bytes))
+
+    def write(self, event: Turn | Held | Parked | Failure) -> None:
         """One line, whole."""
         with self._lock:
             self._file.write(event_line(event))
@@ -110,6 +116,7 @@ def run(task: ChildTask) -> int:
                 convolutions.round_from_float32()
             stack.enter_context(_sampled(notes))
             _watch_builders(notes)
+            watch_buffers(notes.parked)
             try:
                 code = _script(task)
             except _Reached:
@@ -185,10 +192,16 @@ def _watch_builders(notes: Notes) -> None:
 def _told(build: Callable[..., Any], notes: Notes) -> Callable[..., Any]:
     @wraps(build)
     def watched(self: Any, *args: Any, **keywords: Any) -> Any:
+        if notes.loading:  # a builder's own way to load, as where weights are parked
+            return build(self, *args, **keywords)
         configurator = getattr(self, "model_class_configurator", None)
         component = component_of(configurator or self._model_class_configurator)
         notes.turn(component, "load")
-        model = build(self, *args, **keywords)
+        notes.loading = True
+        try:
+            model = build(self, *args, **keywords)
+        finally:
+            notes.loading = False
         notes.turn(component, "compute")
         _watch_model(model, component, notes)
         return model

@@ -10,22 +10,22 @@ from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card
 from ltx2_patcher.rules.models.workload import Workload
 from verify.vram.stages import Stage
 
-Measure = Literal["allocated", "card", "host"]
+Measure = Literal["allocated", "reserved", "card", "host"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
     """What a stage may take, in bytes, where a request is of this kind.
 
-    `stage` None is each stage. "allocated" is torch's peak, "card" the reserved one with the CUDA
-    context, "host" anonymous host memory.
+    `stage` None is each stage. "allocated" and "reserved" are torch's peaks, "card" the latter with
+    the CUDA context, "host" anonymous host memory.
     """
 
     pipelines: tuple[str, ...]
     size: str | None  # any where None
     frames: int | None  # at most that many
     flags: tuple[str, ...]  # all of them given
-    without: tuple[str, ...]  # none of them given
+    without: tuple[str, ...]  # none of them given; one without its value is any of its values
     stage: str | None
     measure: Measure
     bound_bytes: int
@@ -100,19 +100,28 @@ def applies(limit: Limit, workload: Workload) -> bool:
         and limit.size in {None, workload.size}
         and (limit.frames is None or workload.frames <= limit.frames)
         and set(limit.flags) <= set(workload.flags)
-        and not set(limit.without) & set(workload.flags)
+        and not any(
+            f"{flag} ".startswith(f"{n} ") for n in limit.without for flag in workload.flags
+        )
     )
 
 
 def judged(
-    workload: Workload, stages: Sequence[Stage], card: Card | None, limits: Sequence[Limit]
+    workload: Workload,
+    stages: Sequence[Stage],
+    card: Card | None,
+    limits: Sequence[Limit],
+    vram_budget_gib: float | None = None,
 ) -> tuple[LimitCheck, ...]:
-    """The card's budget and each limit that applies, for each stage that was measured.
+    """The card's budget, that of parked weights, and each limit that applies, for each stage that
+    was measured.
 
     A run that is held to a card runs out of memory before it is over the budget, so what the budget
     finds then is how near it came.
     """
     checks = list(_of_card(stages, card)) if card else []
+    if vram_budget_gib is not None:
+        checks += _of_parked(stages, int(vram_budget_gib * GIB))
     for limit in limits:
         if applies(limit, workload):
             checks += _of_limit(limit, stages)
@@ -137,6 +146,13 @@ def _of_card(stages: Sequence[Stage], card: Card) -> Iterator[LimitCheck]:
             yield LimitCheck(stage.name, "card", peak, card.usable_bytes, remedy_of(stage.name))
 
 
+def _of_parked(stages: Sequence[Stage], budget_bytes: int) -> Iterator[LimitCheck]:
+    for stage in stages:
+        if (peak := _peak("reserved", stage)) is not None:
+            remedy = "report the stage: --vram-budget is to hold"
+            yield LimitCheck(stage.name, "reserved", peak, budget_bytes, remedy)
+
+
 def _of_limit(limit: Limit, stages: Sequence[Stage]) -> Iterator[LimitCheck]:
     for stage in stages:
         if limit.stage in {None, stage.name} and (peak := _peak(limit.measure, stage)) is not None:
@@ -147,6 +163,8 @@ def _peak(measure: Measure, stage: Stage) -> int | None:
     match measure:
         case "allocated":
             return stage.peak_allocated_bytes
+        case "reserved":
+            return stage.peak_reserved_bytes
         case "card":
             reserved = stage.peak_reserved_bytes
             return None if reserved is None else reserved + CONTEXT_BYTES
@@ -156,6 +174,7 @@ def _peak(measure: Measure, stage: Stage) -> int | None:
 
 _WORDS = {
     "allocated": "allocated",
+    "reserved": "reserved",
     "card": "with the CUDA context",
     "host": "host memory of its own",
 }

@@ -26,7 +26,14 @@ class Measurement:
     def report(self) -> dict[str, Any]:
         """For a file, and for the timeline."""
         ready = self.ready
-        return report_of(ready.workload, self.run, self.verdict, ready.task.card, ready.about)
+        return report_of(
+            ready.workload,
+            self.run,
+            self.verdict,
+            ready.task.card,
+            ready.about,
+            ready.vram_budget_gib,
+        )
 
 
 def measured(ready: Prepared, *, on_turn: Callable[[Turn], None] = lambda _: None) -> Measurement:
@@ -34,7 +41,7 @@ def measured(ready: Prepared, *, on_turn: Callable[[Turn], None] = lambda _: Non
     limits = read_limits()
     run = measure(ready.task, on_turn=on_turn)
     verdict = VramVerdict(
-        checks=judged(ready.workload, run.stages, ready.task.card, limits),
+        checks=judged(ready.workload, run.stages, ready.task.card, limits, ready.vram_budget_gib),
         failure=failure_of(run),
         absent=absent(ready.workload, run.stages, limits),
     )

@@ -17,6 +17,12 @@ _CURVES = {
     "host": ("host memory of its own", "#009e73", 1.2),
 }
 """In colours that are told apart by people who are colour-blind (Okabe and Ito)."""
+_BANDS = {
+    "kept": ("blocks that stay", "#e69f00"),
+    "streamed": ("what passes", "#f0e442"),
+    "activations": ("the rest that is allocated", "#cc79a7"),
+}
+"""Of parked weights: one upon the other."""
 _SHADES = ("#eef2f7", "#dbe4ee")
 _NAMED_SHARE = 0.04  # of the time: a narrower stage has no room for its name
 
@@ -39,15 +45,20 @@ def write_plot(report: Mapping[str, Any], out: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _shade(axes, report["stretches"], report["wall_s"])
-    for name, points in report["timeline"].items():
-        if points:
-            label, colour, width = _CURVES[name]
+    _stack(axes, report["timeline"])
+    for name, (label, colour, width) in _CURVES.items():
+        if points := report["timeline"][name]:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, linewidth=width)
     if report["budget_gib"] is not None:
         card = parse_card(f"{report['budget_gib']}GB")
         usable = (card.usable_bytes - CONTEXT_BYTES) / GIB
         label = f"budget of {card.name}, the CUDA context taken off"
         axes.axhline(usable, color="#333333", linestyle="--", linewidth=1, label=label)
+    if report["vram_budget_gib"] is not None:
+        label = f"--vram-budget {report['vram_budget_gib']:g}"
+        axes.axhline(
+            report["vram_budget_gib"], color="#333333", linestyle=":", linewidth=1, label=label
+        )
     axes.set(xlabel="seconds", ylabel="GiB", xlim=(0, report["wall_s"]))
     axes.set_ylim(bottom=0)
     axes.set_title(_title(report), loc="left", fontsize=10, pad=52)
@@ -58,6 +69,25 @@ def write_plot(report: Mapping[str, Any], out: Path) -> None:
         raise OutsideError(
             f"{out} can't be written: {error.strerror}", remedy="name a place that you can write to"
         ) from error
+
+
+def _stack(axes: Any, timeline: Mapping[str, list[list[float]]]) -> None:
+    """What parked weights take, and what is allocated beside them: all were seen at one time."""
+    seconds = [second for second, _ in timeline["kept"]]
+    if not seconds:
+        return
+    kept, streamed = ([gib for _, gib in timeline[name]] for name in ("kept", "streamed"))
+    parked = [sum(both) for both in zip(kept, streamed, strict=True)]
+    tops = {"kept": kept, "streamed": parked}
+    if allocated := [gib for _, gib in timeline["allocated"]]:
+        tops["activations"] = [max(both) for both in zip(parked, allocated, strict=True)]
+    below = [0.0] * len(seconds)
+    for name, top in tops.items():
+        label, colour = _BANDS[name]
+        axes.fill_between(
+            seconds, below, top, label=label, color=colour, alpha=0.6, linewidth=0, step="post"
+        )
+        below = top
 
 
 def _shade(axes: Any, stretches: list[dict[str, Any]], wall_s: float) -> None:

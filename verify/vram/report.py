@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ltx2_patcher.rules.models.card import GIB, Card
 from ltx2_patcher.rules.models.workload import Workload
+from verify.vram.events import Parked
 from verify.vram.judge import VramVerdict
 from verify.vram.runner import Run
 from verify.vram.stages import Stage
@@ -23,8 +25,12 @@ def report_of(
     verdict: VramVerdict,
     card: Card | None,
     about: Mapping[str, object],
+    vram_budget_gib: float | None = None,
 ) -> dict[str, Any]:
-    """The report; `about` are the fields of provenance, which stand first."""
+    """The report; `about` are the fields of provenance, which stand first.
+
+    `vram_budget_gib` is what parked weights were to keep to; None where they had no such number.
+    """
     return {
         **about,
         "pipeline": workload.pipeline,
@@ -32,6 +38,7 @@ def report_of(
         "frames": workload.frames,
         "flags": " ".join(workload.flags),
         "budget_gib": None if card is None else card.nominal_bytes / GIB,
+        "vram_budget_gib": vram_budget_gib,
         "out_of_memory": run.out_of_memory,
         "verdict": {"passed": verdict.passed, "text": verdict.text},
         "wall_s": round(run.wall_s, 2),
@@ -136,9 +143,23 @@ def _timeline(run: Run) -> dict[str, list[list[float]]]:
     return {
         "reserved": _curve(((h.at_s, h.reserved_bytes) for h in run.held), run),
         "allocated": _curve(((h.at_s, h.allocated_bytes) for h in run.held), run),
+        "kept": _curve(((at_s, p.kept_bytes) for at_s, p in _parked(run)), run),
+        "streamed": _curve(((at_s, p.passing_bytes) for at_s, p in _parked(run)), run),
         "device": _curve(((d.at_s, d.used_bytes) for d in run.device), run),
         "host": _curve(((s.at_s, s.anon_bytes) for s in run.host), run),
     }
+
+
+def _parked(run: Run) -> Iterator[tuple[float, Parked]]:
+    """What parked weights held whenever the allocator was looked at; without a GPU, when it
+    changed.
+    """
+    if not run.parked:
+        return
+    begins_s = [parked.at_s for parked in run.parked]
+    held = (Parked(run.begin_s, 0, 0), *run.parked)
+    for at_s in [one.at_s for one in run.held] or begins_s:
+        yield at_s, held[bisect_right(begins_s, at_s)]
 
 
 def _curve(points: Iterable[tuple[float, int]], run: Run) -> list[list[float]]:

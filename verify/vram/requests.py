@@ -34,6 +34,7 @@ class Prepared:
     workload: Workload
     model: str | None  # "LTX-2.3 22B"; None where the command line names none
     about: Mapping[str, object]
+    vram_budget_gib: float | None = None  # of parked weights, where it is a number
 
     def of_length(self, frames: int) -> Prepared:
         """The same for a clip of so many frames."""
@@ -85,7 +86,13 @@ def prepared(
         until,
     )
     model = None if checkpoint is None else checkpoint.variant
-    return Prepared(task, workload_of(pipeline, request), model, about_of(tree, gpu, card))
+    workload = workload_of(pipeline, request)
+    parked = request.vram_budget
+    if parked is not None:
+        flags = (*workload.flags, f"--vram-budget {parked}")
+        workload = replace(workload, flags=tuple(sorted(flags)))
+    budget_gib = None if parked == "auto" else parked
+    return Prepared(task, workload, model, about_of(tree, gpu, card), budget_gib)
 
 
 def require_place(path: Path | None) -> None:

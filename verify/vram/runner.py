@@ -18,7 +18,7 @@ from ltx2_patcher.rules.models.card import Card
 from ltx2_patcher.values.errors import OutsideError
 from verify.upstream.tree import script_environment
 from verify.vram.child_task import ChildTask, task_text
-from verify.vram.events import Failure, Held, Turn, parse_events
+from verify.vram.events import Failure, Held, Parked, Turn, parse_events
 from verify.vram.host_memory import Sample, sample_of
 from verify.vram.stages import DeviceUse, Stage, Stretch, stages, stretches
 from verify.vram.watch import Device
@@ -53,6 +53,7 @@ class Run:
     stages: tuple[Stage, ...]
     stretches: tuple[Stretch, ...]
     held: tuple[Held, ...]
+    parked: tuple[Parked, ...]  # none where weights are not parked
     host: tuple[Sample, ...]
     device: tuple[DeviceUse, ...]
     failure: Failure | None
@@ -102,6 +103,7 @@ def measure(task: Task, *, on_turn: Callable[[Turn], None] = lambda _: None) -> 
         stages=stages(parts, host, used, task.card),
         stretches=parts,
         held=seen.held,
+        parked=seen.parked,
         host=tuple(host),
         device=tuple(used),
         failure=seen.failure,

@@ -165,6 +165,22 @@ def test_a_limit_is_for_its_requests_alone() -> None:
         assert not applies(LIMIT, other)
 
 
+def test_a_limit_may_be_for_none_that_give_an_option_whatever_its_value() -> None:
+    limit = replace(LIMIT, without=("--offload", "--vram-budget"))
+    assert applies(limit, ASKED)
+    for flag in ("--offload cpu", "--offload disk", "--vram-budget 6.5", "--vram-budget auto"):
+        assert not applies(limit, replace(ASKED, flags=(*ASKED.flags, flag)))
+    assert applies(limit, replace(ASKED, flags=(*ASKED.flags, "--offloaded cpu")))
+
+
+def test_parked_weights_are_held_to_their_budget_in_each_stage() -> None:
+    parts = [stage("text encoding", 6.5), stage("stage 2", 6.75)]
+    within, over = judged(ASKED, parts, None, (), 6.5)
+    assert within.passed
+    assert not over.passed
+    assert "stage 2: reserved 6.75 GiB is 0.25 over the 6.50 allowed" in over.text
+
+
 def test_a_limit_judges_its_stage() -> None:
     found = judged(ASKED, [stage("text encoding", 9.5), stage("stage 1", 20)], None, [LIMIT])
     assert [(f.stage, f.passed) for f in found] == [("text encoding", False)]

@@ -12,6 +12,7 @@ from verify.vram.events import (
     Events,
     Failure,
     Held,
+    Parked,
     Peaks,
     Turn,
     event_line,
@@ -117,18 +118,20 @@ EVENTS = st.one_of(
         st.none() | st.builds(Peaks, st.integers(0, 1 << 40), st.integers(0, 1 << 40)),
     ),
     st.builds(Held, st.floats(0, 1e6), st.integers(0, 1 << 40), st.integers(0, 1 << 40)),
+    st.builds(Parked, st.floats(0, 1e6), st.integers(0, 1 << 40), st.integers(0, 1 << 40)),
     st.builds(Failure, st.booleans(), st.text(max_size=20)),
 )
 
 
 @given(events=st.lists(EVENTS, max_size=8), cut=st.integers(1, 30))
 def test_events_are_read_back_and_a_cut_one_is_left_out(
-    events: list[Turn | Held | Failure], cut: int
+    events: list[Turn | Held | Parked | Failure], cut: int
 ) -> None:
     lines = [event_line(event) for event in events]
     turns = tuple(e for e in events if isinstance(e, Turn))
     held = tuple(e for e in events if isinstance(e, Held))
+    parked = tuple(e for e in events if isinstance(e, Parked))
     failures = [e for e in events if isinstance(e, Failure)]
-    whole = Events(turns, held, failures[-1] if failures else None)
+    whole = Events(turns, held, parked, failures[-1] if failures else None)
     assert parse_events(lines) == whole
     assert parse_events([*lines, event_line(Held(1.0, 2, 3))[:-cut]]) == whole
