@@ -3,7 +3,7 @@
 `--link GB_S`, where none is named the machine's own, and `--keep-none` hold for the clips that come
 next, for which the card is emptied of what the allocator keeps. `--report FILE` writes what was
 seen of those since: as JSON the bytes and seconds of copies to the card, which blocks stayed there
-for which inputs, and the host memory of the process now.
+for which inputs, and the host memory of the process now, but for what `--folder` holds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from ltx_core.parked.unit import Unit
 _TRIED_BYTES = 256 << 20
 _TRIED_CYCLES = 100_000_000
 _TIMES = 4
+_MAPPING, _REMOVED = re.compile(r"[0-9a-f]+-[0-9a-f]+ "), " (deleted)"
+"""Of proc_pid_smaps(5): how a mapping's lines begin, and how the path of a removed file ends."""
 
 
 class Probe:
@@ -50,7 +52,7 @@ class Probe:
             self._wait_s_per_byte = max(1e-9 / link_gb_s - _seconds_per_byte(), 0.0)
         torch.cuda.empty_cache()
 
-    def report(self) -> dict[str, Any]:
+    def report(self, folder: Path | None) -> dict[str, Any]:
         """What was seen since."""
         if self._copies:
             torch.cuda.synchronize()
@@ -58,7 +60,7 @@ class Probe:
             "plans": self._plans,
             "copied_bytes": sum(nbytes for nbytes, _, _ in self._copies),
             "copied_s": sum(_seconds(begin, end) for _, begin, end in self._copies),
-            **_host_bytes(),
+            "host_bytes": _host_bytes(folder),
         }
 
     def _chosen(self, kept_blocks: Callable[..., frozenset[int]]) -> Callable[..., frozenset[int]]:
@@ -120,14 +122,18 @@ def _seconds_per_byte() -> float:
     return _seconds(begin, end) / (_TIMES * _TRIED_BYTES)
 
 
-def _host_bytes() -> dict[str, int]:
-    """What the process holds, pages that others map too by its share of them; of it, in tmpfs."""
-    text = Path("/proc/self/smaps_rollup").read_text("ascii", "replace")
-    kib = dict(re.findall(r"^(Pss\w*):\s+(\d+) kB$", text, re.MULTILINE))
-    return {
-        "host_bytes": int(kib["Pss"]) << 10,
-        "host_shared_bytes": int(kib.get("Pss_Shmem", 0)) << 10,
-    }
+def _host_bytes(folder: Path | None) -> int:
+    """What the process holds, pages that others map too by its share of them, but for what lies in
+    `folder`.
+    """
+    kib, counts = 0, True
+    for line in Path("/proc/self/smaps").read_text("utf-8", "replace").splitlines():
+        if _MAPPING.match(line):
+            *_, path = line.split(maxsplit=5)
+            counts = folder is None or not path.startswith(f"{folder}/") or path.endswith(_REMOVED)
+        elif line.startswith("Pss:") and counts:
+            kib += int(line.split()[1])
+    return kib << 10
 
 
 _probes: list[Probe] = []  # one, once it was asked for
@@ -139,10 +145,11 @@ def main() -> None:
     parser.add_argument("--link", type=float)
     parser.add_argument("--keep-none", action="store_true")
     parser.add_argument("--report", type=Path)
+    parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
     if not _probes:
         _probes.append(Probe())
     if args.report is None:
         _probes[0].begin(args.link, keeps=not args.keep_none)
     else:
-        args.report.write_text(json.dumps(_probes[0].report()), encoding="utf-8")
+        args.report.write_text(json.dumps(_probes[0].report(args.folder)), encoding="utf-8")

@@ -105,6 +105,8 @@ class Runner:
         for number in range(drift.rounds):
             ended, _ = self._made(session, row, drift.clips, models)
             made += ended
+            if made[-1].failure is not None:
+                break
             if number in {0, drift.rounds - 1} and (seen := session.seen()) is not None:
                 at = "first" if number == 0 else "last"
                 figures[f"{at}_reserved_gib"] = _gib(max(one.reserved_bytes for one in ended))
@@ -121,15 +123,16 @@ class Runner:
             Session(self._tree, self._gpu, self._work) as first,
             Session(self._tree, self._gpu, self._work) as second,
         ):
-            taken: list[Seen | None] = []
             for session, name in ((first, "one"), (second, "two")):
                 ended, written = self._made(
                     session, row, [sharing.clip], models, (FOLDER_FLAG, str(folder))
                 )
                 made += ended
                 digests += written
-                taken = [one.seen() for one in (first, second)[: len(made)]]
-                own = sum(seen.host_bytes - seen.host_shared_bytes for seen in taken if seen)
+                if made[-1].failure is not None:
+                    break
+                seen = [one.seen(folder) for one in (first, second)[: len(made)]]
+                own = sum(one.host_bytes for one in seen if one is not None)
                 figures[f"{name}_gib"] = _gib(own + _bytes_in(folder))
         return _run(row, sharing.way, sharing.clip, made, digests, figures)
 

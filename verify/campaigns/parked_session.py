@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 
 from ltx2_patcher.boundaries.child import MODULE, Begun, Child, Died, Done, Failed, Step
 from ltx2_patcher.boundaries.machine import Gpu
+from ltx2_patcher.values.errors import InvalidError
 from verify.upstream.tree import script_environment
 
 _PROBE = "verify.campaigns.parked_probe"
@@ -39,7 +40,6 @@ class Seen:
     copied_bytes: int
     copied_s: float
     host_bytes: int
-    host_shared_bytes: int
 
 
 class Session:
@@ -52,8 +52,8 @@ class Session:
         self._began_s = time.monotonic()
         self._report = work / "probe.json"
         self._log: IO[bytes] = (work / "child.log").open("ab")
-        self._variables = script_environment(tree, gpu)
-        self._child = Child([sys.executable, "-m", MODULE], self._variables, self._log)
+        variables = script_environment(tree, gpu)
+        self._child = Child([sys.executable, "-m", MODULE], variables, self._log)
         self._requests = 0
         self.parked: set[tuple[str, ...]] = set()  # the scripts, with flags, whose weights it has
         self.ended = False
@@ -95,18 +95,30 @@ class Session:
                         self.close()
                         return Made(failure=f"its process ended with {code}: see {self._log.name}")
 
-    def begin(self, link_gb_s: float | None = None, *, keeps: bool = True) -> Made:
-        """Let clips from now on have that link, and blocks stay or not; count from here."""
-        link = () if link_gb_s is None else ("--link", str(link_gb_s))
-        return self.make(_PROBE, [*link, *(() if keeps else ("--keep-none",))])
+    def begin(self, link_gb_s: float | None = None, *, keeps: bool = True) -> None:
+        """Let clips from now on have that link, and blocks stay or not; count from here.
 
-    def seen(self) -> Seen | None:
-        """What its probe saw since; None where it has ended."""
-        if self.ended or self.make(_PROBE, ["--report", str(self._report)]).failure:
+        Raises: InvalidError (the probe fails).
+        """
+        link = () if link_gb_s is None else ("--link", str(link_gb_s))
+        self._probe([*link, *(() if keeps else ("--keep-none",))])
+
+    def seen(self, folder: Path | None = None) -> Seen | None:
+        """What its probe saw since; None where it has ended.
+
+        Host memory is that beside `folder`. Raises: InvalidError (the probe fails).
+        """
+        if self.ended:
             return None
+        beside = () if folder is None else ("--folder", str(folder))
+        self._probe(["--report", str(self._report), *beside])
         told: dict[str, Any] = json.loads(self._report.read_bytes())
         plans = tuple((tuple(p["sizes"]), frozenset(p["kept"])) for p in told.pop("plans"))
         return Seen(plans, **told)
+
+    def _probe(self, argv: Sequence[str]) -> None:
+        if (failure := self.make(_PROBE, argv).failure) is not None:
+            raise InvalidError(f"the probe failed: {failure}", remedy=f"see {self._log.name}")
 
 
 @dataclass(slots=True)
