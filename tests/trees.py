@@ -31,6 +31,7 @@ def environment(folder: Path, name: str) -> dict[str, str]:
         "LTX2_UPSTREAM_TREE": str(upstream),
         "LTX2_PATCHED_TREE": str(patched),
         "PYTHONPATH": os.pathsep.join(sources),
+        "XDG_CACHE_HOME": str(folder / "cache"),  # where weights that memory can't hold are kept
         # One thread each: two runs share two cores, and more threads only fight over them.
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",

@@ -44,6 +44,7 @@ class Request:
     offload: str | None = None  # "cpu", "disk"
     vram_budget: float | Literal["auto"] | None = None  # GiB of the card; weights stay on the host
     host_budget: float | Literal["auto"] | None = None  # GiB of host memory that those may take
+    weights_folder: Path | None = None  # where processes share them
     files: tuple[InputFile, ...] = ()
     others: tuple[tuple[str, tuple[Value, ...]], ...] = ()  # options for upstream alone to judge
 

@@ -4,6 +4,7 @@ has room for what it does itself.
 
 from __future__ import annotations
 
+from ltx2_patcher.boundaries.copies import shared_bytes
 from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.jobs.models.target import Target
 from ltx2_patcher.rules.models.budget import FULL_SIZE_ELEMENTS
@@ -31,6 +32,8 @@ def check_parking(
     encoder = request.text_encoder
     gemma = None if encoder is None else looked.gemma(encoder[1])
     free = looked.memory().available_bytes
+    if request.weights_folder is not None:
+        free += shared_bytes(request.weights_folder)  # what others hold takes no more
     weights = weights_of(request, checkpoint, gemma)
     share = HostShare(weights, room_of(request.host_budget, free))
     refuse(refusal_of_host(share, free))

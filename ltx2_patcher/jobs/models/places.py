@@ -30,6 +30,7 @@ def at_home(request: Request) -> Request:
         checkpoint=there(request.checkpoint),
         gemma_root=there(request.gemma_root),
         enhancer_root=there(request.enhancer_root),
+        weights_folder=there(request.weights_folder),
         calibration=there(request.calibration),
         parts={option: _path(path) for option, path in request.parts.items()},
         files=tuple(replace(file, path=_path(file.path)) for file in request.files),

@@ -168,7 +168,8 @@ def with_budget(request: Request) -> Request:
 
 def digest(pipeline: Pipeline, base: str, request: Request, place: Path) -> str:
     """A digest of what the clip at `place` is made from; where weights wait changes no clip."""
-    argv = render_argv(pipeline, replace(request, vram_budget=None, host_budget=None))
+    elsewhere = replace(request, vram_budget=None, host_budget=None, weights_folder=None)
+    argv = render_argv(pipeline, elsewhere)
     words = [base, pipeline.name, str(place), *argv]
     # A file's name may hold any bytes, which JSON spells as halves of characters.
     return hashlib.sha256(json.dumps(words).encode("ascii")).hexdigest()

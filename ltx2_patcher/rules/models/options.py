@@ -37,6 +37,7 @@ PATHS = {
     "--output-path": "output",
     "--gemma-root": "gemma_root",
     "--prompt-enhancer-gemma-root": "enhancer_root",
+    "--weights-folder": "weights_folder",
 }
 BUDGETS = {"--vram-budget": "vram_budget", "--host-budget": "host_budget"}
 """Each is auto or a number of GiB."""

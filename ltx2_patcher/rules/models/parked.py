@@ -18,7 +18,12 @@ def refusal_of_parking(
 ) -> PatcherError | None:
     """Why this request can't keep its weights in host memory; None where it can, or does not."""
     if request.vram_budget is None:
-        return None
+        if request.weights_folder is None:
+            return None
+        return UsageError(
+            "--weights-folder is where --vram-budget keeps weights",
+            remedy="give --vram-budget auto too, or leave it out",
+        )
     if not able.parks_weights:
         return _not_here(able, others)
     if pipeline.several_gpus:

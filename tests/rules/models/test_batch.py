@@ -196,7 +196,9 @@ def test_the_budget_is_given_where_nobody_names_it_and_it_can_go_with_all() -> N
 def test_a_digest_is_of_what_makes_the_clip() -> None:
     request, place = request_of(PIPELINE, COMMON, Line(1, {})), Path("/out/clip.mp4")
     made = digest(PIPELINE, "1.0.0", request, place)
-    parked = with_budget(replace(request, host_budget=8))
+    parked = with_budget(
+        replace(request, host_budget=8, weights_folder=Path("/dev/shm/ltx2")),
+    )
     assert made == digest(PIPELINE, "1.0.0", parked, place)
     others = {
         digest(PIPELINE, "1.0.0", replace(request, seed=2), place),

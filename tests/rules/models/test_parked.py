@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ from tests.rules.models.small_scripts import TWO_STAGE
 
 SCRIPT = replace(
     TWO_STAGE,
-    options=TWO_STAGE.options | {"--vram-budget", "--host-budget", "--compile", "--offload"},
+    options=TWO_STAGE.options
+    | {"--vram-budget", "--host-budget", "--weights-folder", "--compile", "--offload"},
 )
 PARKS: frozenset[Ability] = frozenset({"parks-weights"})
 LOADS = ("LTX-2 19B",)
@@ -35,6 +37,17 @@ def test_a_budget_is_handed_on_as_it_was_given(budget: str) -> None:
     given = ("--vram-budget", budget, "--host-budget", budget)
     assert render_argv(SCRIPT, parse_argv(SCRIPT, given)) == given
     assert refusal(*given) is None
+
+
+def test_a_folder_for_weights_goes_with_a_budget() -> None:
+    words = ("--weights-folder", "/dev/shm/ltx2")
+    request = parse_argv(SCRIPT, ["--vram-budget", "auto", *words])
+    assert request.weights_folder == Path("/dev/shm/ltx2")
+    assert render_argv(SCRIPT, request) == (*words, "--vram-budget", "auto")
+    assert refusal(*words, "--vram-budget", "auto") is None
+    told = refusal(*words)
+    assert isinstance(told, UsageError)
+    assert "give --vram-budget auto too" in told.remedy
 
 
 @pytest.mark.parametrize("option", ["--vram-budget", "--host-budget"])

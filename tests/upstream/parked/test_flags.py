@@ -47,3 +47,21 @@ def test_what_can_not_go_with_it_is_refused(
     done = run(patched, fileset, tmp_path, "--vram-budget", "auto", *flags)
     assert done.code == 2
     assert said in done.last_line
+
+
+def test_a_folder_for_weights_is_one_that_can_be_written(
+    patched: Pipelines, fileset: FileSets, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    more = ("--vram-budget", "auto", "--weights-folder", str(tmp_path / "file/weights"))
+    done = run(patched, fileset, tmp_path, *more)
+    assert done.code == 2
+    assert "file/weights can't be made: Not a directory" in done.last_line
+
+
+def test_a_folder_for_weights_goes_with_a_budget(
+    patched: Pipelines, fileset: FileSets, tmp_path: Path
+) -> None:
+    done = run(patched, fileset, tmp_path, "--weights-folder", str(tmp_path / "weights"))
+    assert done.code == 2
+    assert "give that too" in done.last_line

@@ -8,7 +8,9 @@
     loading   how a model is first built, on the host
     observer  who is told how far a run is, and may end it
     identity  what a built model depends on
-    host, card  memory of either side; card alone knows streams
+    copies    files that hold the weights of parked models, for several processes or for later; shelves says where
+    recipe    what a model is built from once more whose weights lie in a copy
+    host, card  memory of either side; card alone knows streams; mapping maps files
 
 A program gives `registry=ltx_core.parked.store.WeightStore(...)`, or calls `park_weights` once.
 """

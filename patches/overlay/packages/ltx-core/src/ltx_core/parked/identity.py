@@ -6,8 +6,11 @@ rounding stands in a closure alone.
 
 import functools
 import hashlib
+import importlib.metadata
+import os
+import struct
 import types
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,6 +19,9 @@ import torch
 
 _PLAIN = (type(None), bool, int, float, complex, str, torch.dtype, torch.device, Path)
 _OURS = ("ltx_core.", "ltx_pipelines.")  # whose objects are what stands in their attributes
+_DECIDING = ("bitsandbytes", "safetensors", "torch", "transformers", "triton")  # whose versions may change weights
+_MOST_HEADER = 64 * 1024**2  # bytes
+_SAMPLES, _SAMPLE = 64, 4096  # blocks of a file and their bytes
 
 
 class NotKnownError(Exception):
@@ -47,6 +53,55 @@ def is_current(file: FileIdentity) -> bool:
         return of_file(file[0]) == file
     except OSError:
         return False
+
+
+def sampled(file: FileIdentity) -> str:
+    """Return a digest of a file's header (safetensors) and of blocks spread over it. Raises: OSError."""
+    path, size, *_ = file
+    hashed = hashlib.sha256()
+    with open(path, "rb") as opened:
+        (length,) = struct.unpack("<Q", opened.read(8).ljust(8, b"\0"))
+        hashed.update(opened.read(min(length, _MOST_HEADER)))
+        for number in range(_SAMPLES):
+            hashed.update(os.pread(opened.fileno(), _SAMPLE, size * number // _SAMPLES))
+        hashed.update(os.pread(opened.fileno(), _SAMPLE, max(size - _SAMPLE, 0)))
+    return hashed.hexdigest()
+
+
+@functools.cache
+def of_program(device: torch.device) -> Hashable:
+    """Return what weights depend on beside their files and a builder: our code, the packages, the device."""
+    root = Path(__file__).parents[1]
+    sources = [(str(path.relative_to(root)), path.read_bytes()) for path in sorted(root.rglob("*.py"))]
+    versions = [(name, _version(name)) for name in _DECIDING]
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return digest(tuple(sources)), tuple(versions), card
+
+
+def digest(value: Hashable) -> str:
+    """Return a name for what `identity` gave, the same in every process: 64 digits."""
+    hashed = hashlib.sha256()
+    for part in _spelled(value):
+        hashed.update(part.encode("utf-8", "surrogateescape"))
+    return hashed.hexdigest()
+
+
+def _spelled(value: Hashable) -> Iterator[str]:
+    if isinstance(value, frozenset):  # its order is another in each process
+        yield f"set {sorted(map(digest, value))}"
+    elif isinstance(value, tuple):
+        yield f"tuple of {len(value)} "
+        for part in value:
+            yield from _spelled(part)
+    else:
+        yield f"{type(value).__qualname__} {value!r} "
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 class _Reader:
@@ -103,7 +158,7 @@ class _Reader:
         return (
             function.__module__,
             function.__qualname__,
-            hash(function.__code__),
+            _code(function.__code__),
             self._each(cells),
             self.read(defaults),
         )
@@ -113,6 +168,17 @@ class _Reader:
 
     def _mapping(self, values: Mapping[object, object]) -> tuple[Hashable, ...]:
         return tuple((self.read(key), self.read(part)) for key, part in values.items())
+
+
+def _code(value: object) -> Hashable:
+    """Return what a function's code does, whichever process compiled it, and the constants in it."""
+    if isinstance(value, types.CodeType):
+        names = (value.co_names, value.co_varnames, value.co_freevars)
+        arguments = (value.co_argcount, value.co_kwonlyargcount, value.co_flags)
+        return value.co_code, names, arguments, tuple(map(_code, value.co_consts))
+    if isinstance(value, tuple | frozenset):
+        return type(value).__name__, type(value)(map(_code, value))
+    return type(value).__name__, value
 
 
 def _bytes_of(tensor: torch.Tensor) -> bytes:

@@ -1,6 +1,6 @@
 """Where the tensors of a unit lie in its one buffer, so that a single copy moves them all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,16 @@ class Form:
     @classmethod
     def of(cls, tensor: torch.Tensor) -> "Form":
         return cls(tuple(tensor.shape), tensor.stride(), tensor.dtype)
+
+    @classmethod
+    def of_stated(cls, stated: Sequence[object]) -> "Form":
+        """Read what `stated` gave. Raises: ValueError, AttributeError."""
+        shape, strides, dtype = stated
+        return cls(tuple(shape), tuple(strides), getattr(torch, dtype))
+
+    def stated(self) -> list[object]:
+        """Return it as JSON takes it."""
+        return [self.shape, self.strides, str(self.dtype).removeprefix("torch.")]
 
     @property
     def nbytes(self) -> int:

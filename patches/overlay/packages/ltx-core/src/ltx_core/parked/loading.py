@@ -14,6 +14,7 @@ from ltx_core.loader.registry import DummyRegistry
 from ltx_core.loader.sd_ops import KeyValueOperationResult, SDOps
 from ltx_core.loader.transformer_dtypes import in_bf16
 from ltx_core.parked.card import plain_tensors
+from ltx_core.parked.recipe import Recipe
 
 BuilderT = TypeVar("BuilderT")  # upstream's SingleGPUModelBuilder: in 1.0.0 a frozen dataclass, later a class
 
@@ -68,14 +69,20 @@ class OnHost(SDOps):
         return apply_loras(alone, loras, **options).sd[key]
 
 
-def built_on_host(builder: BuilderT, device: torch.device, dtype: torch.dtype | None) -> torch.nn.Module:
-    """Return upstream's model with every tensor in host memory, equal to what it builds on `device`."""
+def built_on_host(
+    builder: BuilderT, device: torch.device, dtype: torch.dtype | None, recipe: Recipe
+) -> torch.nn.Module:
+    """Return upstream's model with every tensor in host memory, equal to what it builds on `device`.
+
+    By a recipe that is given, its large tensors have no values.
+    """
     paths = builder.model_path
     inner = in_bf16(builder.model_sd_ops, paths)
     name = "" if inner is None else inner.name
     with plain_tensors():
-        ops = OnHost(name, inner=inner, device=device, loras=_loras(builder), fuse_options=_fuse_options(builder))
-        return _with(builder, ops).build(device=_HOST, dtype=dtype)
+        loras = () if recipe.is_given else _loras(builder)
+        ops = OnHost(name, inner=inner, device=device, loras=loras, fuse_options=_fuse_options(builder))
+        return _with(builder, ops, recipe).build(device=_HOST, dtype=dtype)
 
 
 def _loras(builder: BuilderT) -> tuple[LoraStateDictWithStrength, ...]:
@@ -99,11 +106,11 @@ def _fuse_options(builder: BuilderT) -> tuple[tuple[str, object], ...]:
     return (("fuse_rule", builder.fuse_rule), ("preserve_input_device", False))
 
 
-def _with(builder: BuilderT, ops: OnHost) -> BuilderT:
+def _with(builder: BuilderT, ops: OnHost, recipe: Recipe) -> BuilderT:
     """Return the builder with `ops` for its operations and LoRAs, and no cache of its own."""
     if dataclasses.is_dataclass(builder):
-        return dataclasses.replace(builder, model_sd_ops=ops, loras=(), registry=DummyRegistry())
-    return builder.with_sd_ops(ops).with_loras(()).with_registry(DummyRegistry())
+        return dataclasses.replace(builder, model_sd_ops=ops, loras=(), registry=recipe)
+    return builder.with_sd_ops(ops).with_loras(()).with_registry(recipe)
 
 
 def _alone(sd: dict[str, torch.Tensor], device: torch.device) -> StateDict:

@@ -8,6 +8,7 @@ import torch
 
 from ltx_core.parked import observer
 from ltx_core.parked.card import Card, plain_tensors
+from ltx_core.parked.copies import Copy
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.passing import PassingBlocks
 from ltx_core.parked.places import Place, places_of
@@ -42,9 +43,12 @@ class Lease:
 class ParkedModel:
     """Blocks pass through the card, large parts come when they are called, the rest when the model is handed out."""
 
-    def __init__(self, model: torch.nn.Module, card: Card, host: HostMemory) -> None:
-        """Park `model`, whose tensors all lie on the host; its modules and hooks are the store's from now on."""
-        self._model, self._card = model, card
+    def __init__(self, model: torch.nn.Module, card: Card, host: HostMemory, stored: Copy | None = None) -> None:
+        """Park `model`, whose tensors all lie on the host; its modules and hooks are the store's from now on.
+
+        Their values are those of `stored`, which a new one takes from it. Raises: CopyDiffersError.
+        """
+        self._model, self._card, self._stored = model, card, stored
         self._leases = 0
         self._bound: dict[Unit, torch.Tensor] = {}
         self._units: list[Unit] = []
@@ -53,14 +57,17 @@ class ParkedModel:
         modules = dict(model.named_modules())
 
         def park(places: Iterable[Place]) -> Unit:
-            self._units.append(Unit(parts.claim(places), host, card.device))
+            self._units.append(Unit(parts.claim(places), host, card.device, stored))
             return self._units[-1]
 
         with plain_tensors():
             if (table := modules.get(_TABLE)) is not None:
                 self._park_table(table, park([Place(table.weight, "data")]), modules.get(_HEAD))
             blocks = next((list(modules[name]) for name in _BLOCKS if name in modules), [])
-            self._blocks = PassingBlocks(card, [park(places_of(block)) for block in blocks]) if blocks else None
+            passing = [park(places_of(block)) for block in blocks]
+            for unit, following in zip(passing, passing[1:] + passing[:1], strict=True):
+                unit.following = following
+            self._blocks = PassingBlocks(card, passing) if blocks else None
             for index, block in enumerate(blocks):
                 self._pass(index, block)
             for name in _CALLED:
@@ -103,6 +110,8 @@ class ParkedModel:
         """Give back the host memory of a model that is not in use."""
         for unit in self._units:
             unit.let_go()
+        if self._stored is not None:
+            self._stored.let_go()
 
     def _ended(self) -> None:
         self._leases -= 1

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ltx_core.loader.registry import Registry
     from ltx_core.parked.loading import BuilderT
     from ltx_core.parked.store import WeightStore
@@ -12,16 +14,18 @@ if TYPE_CHECKING:
 _store: "list[WeightStore]" = []  # one, or none
 
 
-def park_weights(vram_budget: int | None = None, host_budget: int | None = None) -> None:
+def park_weights(
+    vram_budget: int | None = None, host_budget: int | None = None, weights_folder: "Path | None" = None
+) -> None:
     """Let builders use the store of this process from now on, within so many bytes of the card and of host memory.
 
-    None is what is free there. What is parked already stays so.
+    None is what is free there. Processes that name the same folder share one copy. What is parked already stays so.
     """
     from ltx_core.parked.store import WeightStore  # noqa: PLC0415 - it imports what calls this module
 
     if not _store:
         _store.append(WeightStore())
-    _store[0].within(vram_budget, host_budget)
+    _store[0].within(vram_budget, host_budget, weights_folder)
 
 
 def take_out_parked_weights() -> None:

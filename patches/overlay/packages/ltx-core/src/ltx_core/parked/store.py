@@ -1,17 +1,32 @@
 """The one store of a process: models built once, parked, handed out again and again."""
 
 import logging
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from ltx_core.loader.registry import DummyRegistry
 from ltx_core.parked.card import Card
+from ltx_core.parked.copies import Copy, CopyDiffersError
 from ltx_core.parked.host import HostMemory
-from ltx_core.parked.identity import FileIdentity, NotKnownError, identity, is_current, of_file
+from ltx_core.parked.identity import (
+    FileIdentity,
+    NotKnownError,
+    digest,
+    identity,
+    is_current,
+    of_file,
+    of_program,
+    sampled,
+)
 from ltx_core.parked.loading import BuilderT, OnHost, built_on_host
+from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.model import ParkedModel
+from ltx_core.parked.recipe import Recipe
+from ltx_core.parked.shelves import Shelves
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +48,14 @@ class Key:
         named = (*files, *(lora.path for lora in builder.loras))
         return cls(identity(parts), tuple(map(of_file, named)), dtype)
 
+    def name(self, builder: BuilderT, device: torch.device) -> str:
+        """Return its name in all processes: the kind of the model, and a digest. Raises: OSError."""
+        parts = vars(builder)
+        kind = parts.get("model_class_configurator") or parts["_model_class_configurator"]
+        files = tuple((file, sampled(file)) for file in self.files)
+        whole = digest((self.parts, files, self.dtype, of_program(device)))
+        return f"{kind.__name__.removesuffix('Configurator')}-{whole[:32]}"
+
     def is_current(self) -> bool:
         """Whether its files are still what they were."""
         return all(is_current(file) for file in self.files)
@@ -42,21 +65,26 @@ class WeightStore(DummyRegistry):
     """Keeps the weights of every model in host memory, and as much on the card as `vram_budget` bytes allow.
 
     `host_budget` is what they may take of host memory, in bytes; None is what is free, less 4 GiB. Where that ends,
-    another model of the same class goes that is not in use, as with another LoRA; else the rest stays in its file.
+    another model of the same class goes that is not in use, as with another LoRA; else the rest stays in its file, or
+    in the cache folder of the user where loading changed it. Stores of one `weights_folder` share one copy there.
     A registry: upstream's builders and pipelines take it as `registry=`. It subclasses DummyRegistry, since only with
     one does upstream fuse LoRAs on the card and in place.
     """
 
-    def __init__(self, vram_budget: int | None = None, host_budget: int | None = None) -> None:
+    def __init__(
+        self, vram_budget: int | None = None, host_budget: int | None = None, weights_folder: Path | None = None
+    ) -> None:
         self._vram_budget, self._host_budget = vram_budget, host_budget
+        self._shelves = Shelves(weights_folder)
         self._models: dict[Key, ParkedModel] = {}
         self._unfilled: set[Key] = set()  # what their files don't fill
         self._card: Card | None = None
         self._host: HostMemory | None = None
 
-    def within(self, vram_budget: int | None, host_budget: int | None) -> None:
-        """Keep to these budgets from now on, in bytes, as `__init__` takes them; what is parked stays so."""
+    def within(self, vram_budget: int | None, host_budget: int | None, weights_folder: Path | None) -> None:
+        """Keep to these from now on, as `__init__` takes them; what is parked stays so."""
         self._vram_budget, self._host_budget = vram_budget, host_budget
+        self._shelves = Shelves(weights_folder)
         if self._card is not None:
             self._card.budget = vram_budget
         if self._host is not None:
@@ -90,16 +118,45 @@ class WeightStore(DummyRegistry):
         if self._card is None:
             self._card, self._host = Card(device, self._vram_budget), HostMemory(device, self._host_budget)
         self._let_go([other for other in self._models if not other.is_current()])
-        built = built_on_host(builder, self._card.device, dtype)
+
+        def name() -> str:
+            return key.name(builder, self._card.device)
+
+        stored = self._shelves.found_or_begun(name)
+        try:
+            with _let_go_on_error(stored):
+                parked = self._parked(builder, dtype, name, stored)
+        except CopyDiffersError:
+            stored.discard()
+            parked = self._parked(builder, dtype, name, None)
+        if parked is None:
+            self._unfilled.add(key)
+        else:
+            self._models[key] = parked
+
+    def _parked(
+        self, builder: BuilderT, dtype: torch.dtype | None, name: Callable[[], str], stored: Copy | None
+    ) -> ParkedModel | None:
+        """Return what is built, with its weights in `stored` where that has room; None where files don't fill it."""
+        recipe = Recipe(None if stored is None else stored.state)
+        built = built_on_host(builder, self._card.device, dtype, recipe)
         tensors = (*built.parameters(), *built.buffers())
         if any(tensor.is_meta for tensor in tensors):  # upstream hands out what the files fill, with a warning
-            self._unfilled.add(key)
-            return
+            return None
         needed = sum(tensor.nbytes for tensor in tensors)
-        for other in self._of_kind(type(built).__name__):
-            if not self._host.has_room(needed):
-                self._let_go([other])
-        self._models[key] = ParkedModel(built, self._card, self._host)
+        if stored is None or stored.is_new or not stored.in_memory:
+            for other in self._of_kind(type(built).__name__):
+                if not self._host.has_room(needed):
+                    self._let_go([other])
+        has_room = self._host.has_room(needed)
+        stored = self._shelves.with_room(stored, needed, in_memory=has_room)
+        if stored is None and not has_room and _is_made(built):
+            stored = self._shelves.with_room(self._shelves.begun_in_cache(name), needed, in_memory=False)
+        with _let_go_on_error(stored):
+            parked = ParkedModel(built, self._card, self._host, stored)
+            if stored is not None:
+                stored.finish(recipe.taken)
+        return parked
 
     def _of_kind(self, kind: str) -> list[Key]:
         """Return the models of a class, the one that was parked first before the others."""
@@ -109,3 +166,22 @@ class WeightStore(DummyRegistry):
         for key in keys:
             if not self._models[key].in_use:
                 self._models.pop(key).let_go()
+
+
+@contextmanager
+def _let_go_on_error(stored: Copy | None) -> Iterator[None]:
+    """Others wait for a copy that is being made, and a traceback would hold it."""
+    try:
+        yield
+    except BaseException:
+        if stored is not None:
+            stored.let_go()
+        raise
+
+
+def _is_made(model: torch.nn.Module) -> bool:
+    """Whether loading made much of a model: what a file holds as it is, stays there."""
+    files = FileRanges()
+    parameters = list(model.parameters())
+    made = sum(parameter.nbytes for parameter in parameters if not files.hold(parameter))
+    return made > sum(parameter.nbytes for parameter in parameters) // 8

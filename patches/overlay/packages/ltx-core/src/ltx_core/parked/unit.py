@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 
 from ltx_core.parked.card import plain_tensors
+from ltx_core.parked.copies import Copy
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.layout import Form, Layout
+from ltx_core.parked.mapping import read_ahead
 from ltx_core.parked.places import Place, places_of
 
 _READERS = min(16, os.cpu_count() or 1)
@@ -19,24 +22,31 @@ _PIECE = 16 * 1024**2  # bytes that one takes at a time
 class Unit:
     """Tensors that lie in one host buffer, and the places in a model where the card's copies of them are put.
 
-    Where host memory has no room for the buffer, they stay as they were built: most of them mapped from their file.
+    With a copy in memory that is its part of it. Where host memory has no room for a buffer of its own, they stay in
+    the copy on a disk, or as they were built: most of them mapped from their file.
     In between each place holds a tensor of the same shape, dtype and device over a single element: models are asked
     for those.
     """
 
-    def __init__(self, tensors: Sequence[Sequence[Place]], host: HostMemory, device: torch.device) -> None:
-        """Park `tensors`, each given as the places that hold it; they are copied, and leave their places."""
+    def __init__(
+        self,
+        tensors: Sequence[Sequence[Place]],
+        host: HostMemory,
+        device: torch.device,
+        stored: Copy | None = None,
+    ) -> None:
+        """Park `tensors`, each given as the places that hold it; they are copied, and leave their places.
+
+        A copy that was found has their values, a new one takes them. Raises: CopyDiffersError.
+        """
         self._places = tensors
         held = [places[0].read() for places in tensors]
         self.layout = Layout.of(Form.of(tensor) for tensor in held)
-        self._host, self._registered = host, False
-        if host.has_room(self.layout.nbytes):
-            self._buffer = host.buffer(self.layout.nbytes)
-            self.tensors = self.layout.views(self._buffer)
-            _copy(held, self.tensors)
-            self._registered = host.register(self._buffer)
-        else:
-            self._buffer, self.tensors = None, [tensor.detach() for tensor in held]
+        self.following: Unit | None = None  # the one that is mostly needed next
+        self._host = host
+        self._held = self._parked(held, stored)
+        buffer = self._held.buffer
+        self.tensors = [tensor.detach() for tensor in held] if buffer is None else self.layout.views(buffer)
         self._empty = [
             torch.empty((1,) * len(form.shape), dtype=form.dtype, device=device).expand(form.shape)
             for form in self.layout.forms
@@ -49,16 +59,19 @@ class Unit:
 
     def copy_to(self, buffer: torch.Tensor) -> None:
         """Copy the tensors into a buffer of the card, in its current stream."""
-        if self._buffer is not None:
-            buffer[: self.nbytes].copy_(self._buffer, non_blocking=True)
+        for unit in (self, self.following):
+            if unit is not None and unit._held.in_file:
+                unit._read_ahead()
+        if self._held.buffer is not None:
+            buffer[: self.nbytes].copy_(self._held.buffer, non_blocking=True)
             return
         for view, tensor in zip(self.layout.views(buffer), self.tensors, strict=True):
             view.copy_(tensor, non_blocking=True)
 
     def let_go(self) -> None:
         """Give back the host memory; the unit is used no more."""
-        if self._buffer is not None:
-            self._host.let_go(self._buffer, registered=self._registered)
+        if self._held.buffer is not None:
+            self._host.let_go(self._held.buffer, registered=self._held.registered, counted=self._held.counted)
 
     def bind(self, views: Sequence[torch.Tensor]) -> None:
         """Put the card's copies, as `layout.views` gives them, in their places."""
@@ -70,6 +83,36 @@ class Unit:
     def unbind(self) -> None:
         """Leave nothing of the card's memory in the places."""
         self.bind(self._empty)
+
+    def _parked(self, tensors: Sequence[torch.Tensor], stored: Copy | None) -> "_Held":
+        number = None if stored is None else stored.unit(self.layout, lambda views: _copy(tensors, views))
+        if number is not None and stored.in_memory:
+            buffer, registered = self._host.shared(lambda writable: stored.mapped(number, writable=writable))
+            counted = self.nbytes if stored.is_new else 0
+            self._host.count(counted)
+            return _Held(buffer, registered, counted)
+        if self._host.has_room(self.nbytes):
+            buffer = self._host.buffer(self.nbytes)
+            if number is None:
+                _copy(tensors, self.layout.views(buffer))
+            else:
+                _copy([stored.mapped(number)], [buffer])
+            return _Held(buffer, self._host.register(buffer), self.nbytes)
+        return _Held(None if number is None else stored.mapped(number), in_file=True)
+
+    def _read_ahead(self) -> None:
+        for tensor in self.tensors:
+            read_ahead(tensor)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Where a unit lies on the host: in a buffer, or as its tensors were built (None)."""
+
+    buffer: torch.Tensor | None
+    registered: bool = False  # with the card
+    counted: int = 0  # bytes of the host's budget
+    in_file: bool = False  # all or most of it
 
 
 def _copy(tensors: Sequence[torch.Tensor], views: Sequence[torch.Tensor]) -> None:

@@ -1,8 +1,10 @@
 """The command line of parked weights."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -14,7 +16,7 @@ _RESIDENT_MODES = ("reduce-overhead", "max-autotune")  # of torch.compile: CUDA 
 
 
 def add_parked_flags(parser: argparse.ArgumentParser) -> None:
-    """Add `--vram-budget` and `--host-budget`, and let what is parsed decide whether the process parks weights."""
+    """Add `--vram-budget` and what goes with it, and let what is parsed decide whether the process parks weights."""
     parser.add_argument(
         "--vram-budget",
         type=_budget,
@@ -35,6 +37,15 @@ def add_parked_flags(parser: argparse.ArgumentParser) -> None:
             "time. auto is what is free, less 4 GiB. Example: --host-budget 24"
         ),
     )
+    parser.add_argument(
+        "--weights-folder",
+        type=_folder,
+        metavar="FOLDER",
+        help=(
+            "Where --vram-budget keeps weights: processes that name the same folder share one copy. In memory it goes "
+            "with the last of them, on a disk it stays. Example: --weights-folder /dev/shm/ltx2"
+        ),
+    )
     _report_in_one_sentence(parser)
     parse_args = parser.parse_args
 
@@ -43,10 +54,12 @@ def add_parked_flags(parser: argparse.ArgumentParser) -> None:
     ) -> argparse.Namespace:
         parsed = parse_args(args, namespace)
         if parsed.vram_budget is None:
+            if parsed.weights_folder is not None:
+                parser.error("--weights-folder is where --vram-budget keeps weights: give that too")
             take_out_parked_weights()
         else:
             _check(parser, parsed)
-            park_weights(_bytes_of(parsed.vram_budget), _bytes_of(parsed.host_budget))
+            park_weights(_bytes_of(parsed.vram_budget), _bytes_of(parsed.host_budget), parsed.weights_folder)
         return parsed
 
     parser.parse_args = parse_and_park
@@ -62,6 +75,17 @@ def _budget(text: str) -> float | str:
     if not 0 < budget < float("inf"):
         raise argparse.ArgumentTypeError(f"must be auto or a number of GiB above 0, got {text}")
     return budget
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{folder} can't be made: {error.strerror}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{folder} can't be written to")
+    return folder.resolve()
 
 
 def _bytes_of(budget: float | str) -> int | None:
