@@ -54,7 +54,7 @@ class Key:
         kind = parts.get("model_class_configurator") or parts["_model_class_configurator"]
         files = tuple((file, sampled(file)) for file in self.files)
         whole = digest((self.parts, files, self.dtype, of_program(device)))
-        return f"{kind.__name__.removesuffix('Configurator')}-{whole[:32]}"
+        return f"{kind.__name__.partition('Configurator')[0]}-{whole[:32]}"
 
     def is_current(self) -> bool:
         """Whether its files are still what they were."""
