@@ -36,7 +36,9 @@ class HostMemory:
 
     def buffer(self, nbytes: int) -> torch.Tensor:
         """Return `nbytes` of memory (uint8, 1-D), to be filled and given to `register`, and in the end to `let_go`."""
-        pages = mmap.mmap(-1, max(-(-nbytes // _HUGE_PAGE), 1) * _HUGE_PAGE)
+        # Of its own: there are no huge pages of what forks share, Python's default.
+        own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        pages = mmap.mmap(-1, max(-(-nbytes // _HUGE_PAGE), 1) * _HUGE_PAGE, flags=own)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             pages.madvise(mmap.MADV_HUGEPAGE)
         self.count(nbytes)

@@ -1,10 +1,12 @@
-"""Files that lie in memory: mapped, read ahead, told from memory of the process's own."""
+"""Files that lie in memory: mapped, read ahead, told from memory of the process's own, read where they are mapped."""
 
 import ctypes
 import mmap
 import os
 import weakref
 from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -44,11 +46,80 @@ class FileRanges:
     def __init__(self) -> None:
         maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape")
         lines = [line.split(maxsplit=5) for line in maps.splitlines()]
-        spans = [words[0].split("-") for words in lines if words[4] != "0"]  # by their inode
-        self._starts = [int(start, 16) for start, _ in spans]
-        self._ends = [int(end, 16) for _, end in spans]
+        ranges = [_Range.of(words) for words in lines if words[4] != "0"]  # by their inode
+        self._ranges = sorted(ranges, key=lambda one: one.start)
+        self._starts = [one.start for one in self._ranges]
+        self._files: dict[str, OpenFile | None] = {}
 
     def hold(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor lies in a file."""
+        return self._range_of(tensor) is not None
+
+    def stretch_of(self, tensor: torch.Tensor) -> "Stretch | None":
+        """Return where a contiguous tensor lies in a file that can be read; None where it lies in none."""
+        if (found := self._range_of(tensor)) is None or tensor.data_ptr() + tensor.nbytes > found.end:
+            return None
+        if found.path not in self._files:
+            self._files[found.path] = OpenFile.of(found.path, found.inode)
+        file = self._files[found.path]
+        return None if file is None else Stretch(file, found.offset + tensor.data_ptr() - found.start)
+
+    def _range_of(self, tensor: torch.Tensor) -> "_Range | None":
         index = bisect_right(self._starts, tensor.data_ptr()) - 1
-        return index >= 0 and tensor.data_ptr() < self._ends[index]
+        found = self._ranges[index] if index >= 0 else None
+        return found if found is not None and tensor.data_ptr() < found.end else None
+
+
+@dataclass(frozen=True)
+class _Range:
+    """A line of /proc/self/maps."""
+
+    start: int
+    end: int
+    offset: int  # of `start` in the file
+    inode: int
+    path: str
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "_Range":
+        start, _, end = words[0].partition("-")
+        return cls(int(start, 16), int(end, 16), int(words[2], 16), int(words[4]), words[5] if len(words) > 5 else "")
+
+
+class OpenFile:
+    """A file that is open to be read, as long as somebody holds this."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self._path, self._descriptor = path, descriptor
+        weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def of(cls, path: str, inode: int) -> "OpenFile | None":
+        """Open the file; None where another lies there by now, or none that this process may read."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        opened = cls(path, descriptor)
+        return opened if os.fstat(descriptor).st_ino == inode else None
+
+    def read(self, offset: int, address: int, nbytes: int) -> None:
+        """Read so many bytes to an address. Raises: OSError."""
+        wanted = memoryview((ctypes.c_ubyte * nbytes).from_address(address)).cast("B")
+        while wanted:
+            count = os.preadv(self._descriptor, [wanted], offset)
+            if not count:
+                raise OSError(f"{self._path} was cut off while it was read")
+            wanted, offset = wanted[count:], offset + count
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """From where on something lies in a file, in bytes."""
+
+    file: OpenFile
+    offset: int
+
+    def read(self, start: int, address: int, nbytes: int) -> None:
+        """Read so many bytes, from `start` on, to an address. Raises: OSError."""
+        self.file.read(self.offset + start, address, nbytes)

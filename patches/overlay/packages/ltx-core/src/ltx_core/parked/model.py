@@ -2,7 +2,7 @@
 
 import copy
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -10,9 +10,10 @@ from ltx_core.parked import observer
 from ltx_core.parked.card import Card, plain_tensors
 from ltx_core.parked.copies import Copy
 from ltx_core.parked.host import HostMemory
+from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.passing import PassingBlocks
 from ltx_core.parked.places import Place, places_of
-from ltx_core.parked.unit import Parts, Unit
+from ltx_core.parked.unit import Home, Parts, Unit
 
 _BLOCKS = ("transformer_blocks", "model.model.language_model.layers")
 """Where upstream's models hold blocks that are called one after the other: LTX's transformer, Gemma's layers."""
@@ -55,25 +56,31 @@ class ParkedModel:
         _keep_four_bits_as_they_are(model)
         parts = Parts(model)
         modules = dict(model.named_modules())
+        table = modules.get(_TABLE)
+        blocks = next((list(modules[name]) for name in _BLOCKS if name in modules), [])
+        called = [modules[name] for name in _CALLED if name in modules]
+        of_table = None if table is None else parts.claim([Place(table.weight, "data")])
+        of_blocks = [parts.claim(places_of(block)) for block in blocks]
+        of_called = [parts.claim(places_of(module)) for module in called]
+        home = Home(host, FileRanges(), stored)
 
-        def park(places: Iterable[Place]) -> Unit:
-            self._units.append(Unit(parts.claim(places), host, card.device, stored))
+        def park(tensors: Sequence[Sequence[Place]]) -> Unit:
+            self._units.append(Unit(tensors, card.device, home))
             return self._units[-1]
 
         with plain_tensors():
-            if (table := modules.get(_TABLE)) is not None:
-                self._park_table(table, park([Place(table.weight, "data")]), modules.get(_HEAD))
-            blocks = next((list(modules[name]) for name in _BLOCKS if name in modules), [])
-            passing = [park(places_of(block)) for block in blocks]
+            # Read in the order in which they are needed first.
+            self._rest = park(parts.claim(places_of(model)))
+            if of_table is not None:
+                self._park_table(table, park(of_table), modules.get(_HEAD))
+            passing = list(map(park, of_blocks))
             for unit, following in zip(passing, passing[1:] + passing[:1], strict=True):
                 unit.following = following
             self._blocks = PassingBlocks(card, passing) if blocks else None
             for index, block in enumerate(blocks):
                 self._pass(index, block)
-            for name in _CALLED:
-                if (module := modules.get(name)) is not None:
-                    self._bind_while_called(module, park(places_of(module)))
-            self._rest = park(places_of(model))
+            for module, tensors in zip(called, of_called, strict=True):
+                self._bind_while_called(module, park(tensors))
         if self._blocks is not None:
             self._repeat_without_kept_blocks()
 
@@ -105,6 +112,11 @@ class ParkedModel:
     def in_use(self) -> bool:
         """Whether a lease of it goes on."""
         return self._leases > 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether weights of it could not be read; it is of no use then."""
+        return any(unit.failed for unit in self._units)
 
     def let_go(self) -> None:
         """Give back the host memory of a model that is not in use."""
@@ -144,7 +156,6 @@ class ParkedModel:
 
     def _park_table(self, table: torch.nn.Module, unit: Unit, head: torch.nn.Module | None) -> None:
         """Copy the rows that are looked up; the whole table comes for the head, and stays until the lease ends."""
-        (rows,) = unit.tensors
         empty = table.weight.data
 
         def look_up(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
@@ -152,7 +163,7 @@ class ParkedModel:
                 return None
             tokens, places = torch.unique(args[0].cpu(), return_inverse=True)
             with plain_tensors():
-                table.weight.data = rows.index_select(0, tokens).to(self._card.device)
+                table.weight.data = unit.tensors[0].index_select(0, tokens).to(self._card.device)
             return (places.to(args[0].device), *args[1:])
 
         def let_go(*_: object) -> None:

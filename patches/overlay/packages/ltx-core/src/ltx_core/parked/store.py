@@ -110,6 +110,8 @@ class WeightStore(DummyRegistry):
         for other, parked in self._models.items():
             if other != key:
                 parked.make_room()
+        if key in self._models and self._models[key].failed:
+            self._let_go([key])
         if key not in self._models and key not in self._unfilled:
             self._park(key, builder, device, dtype)
         return self._models[key].handed_out() if key in self._models else None

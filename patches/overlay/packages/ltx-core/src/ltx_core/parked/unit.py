@@ -1,8 +1,6 @@
 """A unit: the tensors of a part of a model that go to the card together, in one copy."""
 
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +9,18 @@ from ltx_core.parked.card import plain_tensors
 from ltx_core.parked.copies import Copy
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.layout import Form, Layout
-from ltx_core.parked.mapping import read_ahead
+from ltx_core.parked.mapping import FileRanges, read_ahead
 from ltx_core.parked.places import Place, places_of
+from ltx_core.parked.reading import Reading
 
-_READERS = min(16, os.cpu_count() or 1)
-"""Threads that copy from mapped files: one takes 3.4 GB/s from the page cache, 8 take 25, 16 take 33 (a Xeon)."""
-_PIECE = 16 * 1024**2  # bytes that one takes at a time
+
+@dataclass(frozen=True)
+class Home:
+    """Where the units of one model find their values, and memory."""
+
+    host: HostMemory
+    files: FileRanges  # in which most tensors of the model lie when it is built
+    stored: Copy | None = None
 
 
 class Unit:
@@ -28,25 +32,18 @@ class Unit:
     for those.
     """
 
-    def __init__(
-        self,
-        tensors: Sequence[Sequence[Place]],
-        host: HostMemory,
-        device: torch.device,
-        stored: Copy | None = None,
-    ) -> None:
-        """Park `tensors`, each given as the places that hold it; they are copied, and leave their places.
+    def __init__(self, tensors: Sequence[Sequence[Place]], device: torch.device, home: Home) -> None:
+        """Park `tensors`, each given as the places that hold it; they leave their places, and are copied meanwhile.
 
         A copy that was found has their values, a new one takes them. Raises: CopyDiffersError.
         """
-        self._places = tensors
+        self._places, self._home = tensors, home
         held = [places[0].read() for places in tensors]
         self.layout = Layout.of(Form.of(tensor) for tensor in held)
         self.following: Unit | None = None  # the one that is mostly needed next
-        self._host = host
-        self._held = self._parked(held, stored)
+        self._held = self._parked(held)
         buffer = self._held.buffer
-        self.tensors = [tensor.detach() for tensor in held] if buffer is None else self.layout.views(buffer)
+        self._tensors = [tensor.detach() for tensor in held] if buffer is None else self.layout.views(buffer)
         self._empty = [
             torch.empty((1,) * len(form.shape), dtype=form.dtype, device=device).expand(form.shape)
             for form in self.layout.forms
@@ -57,21 +54,35 @@ class Unit:
     def nbytes(self) -> int:
         return self.layout.nbytes
 
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """On the host. Raises: OSError for a file that could not be read."""
+        self._held.reading.finish()
+        return self._tensors
+
+    @property
+    def failed(self) -> bool:
+        """Whether its values could not be read."""
+        return self._held.reading.failed
+
     def copy_to(self, buffer: torch.Tensor) -> None:
-        """Copy the tensors into a buffer of the card, in its current stream."""
+        """Copy the tensors into a buffer of the card, in its current stream. Raises: OSError."""
+        self._held.reading.finish()
         for unit in (self, self.following):
             if unit is not None and unit._held.in_file:
                 unit._read_ahead()
         if self._held.buffer is not None:
             buffer[: self.nbytes].copy_(self._held.buffer, non_blocking=True)
             return
-        for view, tensor in zip(self.layout.views(buffer), self.tensors, strict=True):
+        for view, tensor in zip(self.layout.views(buffer), self._tensors, strict=True):
             view.copy_(tensor, non_blocking=True)
 
     def let_go(self) -> None:
         """Give back the host memory; the unit is used no more."""
-        if self._held.buffer is not None:
-            self._host.let_go(self._held.buffer, registered=self._held.registered, counted=self._held.counted)
+        held = self._held
+        if held.buffer is not None:
+            registered = not held.reading.failed and held.reading.finish()
+            self._home.host.let_go(held.buffer, registered=registered, counted=held.counted)
 
     def bind(self, views: Sequence[torch.Tensor]) -> None:
         """Put the card's copies, as `layout.views` gives them, in their places."""
@@ -84,24 +95,24 @@ class Unit:
         """Leave nothing of the card's memory in the places."""
         self.bind(self._empty)
 
-    def _parked(self, tensors: Sequence[torch.Tensor], stored: Copy | None) -> "_Held":
-        number = None if stored is None else stored.unit(self.layout, lambda views: _copy(tensors, views))
+    def _parked(self, tensors: Sequence[torch.Tensor]) -> "_Held":
+        host, files, stored = self._home.host, self._home.files, self._home.stored
+        number = None if stored is None else stored.unit(self.layout, lambda to: Reading(tensors, to, files).finish())
         if number is not None and stored.in_memory:
-            buffer, registered = self._host.shared(lambda writable: stored.mapped(number, writable=writable))
+            buffer, registered = host.shared(lambda writable: stored.mapped(number, writable=writable))
             counted = self.nbytes if stored.is_new else 0
-            self._host.count(counted)
-            return _Held(buffer, registered, counted)
-        if self._host.has_room(self.nbytes):
-            buffer = self._host.buffer(self.nbytes)
-            if number is None:
-                _copy(tensors, self.layout.views(buffer))
-            else:
-                _copy([stored.mapped(number)], [buffer])
-            return _Held(buffer, self._host.register(buffer), self.nbytes)
-        return _Held(None if number is None else stored.mapped(number), in_file=True)
+            host.count(counted)
+            return _Held(buffer, Reading.over(registered), counted)
+        if host.has_room(self.nbytes):
+            buffer = host.buffer(self.nbytes)
+            to = self.layout.views(buffer)
+            if number is not None:
+                tensors, to, files = [stored.mapped(number)], [buffer], FileRanges()
+            return _Held(buffer, Reading(tensors, to, files, lambda: host.register(buffer)), self.nbytes)
+        return _Held(None if number is None else stored.mapped(number), Reading.over(False), in_file=True)
 
     def _read_ahead(self) -> None:
-        for tensor in self.tensors:
+        for tensor in self._tensors:
             read_ahead(tensor)
 
 
@@ -110,23 +121,9 @@ class _Held:
     """Where a unit lies on the host: in a buffer, or as its tensors were built (None)."""
 
     buffer: torch.Tensor | None
-    registered: bool = False  # with the card
+    reading: Reading  # it ends with whether the card has registered the buffer
     counted: int = 0  # bytes of the host's budget
     in_file: bool = False  # all or most of it
-
-
-def _copy(tensors: Sequence[torch.Tensor], views: Sequence[torch.Tensor]) -> None:
-    """Copy tensors, which may still lie in a file, by many threads."""
-    pairs = [pair for tensor, view in zip(tensors, views, strict=True) for pair in _pieces(tensor, view)]
-    with ThreadPoolExecutor(_READERS) as readers:
-        list(readers.map(lambda pair: pair[1].copy_(pair[0]), pairs))
-
-
-def _pieces(tensor: torch.Tensor, view: torch.Tensor) -> Iterable[tuple[torch.Tensor, torch.Tensor]]:
-    if not tensor.is_contiguous() or tensor.nbytes <= _PIECE:
-        return [(tensor, view)]
-    length = _PIECE // tensor.element_size()
-    return zip(tensor.detach().view(-1).split(length), view.view(-1).split(length), strict=True)
 
 
 class Parts:
