@@ -22,7 +22,7 @@ from ltx2_patcher.jobs.launch.script import Launch, find_script
 from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.models.inspect import inspect, inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.series.obtain import checkout_path
-from ltx2_patcher.rules.models.abilities import stated
+from ltx2_patcher.rules.models.abilities import patched, stated
 from ltx2_patcher.rules.models.architecture import checkpoint_keys, duration_head_keys
 from ltx2_patcher.rules.models.pairing import refusal_of, refusal_of_pair
 from ltx2_patcher.rules.models.request import parse_argv
@@ -270,7 +270,9 @@ def test_doctor_judges_the_base_and_names_its_flags(
     assert found["flags"].fact.startswith("no flags needed")
     cast = "--enable-fp8" if DATE < "2026-02-09" else "--quantization fp8-cast"
     assert f"denoising {cast}" in found["flags"].fact
-    assert ("--offload cpu" in found["flags"].fact) is (DATE >= "2026-05-28")
+    parks = patched(base).parks_weights
+    assert ("--offload cpu" in found["flags"].fact) is (DATE >= "2026-05-28" and not parks)
+    assert ("--vram-budget auto" in found["parked weights"].fact) is parks
 
 
 def test_a_picture_that_no_script_can_use_is_refused(
