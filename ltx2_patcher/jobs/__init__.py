@@ -32,6 +32,7 @@ ORDER = (
     "series.rebase.resolve",
     "series.rebase.report",
     "series.rebase.steps",
+    "models.cache",
     "models.inspect",
     "models.target",
     "models.looked",

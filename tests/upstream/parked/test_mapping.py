@@ -1,4 +1,4 @@
-"""Files in memory: told from memory of the process itself, mapped so that nobody writes there."""
+"""Files in memory: told from memory of the process itself; nobody writes where he may only read."""
 
 import os
 import signal

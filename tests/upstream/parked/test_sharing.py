@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.copies import copies_in
 from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import BASE, LONG, FileSets
 from verify.synthetic.files import named_models
@@ -94,6 +95,9 @@ def test_two_processes_share_one_copy(
             shares = [shares_of(each._process.pid, memory) for each in (one, two)]
             assert sum(shares) <= 1.15 * size, (shares, size)
             assert min(shares) >= 0.3 * size, (shares, size)
+            told = copies_in(memory)
+            assert {copy.path.name for copy in told} == set(there)
+            assert all(copy.held for copy in told)
             one._process.kill()
             one._process.wait()
             with Pipelines(patched_tree) as three:

@@ -37,9 +37,11 @@ class CopyDiffersError(Exception):
 
 
 class Copies:
-    """The copies in one folder, which exists. On a disk they take `most_bytes` at most, and leave 4 GiB free."""
+    """The copies in one folder. On a disk they take `most_bytes` at most, and leave 4 GiB free."""
 
     def __init__(self, folder: Path, most_bytes: int | None = None) -> None:
+        """Make the folder, for this user alone, where there is none. Raises: OSError."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.in_memory = _lies_in_memory(folder)
         self._most_bytes = most_bytes

@@ -75,5 +75,4 @@ def cache_folder() -> Path:
 
 
 def _cache() -> Copies:
-    cache_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     return Copies(cache_folder(), _CACHE_BYTES)

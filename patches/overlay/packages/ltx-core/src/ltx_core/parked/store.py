@@ -133,6 +133,8 @@ class WeightStore(DummyRegistry):
             parked = self._parked(builder, dtype, name, None)
         if parked is None:
             self._unfilled.add(key)
+            if stored is not None:
+                stored.let_go()
         else:
             self._models[key] = parked
 
