@@ -9,9 +9,8 @@ from ltx_core.loader.registry import DummyRegistry
 from ltx_core.loader.sd_ops import SDOps
 from ltx_core.parked.layout import Form, Layout
 
-_SMALL = (
-    2048  # bytes; what is no larger keeps its values: some say how others are to be read, as quantization states do
-)
+_SMALL = 2048
+"""Bytes. What is no larger keeps its values: some say how others are to be read, as quantization states do."""
 
 
 class Recipe(DummyRegistry):
