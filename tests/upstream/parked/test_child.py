@@ -35,8 +35,13 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=os.environ | script_environment(tree),
+                cwd=folder,  # which Python looks for modules in, too
                 text=True,
             )
+
+    def write_script(self, name: str, text: str) -> None:
+        """Let there be a script of that name."""
+        (self._folder / f"{name}.py").write_text(text)
 
     def ask(self, name: str, *more: str, module: str = CASE.module) -> Path:
         """Ask for a clip of CASE; the last of an option counts."""
@@ -114,6 +119,32 @@ def test_a_failing_request_leaves_those_around_it_as_they_are(
     assert child.ended("last")["event"] == "done"
     assert first.read_bytes() == last.read_bytes() == wanted
     assert other.read_bytes() != wanted
+
+
+def test_a_script_that_can_not_be_imported_is_told_from_one_that_is_not_there(
+    child: Child,
+) -> None:
+    child.write_script("needing", "import ltx_pipelines.lost.part\n")
+    child.write_script("taking", "from json import nothing\n")
+    child.write_script("raising", "raise OSError('no library')\n")
+    for module, told in (
+        ("lost", "there is no script lost: "),
+        ("lost.part", "there is no script lost.part: "),
+        ("ltx_pipelines.lost", "there is no script ltx_pipelines.lost: "),
+        (
+            "needing",
+            "the script needing needs what is not there: No module named 'ltx_pipelines.lo",
+        ),
+        (
+            "taking",
+            "the script taking can't be imported: ImportError: cannot import name 'nothing'",
+        ),
+        ("raising", "the script raising can't be imported: OSError: no library"),
+    ):
+        child.ask(module, module=module)
+        ended = child.ended(module)
+        assert (ended["event"], ended["code"]) == ("failed", 1)
+        assert ended["error"].startswith(told)
 
 
 def test_models_and_steps_are_told_in_their_order(child: Child) -> None:

@@ -44,6 +44,10 @@ class Cancelled(BaseException):
     """Somebody asked that this run ends."""
 
 
+class NoScriptError(Exception):
+    """There is no script of a request's name, or it can't be imported."""
+
+
 class Events:
     """Lines on what was stdout. Those that wait for the card are written once it is there, in order."""
 
@@ -167,14 +171,14 @@ def _make(request: dict[str, object], run: Run) -> None:
     try:
         run.point()
         run.say("begun")
-        script = importlib.import_module(str(request["module"]))
+        script = _script(str(request["module"]))
         with _as_it_was(run):
             sys.argv = [str(script.__file__), *map(str, request["argv"])]
             if torch.cuda.is_available():
                 torch.cuda.reset_peak_memory_stats()
             code, error = _ended(script.main)
-    except ImportError as error:
-        run.say("failed", code=1, error=f"there is no script {request['module']}: {error}")
+    except NoScriptError as error:
+        run.say("failed", code=1, error=str(error))
     except Cancelled:
         run.say("cancelled")
     else:
@@ -187,6 +191,18 @@ def _make(request: dict[str, object], run: Run) -> None:
     gc.collect()  # what failed is held by its traceback
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _script(name: str) -> ModuleType:
+    """Return the module of that name. Raises: NoScriptError."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):  # itself, or a package it lies in
+            raise NoScriptError(f"there is no script {name}: {error}") from error
+        raise NoScriptError(f"the script {name} needs what is not there: {error}") from error
+    except Exception as error:
+        raise NoScriptError(f"the script {name} can't be imported: {type(error).__name__}: {error}") from error
 
 
 def _ended(main: Callable[[], object]) -> tuple[int, str]:
