@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Self
 
 from ltx2_patcher.boundaries.proc import Talk
@@ -40,6 +41,10 @@ class Step:
     of: str  # "samplers", "media_io"
     done: int
     total: int | None
+    latents: Path | None = None
+    """Of a denoising step where they were asked for: a .npy file, float16, (channels, rows,
+    columns), of the middle frame as it is denoised so far.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +93,16 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self._talk.kill()
 
-    def request(self, name: str, module: str, argv: Sequence[str]) -> None:
-        """Ask for a run, whose end is Done, Failed, Cancelled or Died."""
-        self._send({"id": name, "module": module, "argv": list(argv)})
+    def request(
+        self, name: str, module: str, argv: Sequence[str], latents: Path | None = None
+    ) -> None:
+        """Ask for a run, whose end is Done, Failed, Cancelled or Died.
+
+        With a folder that is there, the latents of each step go to a file in it, which is the
+        caller's to remove.
+        """
+        message = {"id": name, "module": module, "argv": list(argv)}
+        self._send(message if latents is None else {**message, "latents": str(latents)})
 
     def cancel(self, name: str) -> None:
         """Ask that a run ends at its next block, step or chunk."""
@@ -128,8 +140,13 @@ def parse_event(line: bytes) -> Event | None:
             case "model":
                 return Model(str(told["model"]))
             case "step":
-                total = told["total"]
-                return Step(told["of"], int(told["done"]), None if total is None else int(total))
+                total, latents = told["total"], told.get("latents")
+                return Step(
+                    str(told["of"]),
+                    int(told["done"]),
+                    None if total is None else int(total),
+                    None if latents is None else Path(latents),
+                )
             case "done":
                 return Done(float(told["seconds"]), int(told["peak_bytes"]))
             case "failed":

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ltx2_patcher.boundaries.child import Step, parse_event
 from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import BASE, FileSets
 from tests.upstream.pipelines.conftest import Clips
@@ -43,13 +45,24 @@ class Child:
         """Let there be a script of that name."""
         (self._folder / f"{name}.py").write_text(text)
 
-    def ask(self, name: str, *more: str, module: str = CASE.module) -> Path:
-        """Ask for a clip of CASE; the last of an option counts."""
+    def ask(
+        self,
+        name: str,
+        *more: str,
+        case: Case = CASE,
+        module: str | None = None,
+        latents: Path | None = None,
+    ) -> Path:
+        """Ask for a clip of a case; the last of an option counts."""
         name = self.test + name
         out = self._folder / f"{name}.mp4"
         files = self._files(VARIANT)
-        argv = command_line(CASE, files, files.text_encoder, None, out, tree=self._tree)
-        self.say({"id": name, "module": module, "argv": [*argv, "--vram-budget", "auto", *more]})
+        argv = command_line(case, files, files.text_encoder, None, out, tree=self._tree)
+        request: dict[str, Any] = {"id": name, "module": module or case.module}
+        request["argv"] = [*argv, "--vram-budget", "auto", *more]
+        if latents is not None:
+            request["latents"] = str(latents)
+        self.say(request)
         return out
 
     def say(self, message: dict[str, Any]) -> None:
@@ -67,6 +80,17 @@ class Child:
             event = json.loads(line)
             if event.pop("id", None) == self.test + name:
                 yield event
+
+    def steps(self, name: str) -> list[Step]:
+        """The steps of the request of that name, which is to be made, as the tool reads them."""
+        steps: list[Step] = []
+        for event in self.events(name):
+            if event["event"] == "done":
+                return steps
+            assert event["event"] in {"begun", "model", "step"}
+            if isinstance(step := parse_event(json.dumps(event).encode()), Step):
+                steps.append(step)
+        raise AssertionError("its process ended")
 
     def ended(self, name: str) -> dict[str, Any]:
         """How the request of that name ended."""
@@ -212,3 +236,69 @@ def test_a_lora_that_changes_on_disk_is_read_again(
     one, same, other = (clip.read_bytes() for clip in clips)
     assert one == same
     assert other != one
+
+
+LAST_LATENTS = """
+import numpy as np
+from importlib import import_module
+from ltx_core.tools import VideoLatentTools
+
+whole = VideoLatentTools.unpatchify
+
+
+def unpatchify(self, state):
+    made = whole(self, state)
+    np.save(r"{place}", made.latent.float().cpu().numpy())
+    return made
+
+
+def main():
+    VideoLatentTools.unpatchify = unpatchify
+    try:
+        return import_module("{script}").main()
+    finally:
+        VideoLatentTools.unpatchify = whole
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "steps", "keyframe"),
+    [
+        ("distilled", [8, 3], None),
+        ("distilled", [8, 3], 8),  # its tokens stand behind the video's own
+        ("ti2vid_two_stages_hq", [2, 3], None),  # a sampler that denoises twice a step
+    ],
+)
+def test_the_latents_of_each_step_are_given_where_asked_for(
+    child: Child, image: Path, tmp_path: Path, script: str, steps: list[int], keyframe: int | None
+) -> None:
+    """They come to be those that are decoded, and the clip is the same."""
+    case = Case(script, Mode.T2V, Gemma.PLAIN, VARIANT)
+    more = [] if keyframe is None else ["--image", str(image), str(keyframe), "0.8"]
+    decoded = tmp_path / "decoded.npy"
+    watched = f"watched_{tmp_path.name}"  # a module of its own: one is imported once
+    child.write_script(watched, LAST_LATENTS.format(place=decoded, script=case.module))
+    plain = child.ask("plain", *more, case=case)
+    assert all(step.latents is None for step in child.steps("plain"))
+    made = child.ask("latents", *more, case=case, module=watched, latents=tmp_path)
+    told = [step for step in child.steps("latents") if step.of == "samplers"]
+    assert made.read_bytes() == plain.read_bytes()
+    assert [step.latents for step in told] == [
+        tmp_path / f"{number:04}.npy" for number in range(1, sum(steps) + 1)
+    ]
+    latents = [np.load(step.latents) for step in told if step.latents is not None]
+    assert {frame.dtype for frame in latents} == {np.dtype(np.float16)}
+    shapes = [(128, 1, 2)] * steps[0] + [(128, 2, 4)] * steps[1]
+    assert [frame.shape for frame in latents] == shapes
+    last = np.load(decoded)[0, :, 1]
+    error = [np.abs(frame - last).mean() for frame in latents[steps[0] :]]
+    assert error[-1] < 0.05 * np.abs(last).mean()
+    assert error[0] > 2 * error[-1]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_latents_that_can_not_be_written_do_not_keep_the_clip_from_being_made(
+    child: Child, tmp_path: Path
+) -> None:
+    child.ask("clip", latents=tmp_path / "lost")
+    assert {step.latents for step in child.steps("clip")} == {None}

@@ -6,12 +6,16 @@ Reads a JSON object a line on stdin. A request has a name of the caller's own, a
 
     {"id": "7", "module": "ltx_pipelines.distilled", "argv": ["--prompt", ...]}     {"cancel": "7"}
 
+With "latents": FOLDER, one that is there, each denoising step tells what a preview can be made of: a .npy file in it,
+float16, (channels, rows, columns), of the middle frame as it is denoised so far. The clip is the same.
+
 Writes an event a line on stdout, and leaves stderr to the scripts:
 
     {"event": "ready"}
     {"event": "begun", "id": "7"}
     {"event": "model", "id": "7", "model": "LTXModel"}              it was handed out
     {"event": "step", "id": "7", "of": "samplers", "done": 3, "total": 8}     the card has done it; media_io: a chunk
+    {"event": "step", ..., "latents": "FOLDER/0003.npy"}             where asked for, and the step has video
     {"event": "done", "id": "7", "seconds": 5.9, "peak_bytes": 6485000000}
     {"event": "failed", "id": "7", "code": 1, "error": "..."}       by its exit code; the next request runs
     {"event": "cancelled", "id": "7"}
@@ -30,14 +34,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 import torch
 import tqdm
 
 from ltx_core.parked.observer import observe
+from ltx_pipelines.parked.latents import Frame, Latents
 
 _STEPPING = ("samplers", "media_io", "media_io.encode")  # below ltx_pipelines.utils: what shows its progress by tqdm
+_STAGING = ("helpers", "blocks")  # what begins a stage of denoising: in 1.0.0 the first, later the second
 
 
 class Cancelled(BaseException):
@@ -54,31 +61,33 @@ class Events:
     def __init__(self) -> None:
         self._lines = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)  # a script's prints are no events
-        self._waiting: queue.SimpleQueue[tuple[torch.cuda.Event | None, dict[str, object]]] = queue.SimpleQueue()
-        threading.Thread(target=self._write, daemon=True).start()
+        self._waiting: queue.SimpleQueue[tuple[torch.cuda.Event | None, Callable[[], None]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
 
-    def say(self, event: str, **parts: object) -> None:
-        """Write an event once the card has done all that it was asked until now."""
+    def say(self, event: str, *, latents: Frame | None = None, **parts: object) -> None:
+        """Write an event, and the file that it names, once the card has done all that it was asked until now."""
         reached = None
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             reached = torch.cuda.current_stream().record_event(torch.cuda.Event(blocking=True))
-        self._waiting.put((reached, {"event": event, **parts}))
+        self._waiting.put((reached, lambda: self._write({"event": event, **parts}, latents)))
 
     def close(self) -> None:
         """Return once all is written."""
         done = threading.Event()
-        self._waiting.put((None, {"event": "end", "set": done}))
+        self._waiting.put((None, done.set))
         done.wait()
 
-    def _write(self) -> None:
+    def _work(self) -> None:
         while True:
-            reached, parts = self._waiting.get()
+            reached, write = self._waiting.get()
             if reached is not None:
                 reached.synchronize()
-            if (done := parts.get("set")) is not None:
-                done.set()
-                continue
-            print(json.dumps(parts), file=self._lines, flush=True)
+            write()
+
+    def _write(self, parts: dict[str, object], latents: Frame | None) -> None:
+        if latents is not None and (place := latents.write()) is not None:
+            parts["latents"] = place
+        print(json.dumps(parts), file=self._lines, flush=True)
 
 
 class Requests:
@@ -111,11 +120,11 @@ class Requests:
 class Run:
     """One request: what its script tells of, and where it may end."""
 
-    def __init__(self, name: object, events: Events, is_cancelled: Callable[[], bool]) -> None:
-        self._name, self._events, self._is_cancelled = name, events, is_cancelled
+    def __init__(self, name: object, events: Events, is_cancelled: Callable[[], bool], latents: Latents | None) -> None:
+        self._name, self._events, self._is_cancelled, self._latents = name, events, is_cancelled, latents
 
-    def say(self, event: str, **parts: object) -> None:
-        self._events.say(event, id=self._name, **parts)
+    def say(self, event: str, *, latents: Frame | None = None, **parts: object) -> None:
+        self._events.say(event, latents=latents, id=self._name, **parts)
 
     def begun(self, model: str) -> None:
         self.point()
@@ -125,44 +134,60 @@ class Run:
         if self._is_cancelled():
             raise Cancelled
 
-    def progress_of(self, module: str) -> type[tqdm.tqdm]:
+    def substitutes(self) -> Iterator[tuple[ModuleType, str, object]]:
+        """Yield what upstream's modules are to use in place of their own: a module, a name in it, and its value."""
+        for name in _STEPPING:
+            if (module := _holding(name, "tqdm")) is not None:
+                yield module, "tqdm", self._progress_of(name.partition(".")[0])
+        if self._latents is None:
+            return
+        for name in _STAGING:
+            if (module := _holding(name, "create_noised_state")) is not None:
+                yield module, "create_noised_state", self._latents.noting_the_video(module.create_noised_state)
+        if (module := _holding("samplers", "post_process_latent")) is not None:
+            yield module, "post_process_latent", self._latents.taking_the_first(module.post_process_latent)
+
+    def _progress_of(self, name: str) -> type[tqdm.tqdm]:
         """Return upstream's progress bar, which tells of each round that is over and lets the run end there."""
         run = self
+        latents = self._latents if name == "samplers" else None
 
         class Told(tqdm.tqdm):
             def __iter__(self) -> Iterator[object]:
                 for number, item in enumerate(super().__iter__(), 1):
                     run.point()
                     yield item
-                    run.say("step", of=module.partition(".")[0], done=number, total=self.total)
+                    frame = None if latents is None else latents.taken()
+                    run.say("step", of=name, done=number, total=self.total, latents=frame)
 
         return Told
 
 
 @contextmanager
 def _as_it_was(run: Run) -> Iterator[None]:
-    """Put back what a script changes in the process, and let upstream's progress bars tell `run`."""
+    """Put back what a script changes in the process, and let what upstream's modules do tell `run`."""
     argv, hook = sys.argv, sys.excepthook
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    told = [module for name in _STEPPING if (module := _imported(name)) is not None]
+    substitutes = [(module, name, vars(module)[name], value) for module, name, value in run.substitutes()]
     observe(run)
     try:
-        for module in told:
-            module.tqdm = run.progress_of(module.__name__.removeprefix("ltx_pipelines.utils."))
+        for module, name, _, value in substitutes:
+            setattr(module, name, value)
         yield
     finally:
-        for module in told:
-            module.tqdm = tqdm.tqdm
+        for module, name, value, _ in substitutes:
+            setattr(module, name, value)
         observe(None)
         sys.argv, sys.excepthook = argv, hook
         root.handlers[:] = handlers
         root.setLevel(level)
 
 
-def _imported(name: str) -> ModuleType | None:
+def _holding(name: str, attribute: str) -> ModuleType | None:
+    """Return upstream's module of that name where the script imported it and it has the attribute."""
     module = sys.modules.get(f"ltx_pipelines.utils.{name}")
-    return module if hasattr(module, "tqdm") else None
+    return module if hasattr(module, attribute) else None
 
 
 def _make(request: dict[str, object], run: Run) -> None:
@@ -229,8 +254,9 @@ def main() -> None:
     events, requests = Events(), Requests()
     events.say("ready")
     for request in requests:
-        name = request["id"]
-        _make(request, Run(name, events, lambda name=name: requests.is_cancelled(name)))
+        name, folder = request["id"], request.get("latents")
+        latents = None if folder is None else Latents(Path(str(folder)))
+        _make(request, Run(name, events, lambda name=name: requests.is_cancelled(name), latents))
     events.close()
 
 
