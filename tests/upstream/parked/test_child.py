@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,16 @@ class Child:
                 steps.append(step)
         raise AssertionError("its process ended")
 
+    def models(self, name: str) -> list[str]:
+        """The models that were handed out for the request of that name, which is to be made."""
+        models: list[str] = []
+        for event in self.events(name):
+            if event["event"] == "done":
+                return models
+            if event["event"] == "model":
+                models.append(str(event["model"]))
+        raise AssertionError("its process ended")
+
     def ended(self, name: str) -> dict[str, Any]:
         """How the request of that name ended."""
         ends = {"done", "failed", "cancelled"}
@@ -172,7 +183,7 @@ def test_a_script_that_can_not_be_imported_is_told_from_one_that_is_not_there(
 
 
 def test_models_and_steps_are_told_in_their_order(child: Child) -> None:
-    child.ask("clip")
+    child.ask("clip", "--prompt", "A heron, which nothing here has asked for before.")
     told = []
     for event in child.events("clip"):
         told.append(event)
@@ -189,6 +200,31 @@ def test_models_and_steps_are_told_in_their_order(child: Child) -> None:
     assert "LTXModel" in models
 
 
+def test_a_prompt_is_encoded_once(child: Child, patched_clip: Clips) -> None:
+    """Each clip is that of a process without parked weights."""
+    prompt = "A kingfisher dives into a brook."
+    first = replace(CASE, prompt=prompt)
+    cases = {
+        "first": first,
+        "seed": replace(first, seed=8),
+        "other": replace(first, prompt=f"{prompt} It is dusk."),
+        "again": first,
+    }
+    encoded = {}
+    for name, case in cases.items():
+        clip = child.ask(name, case=case)
+        models = child.models(name)
+        encoded[name] = [model for model in models if "Gemma" in model or "Embeddings" in model]
+        assert "LTXModel" in models
+        assert clip.read_bytes() == patched_clip(case).read_bytes()
+    assert {name: len(models) for name, models in encoded.items()} == {
+        "first": 2,
+        "seed": 0,
+        "other": 2,
+        "again": 0,
+    }
+
+
 POINTS = [
     ("begun", {}),
     ("model", {"model": "EmbeddingsProcessor"}),
@@ -201,7 +237,7 @@ POINTS = [
 def test_a_cancelled_run_ends_there_and_the_next_one_is_made(
     child: Child, patched_clip: Clips, kind: str, parts: dict[str, Any]
 ) -> None:
-    gone = child.ask("gone")
+    gone = child.ask("gone", "--prompt", f"Nobody has seen a {kind} of {parts} before.")
     for event in child.events("gone"):
         if event["event"] == kind and parts.items() <= event.items():
             child.cancel("gone")

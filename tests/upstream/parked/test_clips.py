@@ -1,8 +1,10 @@
 """With weights parked a script makes the clip that it makes without, byte for byte."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.upstream.cases import SCRIPTS, Case, Mode, command_line
 from tests.upstream.conftest import BASE, LONG, FileSets
@@ -13,6 +15,7 @@ from verify.upstream.process import Pipelines
 
 VARIANT = "2.0" if BASE == "1.0.0" else "2.3"
 NOTHING, ALL = "0.000001", "auto"
+OTHER_PROMPT = "A kingfisher dives into a brook."
 CASES = [
     *(
         pytest.param(Case(script, Mode.I2V, Gemma.PLAIN, VARIANT), marks=pytest.mark.core)
@@ -58,13 +61,15 @@ def test_the_clip_is_the_same(
     image: Path,
     tmp_path: Path,
 ) -> None:
-    """Of the first request of a kind in the process, which loads, and of the second."""
+    """Of the first request of a kind in the process, which loads, of the second, which encodes no
+    prompt, and of one that encodes another with the same Gemma.
+    """
     root = gemma_root(case.variant, case.gemma)
-    wanted = patched_clip(case).read_bytes()
-    for number in range(2):
+    others = [replace(case, prompt=OTHER_PROMPT)] if case.script == "distilled" else []
+    for number, each in enumerate((case, case, *others)):
         out = tmp_path / f"{number}.mp4"
-        given = (case, fileset, root, image, out, "--vram-budget", budget)
-        assert clip(parked, *given) == wanted
+        given = (each, fileset, root, image, out, "--vram-budget", budget)
+        assert clip(parked, *given) == patched_clip(each).read_bytes()
 
 
 @LONG
@@ -77,14 +82,13 @@ def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
     image: Path,
     tmp_path: Path,
 ) -> None:
-    case = Case("distilled", Mode.T2V, gemma, VARIANT)
-    root, wanted = fileset(VARIANT).text_encoder, patched_clip(case).read_bytes()
+    case, root = Case("distilled", Mode.T2V, gemma, VARIANT), fileset(VARIANT).text_encoder
     for host in (NOTHING, "0.001"):
         with Pipelines(parked.tree) as fresh:
-            given = (case, fileset, root, image, tmp_path / "clip.mp4")
-            more = ("--vram-budget", NOTHING, "--host-budget", host)
-            assert clip(fresh, *given, *more) == wanted
-            assert clip(fresh, *given, *more) == wanted
+            for each in (case, replace(case, prompt=OTHER_PROMPT)):
+                given = (each, fileset, root, image, tmp_path / "clip.mp4")
+                more = ("--vram-budget", NOTHING, "--host-budget", host)
+                assert clip(fresh, *given, *more) == patched_clip(each).read_bytes()
 
 
 @pytest.mark.parametrize("cast", [(), FP8_CAST], ids=["bf16", "fp8"])
@@ -109,14 +113,34 @@ def test_loras_are_fused_as_without(
     assert made[0] != made[1]
 
 
+@pytest.mark.parametrize("mode", [Mode.T2V, Mode.I2V])
 def test_an_enhanced_prompt_is_the_same(
-    parked: Pipelines, patched: Pipelines, fileset: FileSets, image: Path, tmp_path: Path
+    mode: Mode,
+    parked: Pipelines,
+    patched: Pipelines,
+    fileset: FileSets,
+    image: Path,
+    tmp_path: Path,
 ) -> None:
-    case = Case("distilled", Mode.I2V, Gemma.PLAIN, VARIANT)
-    given = (case, fileset, fileset(VARIANT).text_encoder, image)
-    plain = clip(patched, *given, tmp_path / "plain.mp4", "--enhance-prompt")
-    more = ("--enhance-prompt", "--vram-budget", NOTHING)
-    assert clip(parked, *given, tmp_path / "parked.mp4", *more) == plain
+    """Of each seed and picture, also where the process has made it of others, and of the same."""
+    first = Case("ti2vid_two_stages", mode, Gemma.PLAIN, VARIANT)
+    root, picture = fileset(VARIANT).text_encoder, tmp_path / "picture.png"
+    made = []
+    for case, rotated in (
+        (first, False),
+        (first, False),
+        (replace(first, seed=8), False),
+        *([(first, True)] if mode is Mode.I2V else []),
+    ):
+        with Image.open(image) as opened:
+            (opened.rotate(180) if rotated else opened).save(picture)
+        given = (case, fileset, root, picture)
+        plain = clip(patched, *given, tmp_path / "plain.mp4", "--enhance-prompt")
+        more = ("--enhance-prompt", "--vram-budget", NOTHING)
+        assert clip(parked, *given, tmp_path / "parked.mp4", *more) == plain
+        made.append(plain)
+    assert made[0] == made[1]
+    assert len(set(made)) == len(made) - 1
 
 
 def test_without_the_flag_the_store_goes(

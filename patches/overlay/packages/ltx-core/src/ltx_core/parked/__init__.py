@@ -6,6 +6,7 @@
     passing   blocks in a row, through a ring of buffers; plan says which are kept
     unit      tensors that move together; layout says where, places who holds them, reading brings them from files
     loading   how a model is first built, on the host
+    outputs   what models made of prompts, for whoever gives the same again
     observer  who is told how far a run is, and may end it
     identity  what a built model depends on
     copies    files that hold the weights of parked models, for several processes or for later; shelves says where

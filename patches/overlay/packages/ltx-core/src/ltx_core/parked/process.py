@@ -47,5 +47,10 @@ def parked_model(
     builder: "BuilderT", registry: "Registry", device: torch.device, dtype: torch.dtype | None
 ) -> torch.nn.Module | None:
     """Return the model of `builder` from the store that its registry is, or that was asked for; None without either."""
-    store = registry if hasattr(registry, "vram_budget") else next(iter(_store), None)
+    store = store_of(registry)
     return None if store is None else store.model(builder, device, dtype)
+
+
+def store_of(registry: "Registry") -> "WeightStore | None":
+    """Return the store that `registry` is, or that was asked for; None without either."""
+    return registry if hasattr(registry, "vram_budget") else next(iter(_store), None)

@@ -25,8 +25,12 @@ from ltx_core.parked.identity import (
 from ltx_core.parked.loading import BuilderT, OnHost, built_on_host
 from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.model import ParkedModel
+from ltx_core.parked.outputs import KeptOutputs
 from ltx_core.parked.recipe import Recipe
 from ltx_core.parked.shelves import Shelves
+
+_OUTPUTS = 512 * 1024**2
+"""Bytes of host memory, beside the budget, for what prompts were encoded to: 12 to 15 MiB each."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +84,7 @@ class WeightStore(DummyRegistry):
         self._unfilled: set[Key] = set()  # what their files don't fill
         self._card: Card | None = None
         self._host: HostMemory | None = None
+        self.outputs = KeptOutputs(_OUTPUTS)
 
     def within(self, vram_budget: int | None, host_budget: int | None, weights_folder: Path | None) -> None:
         """Keep to these from now on, as `__init__` takes them; what is parked stays so."""
