@@ -216,6 +216,7 @@ def test_a_prompt_is_encoded_once(child: Child, patched_clip: Clips) -> None:
         models = child.models(name)
         encoded[name] = [model for model in models if "Gemma" in model or "Embeddings" in model]
         assert "LTXModel" in models
+        assert "VideoEncoder" not in models  # there is no picture
         assert clip.read_bytes() == patched_clip(case).read_bytes()
     assert {name: len(models) for name, models in encoded.items()} == {
         "first": 2,
@@ -316,6 +317,8 @@ def test_the_latents_of_each_step_are_given_where_asked_for(
     child.write_script(watched, LAST_LATENTS.format(place=decoded, script=case.module))
     plain = child.ask("plain", *more, case=case)
     assert all(step.latents is None for step in child.steps("plain"))
+    child.ask("models", *more, case=case)
+    assert ("VideoEncoder" in child.models("models")) is (keyframe is not None)
     made = child.ask("latents", *more, case=case, module=watched, latents=tmp_path)
     told = [step for step in child.steps("latents") if step.of == "samplers"]
     assert made.read_bytes() == plain.read_bytes()

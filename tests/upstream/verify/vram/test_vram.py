@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
@@ -31,7 +32,7 @@ OLD = DATE < "2026-03-05"  # the text encoder holds the embeddings processor
 EVERY_STAGE = {
     "text encoding",
     *(() if OLD else ("embeddings",)),
-    "image encoding",
+    *(() if find_spec("ltx_core.parked") else ("image encoding",)),  # there for pictures alone
     "stage 1",
     "upsampling",
     "stage 2",
