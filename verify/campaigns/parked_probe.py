@@ -1,7 +1,8 @@
 """Inside the child of parked weights, as a request between those for clips.
 
-`--link GB_S`, where none is named the machine's own, and `--keep-none` hold for the clips that come
-next, for which the card is emptied of what the allocator keeps. `--report FILE` writes what was
+`--link GB_S`, where none is named the machine's own, `--keep-none` and `--repeat`, with which cuDNN
+adds in the same order each time, hold for the clips that come next, for which the card is emptied
+of what the allocator keeps. `--report FILE` writes what was
 seen of those since: as JSON the bytes and seconds of copies to the card, which blocks stayed there
 for which inputs, and the host memory of the process now, but for what `--folder` holds.
 """
@@ -39,9 +40,12 @@ class Probe:
         passing.kept_blocks = self._chosen(passing.kept_blocks)
         Unit.copy_to = self._timed(Unit.copy_to)
 
-    def begin(self, link_gb_s: float | None, *, keeps: bool) -> None:
-        """Forget what was seen; clips from now on have that link, and keep blocks or none."""
+    def begin(self, link_gb_s: float | None, *, keeps: bool, repeats: bool) -> None:
+        """Forget what was seen; clips from now on have that link, keep blocks or none, and equal
+        those that are made of the same, or need not.
+        """
         gc.collect()
+        torch.backends.cudnn.deterministic = repeats
         self._keeps, self._wait_s_per_byte = keeps, 0.0
         self._plans.clear()
         self._copies.clear()
@@ -144,12 +148,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m verify.campaigns.parked_probe")
     parser.add_argument("--link", type=float)
     parser.add_argument("--keep-none", action="store_true")
+    parser.add_argument("--repeat", action="store_true")
     parser.add_argument("--report", type=Path)
     parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
     if not _probes:
         _probes.append(Probe())
     if args.report is None:
-        _probes[0].begin(args.link, keeps=not args.keep_none)
+        _probes[0].begin(args.link, keeps=not args.keep_none, repeats=args.repeat)
     else:
         args.report.write_text(json.dumps(_probes[0].report(args.folder)), encoding="utf-8")

@@ -75,7 +75,7 @@ class Runner:
         session = self._running()
         of = (row.script, *row.files.flags, *row.flags)
         count = clip.clips + (clip.again and of not in session.parked)
-        session.begin(clip.link_gb_s, keeps=clip.keeps)
+        session.begin(clip.link_gb_s, keeps=clip.keeps, repeats=row.repeats)
         made, digests = self._made(session, row, [clip] * count, models)
         if clip.budget is not None:
             session.parked.add(of)

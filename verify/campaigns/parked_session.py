@@ -95,13 +95,18 @@ class Session:
                         self.close()
                         return Made(failure=f"its process ended with {code}: see {self._log.name}")
 
-    def begin(self, link_gb_s: float | None = None, *, keeps: bool = True) -> None:
-        """Let clips from now on have that link, and blocks stay or not; count from here.
+    def begin(
+        self, link_gb_s: float | None = None, *, keeps: bool = True, repeats: bool = False
+    ) -> None:
+        """Let clips from now on have that link, blocks stay or not, and cuDNN add in the same order
+        each time or not; count from here.
 
         Raises: InvalidError (the probe fails).
         """
         link = () if link_gb_s is None else ("--link", str(link_gb_s))
-        self._probe([*link, *(() if keeps else ("--keep-none",))])
+        self._probe(
+            [*link, *(() if keeps else ("--keep-none",)), *(("--repeat",) if repeats else ())]
+        )
 
     def seen(self, folder: Path | None = None) -> Seen | None:
         """What its probe saw since; None where it has ended.
