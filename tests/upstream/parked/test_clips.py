@@ -55,7 +55,7 @@ def test_the_clip_is_the_same(
     case: Case,
     budget: str,
     parked: Pipelines,
-    patched_clip: Clips,
+    unpacked_clip: Clips,
     fileset: FileSets,
     gemma_root: GemmaRoots,
     image: Path,
@@ -69,7 +69,7 @@ def test_the_clip_is_the_same(
     for number, each in enumerate((case, case, *others)):
         out = tmp_path / f"{number}.mp4"
         given = (each, fileset, root, image, out, "--vram-budget", budget)
-        assert clip(parked, *given) == patched_clip(each).read_bytes()
+        assert clip(parked, *given) == unpacked_clip(each).read_bytes()
 
 
 @LONG
@@ -77,7 +77,7 @@ def test_the_clip_is_the_same(
 def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
     gemma: Gemma,
     parked: Pipelines,
-    patched_clip: Clips,
+    unpacked_clip: Clips,
     fileset: FileSets,
     image: Path,
     tmp_path: Path,
@@ -88,7 +88,7 @@ def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
             for each in (case, replace(case, prompt=OTHER_PROMPT)):
                 given = (each, fileset, root, image, tmp_path / "clip.mp4")
                 more = ("--vram-budget", NOTHING, "--host-budget", host)
-                assert clip(fresh, *given, *more) == patched_clip(each).read_bytes()
+                assert clip(fresh, *given, *more) == unpacked_clip(each).read_bytes()
 
 
 @pytest.mark.parametrize("cast", [(), FP8_CAST], ids=["bf16", "fp8"])

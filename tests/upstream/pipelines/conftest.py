@@ -67,13 +67,15 @@ def gemma_root(
     return given
 
 
-def _clips(
+def clips_of(
     pipelines: Pipelines,
     fileset: FileSets,
     gemma_root: GemmaRoots,
     image: Path,
     folder: Path,
+    via: str | None = None,
 ) -> Clips:
+    """`via` is a module that runs the script in its own way."""
     number = count()
 
     @cache
@@ -87,7 +89,8 @@ def _clips(
             out,
             tree=pipelines.tree,
         )
-        done = pipelines.run(case.module, argv)
+        module, words = (case.module, argv) if via is None else (via, [case.module, *argv])
+        done = pipelines.run(module, words)
         assert done.code == 0, done.err
         return out
 
@@ -104,7 +107,7 @@ def patched_clip(
 ) -> Clips:
     """The clip that the patched script makes of a case."""
     folder = tmp_path_factory.mktemp("patched")
-    return _clips(patched, fileset, gemma_root, image, folder)
+    return clips_of(patched, fileset, gemma_root, image, folder)
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +120,7 @@ def upstream_clip(
 ) -> Clips:
     """The clip that the unpatched script makes of a case without flags."""
     folder = tmp_path_factory.mktemp("upstream")
-    return _clips(upstream, fileset, gemma_root, image, folder)
+    return clips_of(upstream, fileset, gemma_root, image, folder)
 
 
 @pytest.fixture(scope="session")
