@@ -1,5 +1,8 @@
 """What lies in a file is read from it into host memory, beside what else the process does."""
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -82,3 +85,24 @@ def test_a_model_whose_file_is_cut_off_is_of_no_use(tmp_path: Path) -> None:
     assert parked.failed
     parked.let_go()
     assert host.has_room(2**30)
+
+
+def test_who_ends_the_process_waits_for_no_weights(tmp_path: Path) -> None:
+    """Of a disk that has not answered yet, here a pipe into which nobody writes."""
+    script = """
+        import os, sys
+        from ltx_core.parked.reading import _readers
+        silent, _ = os.pipe()
+        for _ in range(100):
+            _readers.submit(lambda: os.read(silent, 1))
+        sys.exit("interrupted")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (1, "interrupted")

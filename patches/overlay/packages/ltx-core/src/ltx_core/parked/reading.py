@@ -6,16 +6,53 @@ What lies in a file as it is needed is read from the file: to copy it from where
 
 import ctypes
 import os
+import queue
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from functools import partial
+from typing import TypeVar
 
 import torch
 
 from ltx_core.parked.mapping import FileRanges, Stretch
 
 _PIECE = 16 * 1024**2  # bytes
-_readers = ThreadPoolExecutor(min(16, os.cpu_count() or 1), thread_name_prefix="weights")
+_THREADS = min(16, os.cpu_count() or 1)
+ResultT = TypeVar("ResultT")
+
+
+class _Readers:
+    """Threads that do what they are given in its order. Whoever ends the process waits for none of them.
+
+    A ThreadPoolExecutor would have it wait until all weights are read.
+    """
+
+    def __init__(self) -> None:
+        self._given: queue.SimpleQueue[tuple[Future, Callable[[], object]]] = queue.SimpleQueue()
+        self._started = False
+
+    def submit(self, task: Callable[[], ResultT]) -> "Future[ResultT]":
+        """Let a thread call `task`, and return what will hold its result."""
+        if not self._started:
+            self._started = True
+            for number in range(_THREADS):
+                threading.Thread(target=self._work, name=f"weights-{number}", daemon=True).start()
+        future: Future[ResultT] = Future()
+        self._given.put((future, task))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            future, task = self._given.get()
+            try:
+                future.set_result(task())
+            except BaseException as error:  # whoever waits for it is told
+                future.set_exception(error)
+            del future, task  # else it holds the tensors until there is more to do
+
+
+_readers = _Readers()
 
 
 class Reading:
@@ -35,7 +72,7 @@ class Reading:
             for piece in _pieces(tensor, copy, files)
         ]
         # A reader waits for what others have taken up before.
-        self._whole = _readers.submit(_end, pieces, then)
+        self._whole = _readers.submit(partial(_end, pieces, then))
 
     @classmethod
     def over(cls, answer: bool) -> "Reading":
