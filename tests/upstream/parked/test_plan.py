@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ltx_core.parked.card import Card
 from ltx_core.parked.host import HostMemory
+from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.passing import SEATS, PassingBlocks
 from ltx_core.parked.places import Place
 from ltx_core.parked.plan import kept_blocks, pass_seconds
-from ltx_core.parked.unit import Unit
+from ltx_core.parked.unit import Home, Unit
 
 SIZE = 7
 
@@ -158,8 +159,8 @@ def test_the_blocks_of_a_model_pass_as_reckoned(
         for n in range(count)
     ]
     card = ClockCard(256 * kept, copies_s)
-    host = HostMemory(card.device, None)
-    units = [Unit([[Place(weight, "data")]], host, card.device) for weight in weights]
+    home = Home(HostMemory(card.device, None), FileRanges())
+    units = [Unit([[Place(weight, "data")]], card.device, home) for weight in weights]
     blocks = PassingBlocks(card, units)
     ends = []
     for _ in range(124):
