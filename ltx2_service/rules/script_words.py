@@ -1,0 +1,70 @@
+"""A wanted clip in the words of a script: options that every clip of its model has, and its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltx2_service.values.job import Wanted
+from ltx2_service.values.settings import Model
+
+_TWO_STAGES = 64  # what such a pipeline's sizes are divisible by
+_ONE_STAGE_SIZE, _TWO_STAGES_SIZE = (768, 512), (1536, 1024)
+_FRAMES, _FRAME_RATE = 121, 24.0
+"""Upstream's own defaults (ltx_pipelines.utils.constants, PipelineParams)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """A clip's sizes, none left open: its row says what its file is."""
+
+    width: int  # pixels
+    height: int
+    num_frames: int
+    frame_rate: float
+
+
+def sizes_of(wanted: Wanted, divisor: int | None) -> Sizes:
+    """The sizes that were asked for, and for the others those that such a pipeline's clips have."""
+    width, height = _TWO_STAGES_SIZE if divisor == _TWO_STAGES else _ONE_STAGE_SIZE
+    return Sizes(
+        width if wanted.width is None else wanted.width,
+        height if wanted.height is None else wanted.height,
+        _FRAMES if wanted.num_frames is None else wanted.num_frames,
+        _FRAME_RATE if wanted.frame_rate is None else wanted.frame_rate,
+    )
+
+
+def common_words(
+    model: Model, options: Collection[str], weights_folder: Path | None
+) -> tuple[str, ...]:
+    """What each of the model's clips is started with; a vram budget of "auto" is left to the gate's
+    user, who knows whether it can be had.
+    """
+    words = [word for option, path in model.files.items() for word in (option, str(path))]
+    words += model.flags
+    if model.vram_budget != "auto":
+        words += ["--vram-budget", str(model.vram_budget)]
+    if model.host_budget != "auto":
+        words += ["--host-budget", str(model.host_budget)]
+    if weights_folder is not None and "--weights-folder" in options:
+        words += ["--weights-folder", str(weights_folder)]
+    return tuple(words)
+
+
+def options_of(wanted: Wanted, sizes: Sizes, divisor: int | None) -> dict[str, object]:
+    """The clip's own options, as `run --batch` has them in a line.
+
+    Sizes that nobody asked for are left out where the pipeline takes none: its `divisor` is None.
+    """
+    mapping: dict[str, object] = {"prompt": wanted.prompt, "seed": wanted.seed}
+    for name in ("width", "height", "num_frames", "frame_rate"):
+        if divisor is not None or getattr(wanted, name) is not None:
+            mapping[name] = getattr(sizes, name)
+    return mapping | {
+        "negative_prompt": wanted.negative_prompt,
+        "num_inference_steps": wanted.steps,
+        "enhance_prompt": wanted.enhance_prompt,
+        "image": [[str(one.path), one.frame, one.strength] for one in wanted.pictures],
+    }

@@ -1,0 +1,1 @@
+"""Frozen values: jobs, settings, what is told of cards."""
