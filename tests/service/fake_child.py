@@ -1,0 +1,93 @@
+"""A renderer for tests: the protocol of ltx_pipelines.parked.child, and clips of a few bytes.
+
+`python fake_child.py`. What a request does is said by its argv, in this order:
+
+    --steps N --step-s S      so many steps, each so long
+    --hang                    no step and no end, and deaf to a cancel
+    --die SIGNAL              ended by that signal after the steps
+    --fail TEXT               fails with that word after the steps
+    --silent                  ends as it should, without a clip
+    --output-path PATH        the clip, which is --clip TEXT
+
+It imports nothing of the project, as upstream's child does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+def say(event: str, **parts: object) -> None:
+    print(json.dumps({"event": event, **parts}), flush=True)
+
+
+def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--step-s", type=float, default=0.0)
+    parser.add_argument("--hang", action="store_true")
+    parser.add_argument("--die", type=int)
+    parser.add_argument("--fail")
+    parser.add_argument("--silent", action="store_true")
+    parser.add_argument("--clip", default="clip")
+    parser.add_argument("--output-path", type=Path, required=True)
+    args = parser.parse_args(argv)
+    say("begun", id=name)
+    say("model", id=name, model="LTXModel")
+    while args.hang:
+        time.sleep(0.05)
+    for step in range(1, args.steps + 1):
+        time.sleep(args.step_s)
+        if name in cancelled:
+            say("cancelled", id=name)
+            return
+        told: dict[str, object] = {"id": name, "of": "samplers", "done": step, "total": args.steps}
+        if latents is not None:
+            place = Path(latents) / f"{step:04}.npy"
+            place.write_bytes(b"latents")
+            told["latents"] = str(place)
+        say("step", **told)
+    if args.die is not None:
+        os.kill(os.getpid(), args.die)
+    if args.fail is not None:
+        say("failed", id=name, code=1, error=args.fail)
+        return
+    if not args.silent:
+        args.output_path.write_text(args.clip)
+    say("done", id=name, seconds=args.steps * args.step_s, peak_bytes=7)
+
+
+def main() -> None:
+    cancelled: set[str] = set()
+    requests: queue.SimpleQueue[dict[str, object] | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            asked = json.loads(line)
+            if "cancel" in asked:
+                cancelled.add(asked["cancel"])
+            else:
+                requests.put(asked)
+        requests.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    if delay := os.environ.get("FAKE_START_S"):
+        time.sleep(float(delay))
+    if code := os.environ.get("FAKE_START_CODE"):
+        sys.exit(int(code))
+    say("ready")
+    while (request := requests.get()) is not None:
+        argv, latents = request["argv"], request.get("latents")
+        assert isinstance(argv, list)
+        make(str(request["id"]), argv, None if latents is None else str(latents), cancelled)
+
+
+if __name__ == "__main__":
+    main()
