@@ -1,0 +1,1 @@
+"""What the service does: accept, dispatch, finish, cancel, retain."""

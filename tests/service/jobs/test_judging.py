@@ -1,0 +1,118 @@
+"""The service's judge and `run` are one gate: the same words, the same refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.install import environment_path
+from ltx2_patcher.jobs.launch.script import find_script
+from ltx2_patcher.jobs.models.gate import admit
+from ltx2_patcher.jobs.series.obtain import checkout_path
+from ltx2_patcher.rules.models.architecture import checkpoint_keys
+from ltx2_patcher.rules.models.request import parse_argv, render_argv
+from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.errors import InvalidError, UsageError
+from ltx2_service.jobs.judging import Judging
+from ltx2_service.values.job import Picture, Wanted
+from ltx2_service.values.refusals import UnknownModel
+from ltx2_service.values.settings import Model, Settings
+from tests.small_repository import make_repository
+from tests.small_wheels import make_environment
+from tests.weight_files import RELEASED, plain, write, write_checkpoint, write_gemma
+
+PROJECTION = "text_embedding_projection.aggregate_embed.weight"
+WANTED = Wanted("--a cat", model="fast", seed=7)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory, published: Path, base: Base) -> Store:
+    """A patched checkout and an environment beside it."""
+    store = make_repository(tmp_path_factory.mktemp("ready") / "repository", published, base)
+    make_environment(environment_path(store, base), base.environment)
+    return store
+
+
+@pytest.fixture
+def model(tmp_path: Path, base: Base) -> Model:
+    config = RELEASED["LTX-2 19B"]["config"]
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3))}
+    write_checkpoint(tmp_path / "model.safetensors", tensors, config)
+    write_gemma(tmp_path / "gemma")
+    write(tmp_path / "upsampler.safetensors", plain(["post_upsample_res_blocks.0.conv1.weight"]))
+    files = {
+        "--distilled-checkpoint-path": tmp_path / "model.safetensors",
+        "--gemma-root": tmp_path / "gemma",
+        "--spatial-upsampler-path": tmp_path / "upsampler.safetensors",
+    }
+    return Model("fast", base.name, "distilled", files, flags=("--gemma-4bit",))
+
+
+@pytest.fixture
+def judging(ready: Store, model: Model, tmp_path: Path) -> Judging:
+    settings = Settings((model,), tmp_path / "state", tmp_path / "clips", tree=ready.root)
+    return Judging(settings)
+
+
+def run_words(ready: Store, base: Base, model: Model, *more: str) -> tuple[str, ...]:
+    """What `run` would start the script with."""
+    script = find_script(ready, base, model.pipeline)
+    files = [word for option, path in model.files.items() for word in (option, str(path))]
+    request = parse_argv(script.target.pipeline, [*files, *model.flags, *more])
+    return render_argv(script.target.pipeline, admit(request, script.target).request)
+
+
+def test_its_words_are_those_that_run_starts_the_script_with(
+    ready: Store, base: Base, model: Model, judging: Judging, tmp_path: Path
+) -> None:
+    picture = tmp_path / "fox.png"
+    picture.write_bytes(b"png")  # the small environment has no Pillow to look into it
+    judged = judging(replace(WANTED, num_frames=9, pictures=(Picture(picture, 8, 0.5),)))
+    assert judged.argv == run_words(
+        ready,
+        base,
+        model,
+        *("--prompt=--a cat", "--seed", "7", "--width", "1536", "--height", "1024"),
+        *("--num-frames", "9", "--frame-rate", "24.0", "--image", str(picture), "8", "0.5"),
+        *("--vram-budget", "auto"),
+    )
+    assert (judged.width, judged.height, judged.num_frames) == (1536, 1024, 9)
+    assert judged.frame_rate == 24 and judged.seed == 7
+
+
+def test_what_run_refuses_is_refused(judging: Judging) -> None:
+    for wrong, words in (
+        (replace(WANTED, num_frames=10), "8k\\+1"),
+        (replace(WANTED, width=100), "divisible by 64"),
+        (replace(WANTED, seed=2**65), "more than 64 bits"),
+        (replace(WANTED, pictures=(Picture(Path("/none.png")),)), "no file"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            judging(wrong)
+    with pytest.raises(UnknownModel, match="no model 'other'"):
+        judging(replace(WANTED, model="other"))
+
+
+def test_files_and_series_are_looked_at_anew_when_they_change(
+    ready: Store, base: Base, model: Model, judging: Judging
+) -> None:
+    first = judging(WANTED)
+    assert judging(WANTED) == first
+    tree = checkout_path(ready, base)
+    path = tree / ready.lock(base.name).paths[0]
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# edited\n")
+    edited = judging(WANTED)
+    assert edited.series != first.series and edited.argv == first.argv
+    path.write_bytes(before)
+    assert judging(WANTED).series == first.series
+    checkpoint = model.files["--distilled-checkpoint-path"]
+    checkpoint.write_bytes(b"broken")
+    with pytest.raises(InvalidError, match="model.safetensors"):
+        judging(WANTED)
+    checkpoint.unlink()
+    with pytest.raises(UsageError, match="does not exist"):
+        judging(WANTED)
