@@ -40,16 +40,18 @@ class Tab:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def open(self, page: Path) -> None:
+    def open(self, address: str) -> None:
         """Load a page and all it needs."""
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=address)
         self._until(lambda said: said.get("method") == "Page.loadEventFired")
 
     def ask(self, expression: str) -> Any:
-        """The value of a JavaScript expression."""
-        done = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression; a promise's is waited for."""
+        done = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
@@ -60,10 +62,23 @@ class Tab:
             button = "none" if kind == "mouseMoved" else "left"
             self.call("Input.dispatchMouseEvent", type=kind, button=button, clickCount=1, **place)
 
-    def press(self, key: str, code: int) -> None:
-        """Press and let go a key."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code)
+    def press(self, key: str, code: int, *, text: str = "", modifiers: int = 0) -> None:
+        """Press and let go a key; `text` is what it types, 2 of the modifiers is Control."""
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            typed = {"text": text} if text and kind == "keyDown" else {}
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                modifiers=modifiers,
+                **typed,
+            )
+
+    def type(self, text: str) -> None:
+        """Put text where the keyboard is, as if it were typed."""
+        self.call("Input.insertText", text=text)
 
     def _until(self, wanted: Any) -> dict[str, Any]:
         for said in self.answers:

@@ -125,7 +125,7 @@ def test_a_browser_shows_the_hunk_that_breaks(
     assert patcher(small, "matrix", "--html", place).returncode == 0
     words = 'should stand there and is "weights = read(root, strict=True)"'
     with browser(tmp_path / "profile", width, 900) as tab:
-        tab.open(place)
+        tab.open(place.as_uri())
         assert tab.ask(SHOWN) == []
         broken = (
             "[...document.querySelectorAll('td.misfit')]"

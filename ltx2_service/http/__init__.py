@@ -1,0 +1,1 @@
+"""What clients speak with: two APIs, events, health, metrics and the page."""

@@ -1,0 +1,39 @@
+"""Clips and stills, sent as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.responses import FileResponse
+
+from ltx2_service.values.job import Job, State
+from ltx2_service.values.refusals import NoPicture
+
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".webp": "image/webp",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+}
+
+
+def clip_of(job: Job) -> Path:
+    """The file of a completed job. Raises: NoPicture."""
+    if job.state is not State.COMPLETED:
+        said = job.failure.message if job.failure else f"it is {job.state.value}"
+        raise NoPicture(job.id, said)
+    if job.clip is None or not job.clip.is_file():
+        raise NoPicture(job.id, "it was kept as long as the settings say")
+    return job.clip
+
+
+def file_answer(path: Path, name: str | None = None) -> FileResponse:
+    """A file whole or in ranges; a clip of an id never changes, so browsers may keep it."""
+    return FileResponse(
+        path,
+        media_type=_TYPES[path.suffix],
+        filename=name,
+        content_disposition_type="inline",
+        stat_result=path.stat(),
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
