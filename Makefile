@@ -1,4 +1,4 @@
-# The two commands people type are `make patch` and `make test`; the rest is for maintainers.
+# What people type is `make patch`, `make test` and `make demo`; the rest is for maintainers.
 
 PYTHON ?= python3
 BASE ?= 1.0.0
@@ -6,6 +6,7 @@ SOURCE ?= auto
 UPTO ?=
 TREE ?=
 VERIFY ?=
+PORT ?= 6020
 
 VENV := .venv
 PATCHER := $(VENV)/bin/ltx2-patcher
@@ -15,12 +16,12 @@ PIP := -m pip install -q --disable-pip-version-check
 extra = $(shell $(VENV)/bin/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]])' $(1))
 
 .DEFAULT_GOAL := help
-.PHONY: help patch install verify test test-all check release bench clean
+.PHONY: help patch install verify demo serve-install test test-all check release bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 	@echo 'variables: BASE=$(BASE), SOURCE=auto|git|pypi, UPTO=GROUP of the series, TREE=DIR (a clone of'
-	@echo 'your own), VERIFY=1 (verify after patching), PYTHON=python3 (3.11 or newer)'
+	@echo 'your own), VERIFY=1 (verify after patching), PORT=$(PORT) of the demo, PYTHON=python3 (3.11 or newer)'
 
 patch: $(VENV)/.tool ## lay the series into upstream, in vendor/ or in TREE
 	@# A clone of your own gets the series that supports its commit, unless BASE was asked for.
@@ -38,6 +39,15 @@ verify: patch install ## run the patched scripts, with tiny weights or your own
 	  $(ENV)/bin/python $(PIP) $(call extra,verify)
 	$(ENV)/bin/python -m verify --tree $(if $(TREE),"$(TREE)",vendor/LTX-2-$(BASE))
 
+# ltx2_service/demo.toml is of 1.0.0, whatever BASE is.
+demo: $(VENV)/.serve ## the video service and its page, with tiny random weights
+	@$(PATCHER) apply --base 1.0.0 --source $(SOURCE)
+	@$(PATCHER) install --base 1.0.0
+	@$(MAKE) --no-print-directory vendor/demo/weights
+	@$(PATCHER) serve --config ltx2_service/demo.toml --port $(PORT)
+
+serve-install: $(VENV)/.serve ## what the video service needs, into the tool's environment
+
 test: $(VENV)/.dev ## every test that runs without a GPU, less the slow ones
 	$(VENV)/bin/python -m tests.runner
 
@@ -48,6 +58,7 @@ check: $(VENV)/.dev $(ENV)/.tests ## format, lint, types, the series, then make 
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy --python-executable $(ENV)/bin/python
+	$(VENV)/bin/mypy --cache-dir .mypy_cache/service $$(git ls-files 'ltx2_service/*.py' 'tests/service/*.py')
 	$(PATCHER) lint
 	$(PATCHER) export --check
 	@$(MAKE) --no-print-directory test
@@ -81,6 +92,18 @@ $(VENV)/.dev: $(VENV)/.tool
 	@$(VENV)/bin/python $(PIP) -e '.[dev]'
 	@$(relative)
 	@touch $@
+
+$(VENV)/.serve: $(VENV)/.tool
+	@$(VENV)/bin/python $(PIP) -e '.[serve]'
+	@$(relative)
+	@touch $@
+
+vendor/demo/weights:
+	@echo 'drawing tiny random weights, about 10 s'
+	@mkdir -p $(@D) && rm -rf $@.part
+	@vendor/env-1.0.0/bin/python -W ignore -m verify.synthetic $@.part --variant 2.3 >/dev/null 2>$@.log || \
+	  { cat $@.log; exit 1; }
+	@mv $@.part $@
 
 # The environment of a base, with what its tests need beside it.
 $(ENV)/.tests: $(VENV)/.tool vendor/upstream.toml

@@ -34,6 +34,7 @@ from tests.proofs.record import record
 from tests.trees import environment
 
 ROOT = Path(__file__).parents[1]
+SERVICE = "tests/service"
 UPSTREAM = "tests/upstream"  # what imports upstream, torch or bitsandbytes
 AT_ONCE = 2  # a suite holds one core
 PROGRESS_S = 15  # from one line of progress to the next
@@ -231,13 +232,14 @@ def _tool_suites(*, every: bool) -> list[Suite]:
     rebase = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"{_SERIES}/test_rebase*.py"))
     # Stale proofs are what a whole run renews: it checks them after it has written them.
     late = [str(PROOFS)] if every else []
-    rest = ["tests", *_without([UPSTREAM, _SERIES, "tests/cli", *late])]
+    rest = ["tests", *_without([UPSTREAM, SERVICE, _SERIES, "tests/cli", *late])]
     usual_s = {
         ("patches", *patches): 145,
         ("trees", _SERIES, *_without([*patches, *rebase])): 190,
         ("rebase", *rebase): 130,
         ("command line", "tests/cli"): 110,
         ("the rest", *rest): 155,
+        ("the video service", SERVICE): 150,
     }
     marked = ("-m", _marked(every=every))
     return [

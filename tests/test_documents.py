@@ -16,9 +16,9 @@ from tests.conftest import ROOT
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 PRESENT = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 """What speaks of the tree as it is."""
-FOLDERS = {"docs", "ltx2_patcher", "patches", "tests", "vendor", "verify"}
+FOLDERS = {"docs", "ltx2_patcher", "ltx2_service", "patches", "tests", "vendor", "verify"}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_MODULE = re.compile(r"python -m ((?:verify|tests|ltx2_patcher|ltx_pipelines)[\w.]*)")
+_MODULE = re.compile(r"python -m ((?:verify|tests|ltx2_patcher|ltx2_service|ltx_pipelines)[\w.]*)")
 _CODE = re.compile(r"`([^`\n]+)`")
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 

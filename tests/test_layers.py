@@ -14,9 +14,20 @@ from ltx2_patcher.jobs import ORDER
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "ltx2_patcher"
+SERVICE = ROOT / "ltx2_service"
 LAYERS = ("cli", "jobs", "boundaries", "rules", "values")
+SERVICE_LAYERS = (("cli",), ("http",), ("jobs", "worker"), ("boundaries",), ("rules",), ("values",))
+"""Those beside each other don't import each other."""
+LENT = ("boundaries", "jobs.launch", "jobs.models", "rules", "values")
+"""What the service uses of the tool."""
 WINGS = ("series", "models")
 MODULES = [path for layer in LAYERS for path in sorted((PACKAGE / layer).rglob("*.py"))]
+SERVICE_MODULES = [
+    path
+    for layers in SERVICE_LAYERS
+    for layer in layers
+    for path in sorted((SERVICE / layer).rglob("*.py"))
+]
 SPELL_GIT = ("git", "linediff", "objects", "remote", "scratch")
 SLOW = {"git", "unidiff", "rich", "torch", "email", "zipfile"}
 
@@ -28,6 +39,11 @@ def dotted(path: Path) -> str:
 
 def imports(path: Path) -> set[str]:
     """The modules of ours that a module names in an import, also inside functions."""
+    return {name.removeprefix("ltx2_patcher.") for name in named(path)} & set(map(dotted, MODULES))
+
+
+def named(path: Path) -> set[str]:
+    """Every module that a module names in an import, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -35,7 +51,7 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path} has a relative import"
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("ltx2_patcher.") for name in found} & set(map(dotted, MODULES))
+    return found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
@@ -44,6 +60,44 @@ def test_imports_point_down(path: Path) -> None:
     for name in imports(path):
         other = LAYERS.index(name.split(".")[0])
         assert other >= layer, f"{dotted(path)} of {LAYERS[layer]} imports {name}"
+
+
+def service_name(path: Path) -> str:
+    """A module of the service below its package: "jobs.accept"."""
+    return ".".join(path.relative_to(SERVICE).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", SERVICE_MODULES, ids=service_name)
+def test_imports_of_the_service_point_down(path: Path) -> None:
+    """And out of it to the tool's engine alone: neither to its command line nor to verify."""
+    height = {layer: n for n, layers in enumerate(SERVICE_LAYERS) for layer in layers}
+    own = service_name(path).split(".")[0]
+    for name in named(path):
+        package, _, rest = name.partition(".")
+        layer = rest.split(".")[0]
+        if package == "ltx2_service" and layer in height and layer != own:
+            assert height[layer] > height[own], f"{service_name(path)} imports {name}"
+        if package == "ltx2_patcher" and "." in rest:
+            assert rest.startswith(LENT), f"{service_name(path)} imports {name}"
+            assert not rest.startswith("rules.series"), f"{service_name(path)} imports {name}"
+            own_layer = LAYERS.index(own if own in LAYERS else "jobs")
+            assert LAYERS.index(layer) >= own_layer, f"{service_name(path)} imports {name}"
+        assert package not in {"verify", "tests"}, f"{service_name(path)} imports {name}"
+
+
+def test_the_rules_of_the_service_touch_nothing_outside() -> None:
+    outside = {"asyncio", "fastapi", "os", "socket", "sqlite3", "starlette", "subprocess"}
+    for path in SERVICE_MODULES:
+        packages = {name.split(".")[0] for name in named(path)}
+        if service_name(path).split(".")[0] in {"rules", "values"}:
+            assert not packages & outside, path
+        if service_name(path).split(".")[0] != "boundaries":
+            assert not packages & {"sqlite3", "subprocess"}, path
+
+
+def test_the_tool_imports_nothing_of_the_service() -> None:
+    for path in MODULES:
+        assert not [name for name in named(path) if name.startswith("ltx2_service")], path
 
 
 def test_the_series_and_the_models_never_import_each_other() -> None:

@@ -27,6 +27,7 @@ VERBS = {
     "doctor": "look over machine, environment and weights",
     "inspect": "tell what a weight file or Gemma root is",
     "run": "run a patched script; without a name, list them",
+    "serve": "serve clips to programs and people, by HTTP and on a page",
     "cache": "list the weights that scripts keep on disk or share, and clear them",
     "log": "show the series: each patch, why it is there, until when",
     "new": "make a patch of the uncommitted edits in the patched tree",

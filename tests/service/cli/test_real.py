@@ -1,0 +1,80 @@
+"""The whole service with the real scripts, from its command line: what `make demo` starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ltx2_patcher.boundaries.store import Store
+from ltx2_patcher.jobs.launch.install import environment_path
+from tests.conftest import ROOT
+
+SIZE = {"width": 128, "height": 128, "num_frames": 9, "frame_rate": 24.0, "seed": 3}
+PROMPT = "A red fox crosses a snowy clearing."
+
+
+def tool(*words: str, check: bool = True) -> str:
+    """What the tool prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ltx2_patcher", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def weights(base: str, folder: Path) -> Path:
+    """A tiny file set, made in the environment of a base."""
+    python = environment_path(Store(ROOT), Store(ROOT).base(base)) / "bin/python"
+    if not python.exists():
+        pytest.skip(f"there is no environment of {base}: make install BASE={base}")
+    argv = (str(python), "-m", "verify.synthetic", str(folder), "--variant", "2.3")
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("base", ["1.0.0", "1.2.0"])
+def test_a_clip_is_what_run_makes(tmp_path: Path, base: str) -> None:
+    files = weights(base, tmp_path / "weights")
+    file = tmp_path / "serve.toml"
+    text = (ROOT / "ltx2_service/demo.toml").read_text().replace('"1.0.0"', f'"{base}"')
+    file.write_text(
+        text.replace("../vendor/demo/weights", str(files)).replace("../vendor/demo/", "")
+    )
+    findings = json.loads(tool("serve", "check", "--config", str(file), "--port", "0", "--json"))
+    assert {one["subject"] for one in findings} >= {"address", "state", "demo", "demo-two-stages"}
+    assert not [one for one in findings if one["level"] == "failure"]
+    there = json.loads(tool("serve", "start", "--config", str(file), "--port", "0", "--json"))
+    try:
+        asked = {"prompt": PROMPT, **SIZE}
+        answer = httpx.post(f"{there['url']}/generate/text2video", json=asked, timeout=300)
+        assert answer.status_code == 200, answer.text
+        clip = Path(answer.json()["video_path"])
+        status = json.loads(tool("serve", "status", "--config", str(file), "--json"))
+        assert status["pid"] == there["pid"]
+        assert status["health"]["status"] == "healthy"
+        assert "<!doctype html>" in httpx.get(there["url"]).text
+    finally:
+        tool("serve", "stop", "--config", str(file))
+    options = {
+        "distilled-checkpoint-path": files / "checkpoint.safetensors",
+        "spatial-upsampler-path": files / "spatial_upsampler.safetensors",
+        "gemma-root": files / "gemma",
+        "vram-budget": "auto",
+        "prompt": PROMPT,
+        "output-path": tmp_path / "run.mp4",
+        **{name.replace("_", "-"): value for name, value in SIZE.items()},
+    }
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    tool("run", "distilled", "--base", base, "--", *words)
+    assert clip.read_bytes() == (tmp_path / "run.mp4").read_bytes()
