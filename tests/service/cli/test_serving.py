@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from ltx2_patcher.values.errors import BusyError
+from ltx2_service.boundaries.berth import Berth
 from ltx2_service.boundaries.listening import listen, port_of
 from ltx2_service.boundaries.lock import Holder, holder
 from ltx2_service.jobs.control import start, stop
@@ -58,8 +59,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     place = Place(tmp_path)
     yield place
     stop(place.settings)
-    for worker in place.workers():
-        os.kill(worker, signal.SIGKILL)
+    Berth(place.settings.state, "gpu0").clear()  # with what it renders by
 
 
 def until(holds: Callable[[], object]) -> None:
