@@ -54,17 +54,21 @@ def common_words(
 
 
 def options_of(wanted: Wanted, sizes: Sizes, divisor: int | None) -> dict[str, object]:
-    """The clip's own options, as `run --batch` has them in a line.
+    """The clip's own options, as `run --batch` has them in a line; those alone that were asked for,
+    since a pipeline need not take the others.
 
-    Sizes that nobody asked for are left out where the pipeline takes none: its `divisor` is None.
+    Sizes that nobody asked for are left out where it takes none: its `divisor` is None.
     """
     mapping: dict[str, object] = {"prompt": wanted.prompt, "seed": wanted.seed}
     for name in ("width", "height", "num_frames", "frame_rate"):
         if divisor is not None or getattr(wanted, name) is not None:
             mapping[name] = getattr(sizes, name)
-    return mapping | {
-        "negative_prompt": wanted.negative_prompt,
-        "num_inference_steps": wanted.steps,
-        "enhance_prompt": wanted.enhance_prompt,
-        "image": [[str(one.path), one.frame, one.strength] for one in wanted.pictures],
-    }
+    if wanted.negative_prompt is not None:
+        mapping["negative_prompt"] = wanted.negative_prompt
+    if wanted.steps is not None:
+        mapping["num_inference_steps"] = wanted.steps
+    if wanted.enhance_prompt:
+        mapping["enhance_prompt"] = True
+    if wanted.pictures:
+        mapping["image"] = [[str(one.path), one.frame, one.strength] for one in wanted.pictures]
+    return mapping

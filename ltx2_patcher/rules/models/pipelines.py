@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -34,7 +34,7 @@ def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeli
 
     Raises: InvalidError where a source is no Python.
     """
-    common = frozenset(_options(_parsed("utils.args", shared)))
+    common = _parsed("utils.args", shared)
     trees = {name: _parsed(name, source) for name, source in sorted(sources.items())}
     return tuple(
         _pipeline(name, tree, common, trees) for name, tree in trees.items() if _runnable(tree)
@@ -42,7 +42,7 @@ def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeli
 
 
 def _pipeline(
-    name: str, tree: ast.Module, common: frozenset[str], trees: Mapping[str, ast.Module]
+    name: str, tree: ast.Module, common: ast.Module, trees: Mapping[str, ast.Module]
 ) -> Pipeline:
     imported = frozenset(_imported(tree))
     # A multi-GPU script runs the pipeline of another; so what that one needs, it needs.
@@ -50,7 +50,8 @@ def _pipeline(
     run = [tree, *(other for other in run if _runnable(other))]
     words = {word for each in run for word in _words(each)}
     own = frozenset(_options(tree))
-    options = own | common if "utils.args" in imported else own
+    shared = _called(common, _words(tree)) if "utils.args" in imported else []
+    options = own.union(*map(_options, shared))
     distilled = _DISTILLED in own or any(_asks_distilled(each) for each in run)
     return Pipeline(
         name=name,
@@ -154,7 +155,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 _PACKAGE = "ltx_pipelines."
 
 
-def _words(tree: ast.Module) -> Iterator[str]:
+def _words(tree: ast.AST) -> Iterator[str]:
     """The names that it uses, and the methods that it calls without arguments, "name()"."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -163,7 +164,23 @@ def _words(tree: ast.Module) -> Iterator[str]:
             yield f"{node.func.attr}()"
 
 
-def _options(tree: ast.Module) -> Iterator[str]:
+def _called(shared: ast.Module, words: Iterable[str]) -> list[ast.stmt]:
+    """What of a module runs where its functions among `words` are called: those, what they call,
+    and what stands in none.
+    """
+    functions = {node.name: node for node in shared.body if isinstance(node, ast.FunctionDef)}
+    found: dict[str, ast.stmt] = {}
+    open_ = [functions[word] for word in words if word in functions]
+    while open_:
+        function = open_.pop()
+        if function.name not in found:
+            found[function.name] = function
+            open_ += [functions[word] for word in _words(function) if word in functions]
+    rest = [node for node in shared.body if not isinstance(node, ast.FunctionDef)]
+    return [*rest, *found.values()]
+
+
+def _options(tree: ast.AST) -> Iterator[str]:
     """What it adds to a parser, and each `Flag` of the overlay, which add_gemma_flags adds."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (

@@ -59,3 +59,23 @@ def test_the_option_that_names_a_whole_model_is_the_scripts_own() -> None:
     assert named == {"distilled": "--distilled-checkpoint-path", "dev": "--checkpoint-path"}
     early = parse_pipelines(sources, SHARED)  # until 2026-03-04 one option serves every script
     assert {pipeline.checkpoint for pipeline in early} == {"--checkpoint-path"}
+
+
+def test_options_are_those_of_the_parsers_that_a_script_calls() -> None:
+    """Upstream's parsers build on one another, and each script takes one of them."""
+    shared = b"""
+def base(): p.add_argument("--seed")
+def one(): base().add_argument("--negative-prompt")
+def two(): one().add_argument("--distilled-lora")
+class Method: flag = Flag("--gemma-4bit")
+"""
+    script = (
+        b"from ltx_pipelines.utils.args import one, two\n%s()\nif __name__ == '__main__': main()\n"
+    )
+    sources = {name: script % name.encode("ascii") for name in ("base", "one", "two")}
+    taken = {p.name: p.options - {"--gemma-4bit"} for p in parse_pipelines(sources, shared)}
+    assert taken == {
+        "base": {"--seed"},
+        "one": {"--seed", "--negative-prompt"},
+        "two": {"--seed", "--negative-prompt", "--distilled-lora"},
+    }

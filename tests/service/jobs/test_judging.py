@@ -88,6 +88,7 @@ def test_what_run_refuses_is_refused(judging: Judging) -> None:
         (replace(WANTED, num_frames=10), "8k\\+1"),
         (replace(WANTED, width=100), "divisible by 64"),
         (replace(WANTED, seed=2**65), "more than 64 bits"),
+        (replace(WANTED, negative_prompt="fog"), "distilled has no negative_prompt"),
         (replace(WANTED, pictures=(Picture(Path("/none.png")),)), "no file"),
     ):
         with pytest.raises(UsageError, match=words):
