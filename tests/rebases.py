@@ -25,6 +25,7 @@ AFTER = "59ca828d5ae24358832ffd7003c2306fbceeba3a"
 """The revision after it, in which model_ledger.py is gone."""
 
 LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
+HELPERS = "packages/ltx-pipelines/src/ltx_pipelines/utils/helpers.py"
 ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
 IC_LORA = "packages/ltx-pipelines/src/ltx_pipelines/ic_lora.py"
 
@@ -94,7 +95,8 @@ def settle(place: Path) -> None:
 def settle_symbols(store: Store, place: Path) -> None:
     """Drop what is not there."""
     path = place / SYMBOLS
-    text = re.sub(rf'"{re.escape(LEDGER)}" = \[.*?\]\n', "", path.read_text(), flags=re.DOTALL)
+    gone = "|".join(map(re.escape, (LEDGER, HELPERS)))
+    text = re.sub(rf'"(?:{gone})" = \[.*?\]\n', "", path.read_text(), flags=re.DOTALL)
     path.write_text(re.sub(r"^\[[\w-]+\]\n+(?=\[|\Z)", "", text, flags=re.MULTILINE))
 
 
@@ -102,9 +104,12 @@ def to_the_end(store: Store, done: RebaseStatus) -> RebaseStatus:
     """Settle whatever it stops at. What leaves nothing of a patch, or no Python, is skipped: the
     later upstream does itself what `lean` does on 1.0.0.
     """
+    asked = False
     while done.stopped:
         place = done.stopped.worktree
         if done.stopped.reason is StopReason.SYMBOLS:
+            assert not asked, "symbols are missing that settle_symbols does not drop"
+            asked = True
             settle_symbols(store, place)
         else:
             settle(place)

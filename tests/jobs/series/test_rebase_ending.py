@@ -19,6 +19,7 @@ from tests.rebases import (
     AFTER,
     ARGS,
     BEFORE,
+    HELPERS,
     LEDGER,
     make_place,
     private,
@@ -86,7 +87,9 @@ def test_symbols_must_be_settled_before_the_base_is_written(place: Store) -> Non
     done = to_the_symbols(place)
     assert done.stopped and not done.left
     gone = f"{LEDGER}: not touched by the series on this revision"
-    assert done.stopped.lacking == (gone, "[lean]: no patch of that group is left", gone)
+    moved = f"{HELPERS}: create_noised_state(), encode_prompts(enhance_prompt_image)"
+    left_out = "[lean]: no patch of that group is left"
+    assert done.stopped.lacking == (gone, left_out, gone, moved, gone)
     assert proceed(place).stopped == done.stopped == status(place).stopped
     with pytest.raises(UsageError, match="waits at no patch"):
         skip(place)
