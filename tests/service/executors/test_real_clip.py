@@ -23,6 +23,7 @@ from tests.upstream.cases import Case, Mode, command_line
 from verify.synthetic.files import FileSet
 from verify.upstream.command_line import Gemma
 
+pytestmark = pytest.mark.slow  # tests/service/cli/test_real.py makes one through the whole service
 BASE, VARIANT = "1.2.0", "2.3"
 CASE = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
 PARKED = ("--vram-budget", "auto")
