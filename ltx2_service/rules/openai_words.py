@@ -96,6 +96,7 @@ class CreateVideoForm(CreateVideo):
     """A clip that is asked for by a form, with files."""
 
     model_config = ConfigDict(extra="forbid", strict=False)
+    # A form brings files where JSON has addresses; pydantic lets a subclass have other types.
     input_reference: File | FormUrl | None = None  # type: ignore[assignment]
     images: list[FileAt] | None = None  # type: ignore[assignment]
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from ltx2_patcher.values.errors import InvalidError, OutsideError
-from ltx2_service.boundaries.store import VERSION, Store
+from ltx2_service.boundaries.database import VERSION
+from ltx2_service.boundaries.store import Store
 from ltx2_service.values.attempt import Again, Completed, Failed, Outcome
 from ltx2_service.values.job import Failure, Job, Picture, State, Wanted
 from ltx2_service.values.refusals import Draining, KeyTaken

@@ -307,14 +307,14 @@ def test_what_the_disk_does_not_take_is_taken_once_it_does(begin: Begin) -> None
     service = begin(executor)
     job, _ = service.accept(Wanted("a fox"))
     until(lambda: service.job(job.id).step == STEPS)
-    service._store._base.execute("pragma query_only = on")
+    service._store._database._base.execute("pragma query_only = on")
     executor.let_go()
     until(lambda: executor.cards()[0].state == "idle")
     with pytest.raises(OutsideError, match="can't be used"):
         service.accept(Wanted("another"))
     assert service.job(job.id).state is State.RUNNING
     assert executor.running() == [(job.id, 1, "gpu0")]  # the spool keeps it
-    service._store._base.execute("pragma query_only = off")
+    service._store._database._base.execute("pragma query_only = off")
     done = ended(service, job)
     assert done.state is State.COMPLETED and done.attempt == 1
     assert len(service.jobs().jobs) == 1

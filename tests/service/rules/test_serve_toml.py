@@ -21,7 +21,7 @@ from ltx2_service.rules.serve_toml import (
 from ltx2_service.values.settings import Limits, Model, Settings
 from tests.conftest import ROOT
 
-FILE, TREE, HOME = Path("/srv/ltx2/serve.toml"), Path("/opt/toolkit"), Path("/home/somebody")
+FILE, TREE, HOME = Path("/srv/ltx2/serve.toml"), Path("/opt/toolkit"), Path("/homes/person")
 LEAST = """
 state = "state"
 clips = "/clips"
@@ -87,7 +87,7 @@ def test_the_least_file_has_the_usual_values() -> None:
 def test_every_key_is_read() -> None:
     files = {
         "--checkpoint-path": Path("/w/dev.safetensors"),
-        "--gemma-root": Path("/home/somebody/gemma"),
+        "--gemma-root": HOME / "gemma",
     }
     assert parsed(WHOLE) == Settings(
         models=(
@@ -101,7 +101,7 @@ def test_every_key_is_read() -> None:
                 run_limit_s=1200.0,
             ),
         ),
-        state=Path("/home/somebody/state"),
+        state=HOME / "state",
         clips=Path("/srv/ltx2/clips"),
         host="0.0.0.0",
         port=7000,
