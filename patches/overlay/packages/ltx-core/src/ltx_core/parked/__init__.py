@@ -5,7 +5,7 @@
     model     one parked model: what passes, what comes when called, what comes at once
     passing   blocks in a row, through a ring of buffers; plan says which are kept
     unit      tensors that move together; layout says where, places who holds them, reading brings them from files
-    loading   how a model is first built, on the host
+    loading   how a model is first built, on the host; making is where what that makes lies meanwhile
     outputs   what models made of prompts, for whoever gives the same again
     observer  who is told how far a run is, and may end it
     identity  what a built model depends on

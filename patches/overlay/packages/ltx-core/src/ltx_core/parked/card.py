@@ -19,8 +19,10 @@ class Card:
     """One device, and what may be reserved on it."""
 
     def __init__(self, device: torch.device, budget: int | None) -> None:
-        self.device = device
         self._cuda = device.type == "cuda"
+        if self._cuda and device.index is None:  # 1.0.0 names none, and torch wants one to set a budget
+            device = torch.device("cuda", torch.cuda.current_device())
+        self.device = device
         self._held = 0  # on a CPU: what the buffers take
         self._copies = torch.cuda.Stream(device) if self._cuda else None
         self.budget = budget

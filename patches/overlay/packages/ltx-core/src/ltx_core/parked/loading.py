@@ -1,7 +1,7 @@
 """Building a model in host memory, each tensor made on the card as upstream makes it, one at a time."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,10 +23,11 @@ _HOST = torch.device("cpu")
 
 @dataclass(frozen=True)
 class OnHost(SDOps):
-    """The operations `inner`, then the LoRAs, on the card; what comes of them is left on the host."""
+    """The operations `inner`, then the LoRAs, on the card; `on_host` takes what comes of them to the host."""
 
     inner: SDOps | None = None
     device: torch.device = _HOST
+    on_host: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.cpu
     loras: tuple[LoraStateDictWithStrength, ...] = ()
     fuse_options: tuple[tuple[str, object], ...] = ()  # keywords of upstream's apply_loras that this base has
 
@@ -39,7 +40,7 @@ class OnHost(SDOps):
             return [KeyValueOperationResult(name, value) for name in names]
         results = self._operated(key, value.to(self.device))
         made = {name: self._fused(name, tensor) for name, tensor in results}
-        on_host = {id(tensor): tensor.to(_HOST) for tensor in made.values()}  # tied tensors stay one
+        on_host = {id(tensor): self.on_host(tensor) for tensor in made.values()}  # tied tensors stay one
         return [KeyValueOperationResult(name, on_host[id(tensor)]) for name, tensor in made.items()]
 
     def _operated(self, key: str, value: torch.Tensor) -> list[tuple[str, torch.Tensor]]:
@@ -70,18 +71,24 @@ class OnHost(SDOps):
 
 
 def built_on_host(
-    builder: BuilderT, device: torch.device, dtype: torch.dtype | None, recipe: Recipe
+    builder: BuilderT,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    recipe: Recipe,
+    on_host: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.nn.Module:
-    """Return upstream's model with every tensor in host memory, equal to what it builds on `device`.
+    """Return upstream's model with every tensor on the host, equal to what it builds on `device`.
 
-    By a recipe that is given, its large tensors have no values.
+    `on_host` takes those there that are made, one by one; others lie in their files. By a recipe that is given, large
+    tensors have no values.
     """
     paths = builder.model_path
     inner = in_bf16(builder.model_sd_ops, paths)
     name = "" if inner is None else inner.name
     with plain_tensors():
         loras = () if recipe.is_given else _loras(builder)
-        ops = OnHost(name, inner=inner, device=device, loras=loras, fuse_options=_fuse_options(builder))
+        fuse_options = _fuse_options(builder)
+        ops = OnHost(name, inner=inner, device=device, on_host=on_host, loras=loras, fuse_options=fuse_options)
         return _with(builder, ops, recipe).build(device=_HOST, dtype=dtype)
 
 

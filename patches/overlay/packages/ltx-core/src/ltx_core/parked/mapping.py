@@ -16,6 +16,7 @@ _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
 _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_REMOVED = " (deleted)"  # proc_pid_maps(5): what the path of a removed file ends with
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -41,12 +42,13 @@ def read_ahead(tensor: torch.Tensor) -> None:
 
 
 class FileRanges:
-    """Where files are mapped in this process now."""
+    """Where files that have a name are mapped in this process now."""
 
     def __init__(self) -> None:
         maps = Path("/proc/self/maps").read_text("utf-8", "surrogateescape")
         lines = [line.split(maxsplit=5) for line in maps.splitlines()]
-        ranges = [_Range.of(words) for words in lines if words[4] != "0"]  # by their inode
+        named = [words for words in lines if words[4] != "0" and not words[-1].endswith(_REMOVED)]  # by their inode
+        ranges = map(_Range.of, named)
         self._ranges = sorted(ranges, key=lambda one: one.start)
         self._starts = [one.start for one in self._ranges]
         self._files: dict[str, OpenFile | None] = {}

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,12 @@ from ltx_core.parked.identity import (
     sampled,
 )
 from ltx_core.parked.loading import BuilderT, OnHost, built_on_host
+from ltx_core.parked.making import Making
 from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.model import ParkedModel
 from ltx_core.parked.outputs import KeptOutputs
 from ltx_core.parked.recipe import Recipe
-from ltx_core.parked.shelves import Shelves
+from ltx_core.parked.shelves import Shelves, cache_folder
 
 _OUTPUTS = 512 * 1024**2
 """Bytes of host memory, beside the budget, for what prompts were encoded to: 12 to 15 MiB each."""
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 class Key:
     """What a built model is made of; of equal ones it is the same."""
 
+    kind: str
     parts: Hashable
     files: tuple[FileIdentity, ...]
     dtype: torch.dtype | None
@@ -49,16 +51,16 @@ class Key:
         paths = builder.model_path
         files = (paths,) if isinstance(paths, str) else paths
         parts = {name: part for name, part in vars(builder).items() if not name.endswith("registry")}
+        configurator = parts.get("model_class_configurator") or parts["_model_class_configurator"]
         named = (*files, *(lora.path for lora in builder.loras))
-        return cls(identity(parts), tuple(map(of_file, named)), dtype)
+        kind = configurator.__name__.partition("Configurator")[0]
+        return cls(kind, identity(parts), tuple(map(of_file, named)), dtype)
 
-    def name(self, builder: BuilderT, device: torch.device) -> str:
+    def name(self, device: torch.device) -> str:
         """Return its name in all processes: the kind of the model, and a digest. Raises: OSError."""
-        parts = vars(builder)
-        kind = parts.get("model_class_configurator") or parts["_model_class_configurator"]
         files = tuple((file, sampled(file)) for file in self.files)
         whole = digest((self.parts, files, self.dtype, of_program(device)))
-        return f"{kind.__name__.partition('Configurator')[0]}-{whole[:32]}"
+        return f"{self.kind}-{whole[:32]}"
 
     def is_current(self) -> bool:
         """Whether its files are still what they were."""
@@ -118,24 +120,24 @@ class WeightStore(DummyRegistry):
         if key in self._models and self._models[key].failed:
             self._let_go([key])
         if key not in self._models and key not in self._unfilled:
-            self._park(key, builder, device, dtype)
+            self._park(key, builder, device)
         return self._models[key].handed_out() if key in self._models else None
 
-    def _park(self, key: Key, builder: BuilderT, device: torch.device, dtype: torch.dtype | None) -> None:
+    def _park(self, key: Key, builder: BuilderT, device: torch.device) -> None:
         if self._card is None:
             self._card, self._host = Card(device, self._vram_budget), HostMemory(device, self._host_budget)
         self._let_go([other for other in self._models if not other.is_current()])
 
         def name() -> str:
-            return key.name(builder, self._card.device)
+            return key.name(self._card.device)
 
         stored = self._shelves.found_or_begun(name)
         try:
             with _let_go_on_error(stored):
-                parked = self._parked(builder, dtype, name, stored)
+                parked = self._parked(key, builder, name, stored)
         except CopyDiffersError:
             stored.discard()
-            parked = self._parked(builder, dtype, name, None)
+            parked = self._parked(key, builder, name, None)
         if parked is None:
             self._unfilled.add(key)
             if stored is not None:
@@ -143,21 +145,17 @@ class WeightStore(DummyRegistry):
         else:
             self._models[key] = parked
 
-    def _parked(
-        self, builder: BuilderT, dtype: torch.dtype | None, name: Callable[[], str], stored: Copy | None
-    ) -> ParkedModel | None:
+    def _parked(self, key: Key, builder: BuilderT, name: Callable[[], str], stored: Copy | None) -> ParkedModel | None:
         """Return what is built, with its weights in `stored` where that has room; None where files don't fill it."""
         recipe = Recipe(None if stored is None else stored.state)
-        built = built_on_host(builder, self._card.device, dtype, recipe)
+        with closing(Making(lambda nbytes: self._has_room(key, nbytes), cache_folder())) as making:
+            built = built_on_host(builder, self._card.device, key.dtype, recipe, making.on_host)
         tensors = (*built.parameters(), *built.buffers())
         if any(tensor.is_meta for tensor in tensors):  # upstream hands out what the files fill, with a warning
             return None
         needed = sum(tensor.nbytes for tensor in tensors)
-        if stored is None or stored.is_new or not stored.in_memory:
-            for other in self._of_kind(type(built).__name__):
-                if not self._host.has_room(needed):
-                    self._let_go([other])
-        has_room = self._host.has_room(needed)
+        is_there = stored is not None and stored.in_memory and not stored.is_new
+        has_room = is_there or self._has_room(key, needed)
         stored = self._shelves.with_room(stored, needed, in_memory=has_room)
         if stored is None and not has_room and _is_made(built):
             stored = self._shelves.with_room(self._shelves.begun_in_cache(name), needed, in_memory=False)
@@ -167,9 +165,12 @@ class WeightStore(DummyRegistry):
                 stored.finish(recipe.taken)
         return parked
 
-    def _of_kind(self, kind: str) -> list[Key]:
-        """Return the models of a class, the one that was parked first before the others."""
-        return [key for key, parked in self._models.items() if parked.kind == kind]
+    def _has_room(self, key: Key, nbytes: int) -> bool:
+        """Say whether host memory has room for so much of a model; others of its kind go that are not in use."""
+        for other in [other for other in self._models if other.kind == key.kind]:
+            if not self._host.has_room(nbytes):
+                self._let_go([other])
+        return self._host.has_room(nbytes)
 
     def _let_go(self, keys: list[Key]) -> None:
         for key in keys:
