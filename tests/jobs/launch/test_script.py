@@ -125,6 +125,8 @@ def test_every_script_of_upstream_is_listed(ready: Store, base: Base) -> None:
     assert found["distilled"].divisor == 64
     assert found["ti2vid_one_stage"].divisor == 32
     assert found["retake"].divisor is None
+    without = {name for name in found if "--vram-budget" not in found[name].options}
+    assert without == {"quantize_gemma", "echo"}
     assert {
         "quantize_gemma",
         "keyframe_interpolation",

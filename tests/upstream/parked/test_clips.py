@@ -15,6 +15,7 @@ from verify.upstream.process import Pipelines
 
 VARIANT = "2.0" if BASE == "1.0.0" else "2.3"
 NOTHING, ALL = "0.000001", "auto"
+ONE_SEAT = "tests.upstream.parked.one_seat"
 OTHER_PROMPT = "A kingfisher dives into a brook."
 CASES = [
     *(
@@ -41,8 +42,8 @@ def clip(
     picture = image if case.mode is Mode.I2V else None
     argv = command_line(case, files(case.variant), root, picture, out, tree=pipelines.tree)
     module, argv = case.module, [*argv, *more]
-    if NOTHING in more:
-        module, argv = "tests.upstream.parked.one_seat", [module, *argv]
+    if "--vram-budget" in more:
+        module, argv = ONE_SEAT, [module, *argv]
     done = pipelines.run(module, argv, timeout_s=300)
     assert done.code == 0, done.err
     assert "built anew" not in done.err
@@ -111,6 +112,36 @@ def test_loras_are_fused_as_without(
         assert clip(parked, *given, tmp_path / "parked.mp4", *more, "--vram-budget", ALL) == plain
         made.append(plain)
     assert made[0] != made[1]
+
+
+@LONG
+def test_a_retake_is_the_same(
+    parked: Pipelines,
+    patched: Pipelines,
+    patched_clip: Clips,
+    fileset: FileSets,
+    tmp_path: Path,
+) -> None:
+    """The script of 1.0.0 makes a parser of its own."""
+    case = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
+    files = fileset(VARIANT)
+    of_distilled = "" if BASE == "1.0.0" else "distilled-"
+    argv = [f"--{of_distilled}checkpoint-path", str(files.checkpoint)]
+    argv += ["--gemma-root", str(files.text_encoder), "--prompt", OTHER_PROMPT]
+    argv += ["--video-path", str(patched_clip(case)), "--start-time", "0", "--end-time", "0.2"]
+    out, made = tmp_path / "clip.mp4", []
+    script = "ltx_pipelines.retake"
+    budget = ("--vram-budget", NOTHING)
+    for pipelines, words in (
+        (patched, [script, *argv]),
+        (parked, [ONE_SEAT, script, *argv, *budget]),
+        (parked, [ONE_SEAT, script, *argv, *budget]),
+    ):
+        done = pipelines.run(words[0], [*words[1:], "--output-path", str(out)], timeout_s=300)
+        assert done.code == 0, done.err
+        made.append(out.read_bytes())
+        out.unlink()
+    assert made[0] == made[1] == made[2]
 
 
 @pytest.mark.parametrize("mode", [Mode.T2V, Mode.I2V])

@@ -1,6 +1,7 @@
-"""What each script of upstream says of the two flags."""
+"""What each script of upstream says of our flags."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from verify.upstream.process import Pipelines
 
 _FOLDER = Path(os.environ["LTX2_UPSTREAM_TREE"]) / "packages/ltx-pipelines/src/ltx_pipelines"
 WITHOUT_TEXT_ENCODER = {"hdr_ic_lora"}
+PARKS = find_spec("ltx_core.parked") is not None
 EVERY = sorted(
     path.stem for path in _FOLDER.glob("*.py") if "\ndef main(" in path.read_text("utf-8")
 )
@@ -34,6 +36,7 @@ def test_help_alone_names_both_flags(script: str, patched: Pipelines) -> None:
     for flag in ("--gemma-4bit", "--gemma-8bit") if script in SCRIPTS else ():
         at = shown.out.index(f"\n  {flag}")
         assert "GiB" in shown.out[at : at + 600], f"{flag} does not say what it costs"
+    assert ("\n  --vram-budget" in shown.out) is (PARKS and script in SCRIPTS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
