@@ -17,6 +17,7 @@ from ltx_core.parked.copies import Copies, Copy, CopyDiffersError
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.layout import Form, Layout
 from ltx_core.parked.model import ParkedModel
+from ltx_core.parked.turns import Turns
 
 CPU = torch.device("cpu")
 LAYOUT = Layout.of([Form((300,), (1,), torch.float32), Form((2, 3), (1, 2), torch.int8)])
@@ -137,7 +138,8 @@ def test_a_model_computes_with_a_copy_what_it_computed(folder: Path, host: int |
     for is_new in (True, False):
         copy = Copies(folder).found_or_begun(NAME)
         assert copy.is_new is is_new
-        store = ParkedModel(model, Card(CPU, None), HostMemory(CPU, host), copy)
+        card = Card(CPU, None)
+        store = ParkedModel(model, card, HostMemory(CPU, host), Turns(card), copy)
         copy.finish(None)
         assert torch.equal(store.handed_out()(values), wanted)
         model = Model()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ltx_core.parked.card import Card
 from ltx_core.parked.host import HostMemory
 from ltx_core.parked.model import ParkedModel, released
+from ltx_core.parked.turns import Turns
 
 CPU = torch.device("cpu")
 WIDTH = 8
@@ -43,7 +44,7 @@ def parked(model: Model, kept: int | None, host: int | None = None) -> tuple[Par
     what host memory may take, in bytes.
     """
     card = Card(CPU, None)
-    made = ParkedModel(copy.deepcopy(model), card, HostMemory(CPU, host))
+    made = ParkedModel(copy.deepcopy(model), card, HostMemory(CPU, host), Turns(card))
     if kept is not None:
         ring = min(3, len(model.transformer_blocks)) * SIZE
         card.budget = made._rest.nbytes + ring + kept * SIZE
@@ -172,8 +173,8 @@ def test_a_model_on_the_host_tells_of_its_parameters_what_it_told_before() -> No
 
 def test_host_memory_holds_what_its_budget_has_room_for() -> None:
     model = Model(6)
-    host = HostMemory(CPU, 4 * SIZE)
-    made = ParkedModel(copy.deepcopy(model), Card(CPU, None), host)
+    host, card = HostMemory(CPU, 4 * SIZE), Card(CPU, None)
+    made = ParkedModel(copy.deepcopy(model), card, host, Turns(card))
     assert host._held == made._rest.nbytes + 2 * SIZE
     assert not host.has_room(SIZE)
     made.let_go()

@@ -14,6 +14,7 @@ from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.passing import SEATS, PassingBlocks
 from ltx_core.parked.places import Place
 from ltx_core.parked.plan import kept_blocks, pass_seconds
+from ltx_core.parked.turns import Turns
 from ltx_core.parked.unit import Home, Unit
 
 SIZE = 7
@@ -161,7 +162,7 @@ def test_the_blocks_of_a_model_pass_as_reckoned(
     card = ClockCard(256 * kept, copies_s)
     home = Home(HostMemory(card.device, None), FileRanges())
     units = [Unit([[Place(weight, "data")]], card.device, home) for weight in weights]
-    blocks = PassingBlocks(card, units)
+    blocks = PassingBlocks(card, units, Turns(card))
     ends = []
     for _ in range(124):
         for index in range(count):

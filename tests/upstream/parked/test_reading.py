@@ -12,6 +12,7 @@ from ltx_core.parked.host import HostMemory
 from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.model import ParkedModel
 from ltx_core.parked.reading import Reading
+from ltx_core.parked.turns import Turns
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -78,8 +79,8 @@ def test_a_model_whose_file_is_cut_off_is_of_no_use(tmp_path: Path) -> None:
         model.load_state_dict({"weight": file.get_tensor("weight")}, assign=True)
     with path.open("r+b") as file:
         file.truncate(4096)
-    host = HostMemory(CPU, 2**30)
-    parked = ParkedModel(model, Card(CPU, None), host)
+    host, card = HostMemory(CPU, 2**30), Card(CPU, None)
+    parked = ParkedModel(model, card, host, Turns(card))
     with pytest.raises(OSError, match="was cut off"):
         parked.handed_out()
     assert parked.failed

@@ -4,6 +4,7 @@
     store     models once built are handed out again
     model     one parked model: what passes, what comes when called, what comes at once
     passing   blocks in a row, through a ring of buffers; plan says which are kept
+    turns     which model is likely next, and its first weights on their way
     unit      tensors that move together; layout says where, places who holds them, reading brings them from files
     loading   how a model is first built, on the host; making is where what that makes lies meanwhile
     outputs   what models made of prompts, for whoever gives the same again

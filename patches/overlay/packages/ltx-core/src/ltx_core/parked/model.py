@@ -13,6 +13,7 @@ from ltx_core.parked.host import HostMemory
 from ltx_core.parked.mapping import FileRanges
 from ltx_core.parked.passing import PassingBlocks
 from ltx_core.parked.places import Place, places_of
+from ltx_core.parked.turns import SMALL, Turns
 from ltx_core.parked.unit import Home, Parts, Unit
 
 _BLOCKS = ("transformer_blocks", "model.model.language_model.layers")
@@ -44,13 +45,16 @@ class Lease:
 class ParkedModel:
     """Blocks pass through the card, large parts come when they are called, the rest when the model is handed out."""
 
-    def __init__(self, model: torch.nn.Module, card: Card, host: HostMemory, stored: Copy | None = None) -> None:
+    def __init__(
+        self, model: torch.nn.Module, card: Card, host: HostMemory, turns: Turns, stored: Copy | None = None
+    ) -> None:
         """Park `model`, whose tensors all lie on the host; its modules and hooks are the store's from now on.
 
         Their values are those of `stored`, which a new one takes from it. Raises: CopyDiffersError.
         """
-        self._model, self._card, self._stored = model, card, stored
+        self._model, self._card, self._turns, self._stored = model, card, turns, stored
         self._leases = 0
+        self._first: Unit | None = None
         self._bound: dict[Unit, torch.Tensor] = {}
         self._units: list[Unit] = []
         _keep_four_bits_as_they_are(model)
@@ -76,7 +80,7 @@ class ParkedModel:
             passing = list(map(park, of_blocks))
             for unit, following in zip(passing, passing[1:] + passing[:1], strict=True):
                 unit.following = following
-            self._blocks = PassingBlocks(card, passing) if blocks else None
+            self._blocks = PassingBlocks(card, passing, turns) if blocks else None
             for index, block in enumerate(blocks):
                 self._pass(index, block)
             for module, tensors in zip(called, of_called, strict=True):
@@ -87,7 +91,9 @@ class ParkedModel:
     def handed_out(self) -> torch.nn.Module:
         """Return the model, with a lease that ends with what is returned."""
         observer.begun(self.kind)
+        self._turns.begin(self)
         if self._leases == 0:
+            self._first = None
             self._card.trim()
             self._bind(self._rest)
         self._leases += 1
@@ -107,6 +113,11 @@ class ParkedModel:
     def kind(self) -> str:
         """The class of the model."""
         return type(self._model).__name__
+
+    @property
+    def first(self) -> Unit | None:
+        """What its next use needs first, if that goes as the last one; None of a model in use, and of small ones."""
+        return None if self.in_use else self._first
 
     @property
     def in_use(self) -> bool:
@@ -135,10 +146,12 @@ class ParkedModel:
 
     def _bind(self, unit: Unit) -> None:
         if unit not in self._bound:
-            buffer = self._card.buffer(unit.nbytes)
-            self._card.wait(self._card.copy(unit.copy_to, buffer, self._card.reached()))
+            buffer, there = self._turns.brought(unit)
+            self._card.wait(there)
             unit.bind(unit.layout.views(buffer))
             self._bound[unit] = buffer
+            if self._first is None and unit.nbytes > SMALL:
+                self._first = unit
 
     def _unbind(self, unit: Unit) -> None:
         unit.unbind()
@@ -184,7 +197,7 @@ class ParkedModel:
             try:
                 return forward(*args, **kwargs)
             except torch.OutOfMemoryError:
-                if not self._blocks.keeps:
+                if not (self._turns.let_go() or self._blocks.keeps):
                     raise
             # Out of the handler: its traceback holds what the forward had made.
             self._blocks.give_up()

@@ -9,6 +9,7 @@ from ltx_core.parked import observer
 from ltx_core.parked.card import Card, Event
 from ltx_core.parked.layout import Layout
 from ltx_core.parked.plan import kept_blocks
+from ltx_core.parked.turns import Turns
 from ltx_core.parked.unit import Unit
 
 SEATS = 3
@@ -36,10 +37,12 @@ class PassingBlocks:
 
     The first pass keeps no block, so that what it leaves of the budget is what activations of its shapes do not need.
     From the second on as many are kept on the card as that holds. A pass over larger inputs begins anew.
+    Where the order of models says that a pass is the last, no block is copied for another: the link is the next
+    model's.
     """
 
-    def __init__(self, card: Card, units: Sequence[Unit]) -> None:
-        self._card, self._units = card, units
+    def __init__(self, card: Card, units: Sequence[Unit], turns: Turns) -> None:
+        self._card, self._units, self._turns = card, units, turns
         self._sizes = [unit.nbytes for unit in units]
         self._ring: list[Seat] = []
         self._seats: dict[int, Seat] = {}  # of the blocks that are on the card or on their way
@@ -66,6 +69,8 @@ class PassingBlocks:
         if passes or (index in self._kept and self._seats[index] in self._ring):
             self._leave(index)
             self._fetch_ahead(index)
+        if self._is_last and all(ahead in self._seats for ahead in range(index + 1, len(self._units))):
+            self._turns.send_ahead()
 
     @property
     def keeps(self) -> bool:
@@ -86,12 +91,17 @@ class PassingBlocks:
         self._kept: frozenset[int] = frozenset()
         self._free: list[Seat] = []
         self._passes = self._elements = 0
-        self._keeps_none = False
+        self._keeps_none = self._is_last = False
 
     def _begin_pass(self, inputs: object) -> None:
         if (elements := _elements_of(inputs)) > self._elements:
             self.release()
             self._elements = elements
+        if self._turns.let_go():
+            self._card.trim()
+            if self._passes == 1:  # what it left of the budget is not to be told any more
+                self._passes = 0
+        self._is_last = self._turns.begin_pass()
         if not self._ring:
             largest = max(self._sizes)
             self._ring = [Seat(self._card, largest) for _ in range(min(SEATS, len(self._units)))]
@@ -103,7 +113,7 @@ class PassingBlocks:
 
     def _fetch_ahead(self, index: int) -> None:
         count = len(self._units)
-        for step in range(1, count):
+        for step in range(1, count - index if self._is_last else count):
             ahead = (index + step) % count
             if ahead in self._seats:
                 continue

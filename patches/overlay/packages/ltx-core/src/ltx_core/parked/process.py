@@ -30,6 +30,8 @@ def park_weights(
 
 def take_out_parked_weights() -> None:
     """Let builders build anew from now on, and let go of the store of this process."""
+    for store in _store:
+        store.let_guess_go()
     _store.clear()
 
 

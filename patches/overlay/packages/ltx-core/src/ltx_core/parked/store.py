@@ -29,6 +29,7 @@ from ltx_core.parked.model import ParkedModel
 from ltx_core.parked.outputs import KeptOutputs
 from ltx_core.parked.recipe import Recipe
 from ltx_core.parked.shelves import Shelves, cache_folder
+from ltx_core.parked.turns import Turns
 
 _OUTPUTS = 512 * 1024**2
 """Bytes of host memory, beside the budget, for what prompts were encoded to: 12 to 15 MiB each."""
@@ -86,6 +87,7 @@ class WeightStore(DummyRegistry):
         self._unfilled: set[Key] = set()  # what their files don't fill
         self._card: Card | None = None
         self._host: HostMemory | None = None
+        self._turns: Turns | None = None
         self.outputs = KeptOutputs(_OUTPUTS)
 
     def within(self, vram_budget: int | None, host_budget: int | None, weights_folder: Path | None) -> None:
@@ -93,9 +95,8 @@ class WeightStore(DummyRegistry):
         self._vram_budget, self._host_budget = vram_budget, host_budget
         self._shelves = Shelves(weights_folder)
         if self._card is not None:
-            self._card.budget = vram_budget
-        if self._host is not None:
-            self._host.budget = host_budget
+            self.let_guess_go()
+            self._card.budget, self._host.budget = vram_budget, host_budget
 
     @property
     def vram_budget(self) -> int | None:
@@ -113,19 +114,29 @@ class WeightStore(DummyRegistry):
             key = Key.of(builder, dtype)
         except NotKnownError as unknown:
             logger.info(f"{builder.model_path}: built anew each time, since a {unknown} decides what it is")
+            self.let_guess_go()
             return None
         for other, parked in self._models.items():
             if other != key:
                 parked.make_room()
         if key in self._models and self._models[key].failed:
             self._let_go([key])
-        if key not in self._models and key not in self._unfilled:
+        if key in self._models:
+            return self._models[key].handed_out()
+        self.let_guess_go()
+        if key not in self._unfilled:
             self._park(key, builder, device)
         return self._models[key].handed_out() if key in self._models else None
+
+    def let_guess_go(self) -> None:
+        """What is on the card because it is likely next makes room for what was asked for."""
+        if self._turns is not None:
+            self._turns.let_go()
 
     def _park(self, key: Key, builder: BuilderT, device: torch.device) -> None:
         if self._card is None:
             self._card, self._host = Card(device, self._vram_budget), HostMemory(device, self._host_budget)
+            self._turns = Turns(self._card)
         self._let_go([other for other in self._models if not other.is_current()])
 
         def name() -> str:
@@ -160,7 +171,7 @@ class WeightStore(DummyRegistry):
         if stored is None and not has_room and _is_made(built):
             stored = self._shelves.with_room(self._shelves.begun_in_cache(name), needed, in_memory=False)
         with _let_go_on_error(stored):
-            parked = ParkedModel(built, self._card, self._host, stored)
+            parked = ParkedModel(built, self._card, self._host, self._turns, stored)
             if stored is not None:
                 stored.finish(recipe.taken)
         return parked

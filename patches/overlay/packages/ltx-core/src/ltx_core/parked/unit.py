@@ -61,6 +61,11 @@ class Unit:
         return self._tensors
 
     @property
+    def lies_in_file(self) -> bool:
+        """Whether a copy of it reads from a disk."""
+        return self._held.in_file
+
+    @property
     def failed(self) -> bool:
         """Whether its values could not be read."""
         return self._held.reading.failed
