@@ -58,7 +58,7 @@ check: $(VENV)/.dev $(ENV)/.tests ## format, lint, types, the series, then make 
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy --python-executable $(ENV)/bin/python
-	$(VENV)/bin/mypy --cache-dir .mypy_cache/service $$(git ls-files 'ltx2_service/*.py' 'tests/service/*.py')
+	$(VENV)/bin/mypy --cache-dir .mypy_cache/service $$(git ls-files 'ltx2_service/*.py' 'tests/service/*.py' 'verify/service/*.py')
 	$(PATCHER) lint
 	$(PATCHER) export --check
 	@$(MAKE) --no-print-directory test

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ import torch
 from ltx_core.parked import passing
 from ltx_core.parked.unit import Unit
 
+from verify.campaigns.host_pages import host_bytes
+
 _TRIED_BYTES = 256 << 20
 _TRIED_CYCLES = 100_000_000
 _TIMES = 4
-_MAPPING, _REMOVED = re.compile(r"[0-9a-f]+-[0-9a-f]+ "), " (deleted)"
-"""Of proc_pid_smaps(5): how a mapping's lines begin, and how the path of a removed file ends."""
 
 
 class Probe:
@@ -64,7 +63,7 @@ class Probe:
             "plans": self._plans,
             "copied_bytes": sum(nbytes for nbytes, _, _ in self._copies),
             "copied_s": sum(_seconds(begin, end) for _, begin, end in self._copies),
-            "host_bytes": _host_bytes(folder),
+            "host_bytes": host_bytes("self", folder),
         }
 
     def _chosen(self, kept_blocks: Callable[..., frozenset[int]]) -> Callable[..., frozenset[int]]:
@@ -124,20 +123,6 @@ def _seconds_per_byte() -> float:
     end = _now()
     torch.cuda.synchronize()
     return _seconds(begin, end) / (_TIMES * _TRIED_BYTES)
-
-
-def _host_bytes(folder: Path | None) -> int:
-    """What the process holds, pages that others map too by its share of them, but for what lies in
-    `folder`.
-    """
-    kib, counts = 0, True
-    for line in Path("/proc/self/smaps").read_text("utf-8", "replace").splitlines():
-        if _MAPPING.match(line):
-            *_, path = line.split(maxsplit=5)
-            counts = folder is None or not path.startswith(f"{folder}/") or path.endswith(_REMOVED)
-        elif line.startswith("Pss:") and counts:
-            kib += int(line.split()[1])
-    return kib << 10
 
 
 _probes: list[Probe] = []  # one, once it was asked for

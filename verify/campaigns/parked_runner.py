@@ -16,6 +16,7 @@ from typing import Self
 from ltx2_patcher.boundaries import proc
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.rules.models.card import GIB
+from verify.campaigns.host_pages import bytes_in
 from verify.campaigns.parked_cases import FOLDER_FLAG, Clip, Cold, Drift, Row, Sharing, Task
 from verify.campaigns.parked_checks import Run
 from verify.campaigns.parked_session import Made, Seen, Session
@@ -133,7 +134,7 @@ class Runner:
                     break
                 seen = [one.seen(folder) for one in (first, second)[: len(made)]]
                 own = sum(one.host_bytes for one in seen if one is not None)
-                figures[f"{name}_gib"] = _gib(own + _bytes_in(folder))
+                figures[f"{name}_gib"] = _gib(own + bytes_in(folder))
         return _run(row, sharing.way, sharing.clip, made, digests, figures)
 
     def _running(self) -> Session:
@@ -246,11 +247,6 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def _bytes_in(folder: Path) -> int:
-    """What the files there take of memory."""
-    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
 
 
 def _read(paths: Iterable[Path]) -> None:

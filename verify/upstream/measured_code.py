@@ -73,6 +73,11 @@ KINDS: Mapping[str, Kind] = {
         _PARKED,
         groups=("parked",),
     ),
+    "service": Kind(
+        ".venv/bin/python -m verify.campaigns.service --base {base} --out {path}",
+        _PARKED,
+        groups=("parked",),
+    ),
     "vram": _PIPELINES,
     "perf": replace(_PIPELINES, command=f"{_WHOLE} --time"),
 }

@@ -4,20 +4,16 @@ prompt is what the fake renderer is asked for.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
 
 from ltx2_patcher.values.errors import PatcherError
 from ltx2_service.cli.serving import serve
-from ltx2_service.values.assignment import Renderer
 from ltx2_service.values.job import Wanted
 from ltx2_service.values.judged import Judged
 from ltx2_service.values.settings import Model, Settings
-from tests.service import fake_child
-
-_RENDERER = Renderer("1.2.0", "series", (sys.executable, fake_child.__file__), dict(os.environ))
+from verify.service.serving import RENDERER
 
 
 def judge(wanted: Wanted) -> Judged:
@@ -30,7 +26,7 @@ def judge(wanted: Wanted) -> Judged:
         num_frames=wanted.num_frames or 25,
         frame_rate=wanted.frame_rate or 25.0,
         series="series",
-        renderer=_RENDERER,
+        renderer=RENDERER,
         module="fake",
     )
 

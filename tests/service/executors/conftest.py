@@ -17,7 +17,7 @@ from ltx2_service.boundaries.local import LocalExecutor
 from ltx2_service.values.assignment import Assignment, Renderer
 from ltx2_service.values.settings import Settings
 from ltx2_service.values.told import Card, Ended, Progress
-from tests.service import fake_child
+from verify.service import fake_child
 
 WAIT_S = 60.0  # for what takes well under a second on a quiet machine, a real clip ten
 RENDERER = Renderer("1.2.0", "series", (sys.executable, fake_child.__file__), dict(os.environ))

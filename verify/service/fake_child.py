@@ -1,4 +1,4 @@
-"""A renderer for tests: the protocol of ltx_pipelines.parked.child, and clips of a few bytes.
+"""A renderer without models: the protocol of ltx_pipelines.parked.child, and clips of a few bytes.
 
 `python fake_child.py`. What a request does is said by its argv, in this order:
 
@@ -7,7 +7,8 @@
     --die SIGNAL              ended by that signal after the steps
     --fail TEXT               fails with that word after the steps
     --silent                  ends as it should, without a clip
-    --output-path PATH        the clip, which is --clip TEXT
+    --output-path PATH        the clip, which is --clip TEXT, or with --times when it was begun and
+                              done, in seconds since 1970
 
 It imports nothing of the project, as upstream's child does not.
 """
@@ -25,10 +26,13 @@ from pathlib import Path
 
 
 def say(event: str, **parts: object) -> None:
+    """Tell an event."""
     print(json.dumps({"event": event, **parts}), flush=True)
 
 
 def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -> None:
+    """Do a request; those in `cancelled` end at their next step."""
+    began_s = time.time()
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--step-s", type=float, default=0.0)
@@ -37,6 +41,7 @@ def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -
     parser.add_argument("--fail")
     parser.add_argument("--silent", action="store_true")
     parser.add_argument("--clip", default="clip")
+    parser.add_argument("--times", action="store_true")
     parser.add_argument("--output-path", type=Path, required=True)
     args = parser.parse_args(argv)
     say("begun", id=name)
@@ -60,11 +65,12 @@ def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -
         say("failed", id=name, code=1, error=args.fail)
         return
     if not args.silent:
-        args.output_path.write_text(args.clip)
+        args.output_path.write_text(f"{began_s} {time.time()}" if args.times else args.clip)
     say("done", id=name, seconds=args.steps * args.step_s, peak_bytes=7)
 
 
 def main() -> None:
+    """Do requests until the input ends."""
     cancelled: set[str] = set()
     requests: queue.SimpleQueue[dict[str, object] | None] = queue.SimpleQueue()
 
