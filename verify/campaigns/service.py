@@ -38,7 +38,17 @@ from ltx2_patcher.values.errors import OutsideError, PatcherError
 from verify import command
 from verify.campaigns.service_bench import Bench, Setting
 from verify.campaigns.service_cards import TIGHT, TOO_LARGE, USUAL, Cards
-from verify.campaigns.service_rows import ROWS, Figures, Of, Row, Run, checks, parse_run
+from verify.campaigns.service_fakes import MEASURES
+from verify.campaigns.service_rows import (
+    OVERHEAD_SHM,
+    ROWS,
+    Figures,
+    Of,
+    Row,
+    Run,
+    checks,
+    parse_run,
+)
 from verify.clips.cases import TINY
 from verify.upstream.code_digest import digest_of, file_digest
 from verify.upstream.command_line import FP8_CAST, ClipShape
@@ -64,6 +74,7 @@ class Campaign:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.full = args.size == "full"
+        self.size = args.size if args.gpus else "tiny"
         self.work: Path = args.work.absolute()
         self.base = Store(ROOT).base(args.base)
         self.tree = checkout_path(Store(ROOT), self.base)
@@ -83,6 +94,9 @@ class Campaign:
         due = [row for row in wanted if row.name not in self.runs]
         if self.args.gpus is not None:
             self._run_cards(due)
+        else:
+            for row in due:
+                self._measure(row, partial(self._alone, row))
         self._write()
         return all(check["passed"] for check in self.baseline["checks"])
 
@@ -97,6 +111,15 @@ class Campaign:
                     row = left.pop(0)
                     if not self._measure(row, rows[row.name]):
                         break
+
+    def _alone(self, row: Row, before: Mapping[str, Run]) -> Figures:
+        """Of a service that runs for this row only."""
+        in_memory = row.name == OVERHEAD_SHM
+        with (
+            tempfile.TemporaryDirectory(dir=_SHARED_MEMORY if in_memory else self.work) as folder,
+            Bench(Path(folder) / "alone", self._alone_setting(fake=row.of is Of.FAKE)) as bench,
+        ):
+            return MEASURES[row.name](bench, before)
 
     def _measure(self, row: Row, measure: Measure) -> bool:
         """Whether it came to an end."""
@@ -137,7 +160,7 @@ class Campaign:
             "versions": self._versions(),
             "code": code_of(self.base.name, "service"),
             "service": digest_of([file_digest(path, data) for path, data in ours.items()]),
-            "weights": f"random, of {'true' if self.full and gpus else 'tiny'} size",
+            "weights": f"random, of {'true' if self.size == 'full' else 'tiny'} size",
         }
 
     def _versions(self) -> dict[str, str]:
@@ -151,9 +174,13 @@ class Campaign:
         serving = {name: importlib.metadata.version(name) for name in _PACKAGES}
         return {"python": sys.version.split()[0], **rendering, **serving}
 
+    def _alone_setting(self, *, fake: bool) -> Setting:
+        if not fake:
+            return Setting(models=(self._model(),))
+        return Setting(models=(self._model(),), program=_STARTER, options=("--fake",))
+
     def _cards_setting(self) -> Setting:
-        files = {**self._files(), "base": self.base.name, "pipeline": "distilled"}
-        usual = {"name": USUAL, **files, "flags": list(FP8_CAST)}
+        usual = self._model()
         return Setting(
             models=(usual, {**usual, "name": TIGHT, "vram_budget": _TIGHT_GIB}),
             gpus=self.args.gpus,
@@ -161,14 +188,14 @@ class Campaign:
             program=("-m", "ltx2_service", "run") if self.full else _STARTER,
         )
 
-    def _files(self) -> dict[str, object]:
-        """A model's files, which are made where they are lacking."""
-        root = self.work / f"weights-{self.args.size}"
+    def _model(self) -> dict[str, object]:
+        """As serve.toml has it; its files are made where they are lacking."""
+        root = self.work / f"weights-{self.size}"
         if not root.exists():
             print("== making random weights", flush=True)
             part = root.with_name(f"{root.name}.part")
             argv = ["-m", "verify.synthetic", str(part), "--variant", "2.0", "--blocks", "fp8"]
-            argv += ["--size", self.args.size, "--only", "checkpoint,upsampler,gemma"]
+            argv += ["--size", self.size, "--only", "checkpoint,upsampler,gemma"]
             done = proc.watch(
                 [str(self.python), "-W", "ignore", *argv],
                 lambda line: print(f"   {line}", flush=True),
@@ -178,11 +205,15 @@ class Campaign:
                 raise OutsideError(f"no weights: {done.complaint}", remedy="free some disk")
             part.rename(root)
         return {
+            "name": USUAL,
+            "base": self.base.name,
+            "pipeline": "distilled",
+            "flags": list(FP8_CAST),
             "files": {
                 "distilled_checkpoint_path": root / "checkpoint.safetensors",
                 "spatial_upsampler_path": root / "spatial_upsampler.safetensors",
                 "gemma_root": root / "gemma",
-            }
+            },
         }
 
 

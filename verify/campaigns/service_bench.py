@@ -44,7 +44,7 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.setting, self.folder, self.state = setting, folder, folder / "state"
-        self.port = _free_port()
+        self.port, self.began_s = _free_port(), 0.0
         self.client = Client(self.port)
         self._config = folder / "serve.toml"
         self._config.write_text(serve_toml(setting, folder, self.port), encoding="utf-8")
@@ -69,7 +69,7 @@ class Bench:
 
     def start(self) -> float:
         """Begin it; the seconds until it answers. Raises: OutsideError where it does not."""
-        began_s = time.monotonic()
+        self.began_s = time.monotonic()
         argv = [sys.executable, *self.setting.program, "--config", str(self._config)]
         paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -78,7 +78,7 @@ class Bench:
                 [*argv, *self.setting.options], cwd=ROOT, env=variables, stdout=log, stderr=log
             )
         self._until(self.client.lives, "the service does not answer")
-        return time.monotonic() - began_s
+        return time.monotonic() - self.began_s
 
     def kill(self) -> None:
         """End the API at once, as a crash would; its workers go on."""
