@@ -26,6 +26,7 @@ from ltx2_service.values.settings import Settings
 
 _LAST_ANSWERS_S = 5  # that requests under way get once no clip is
 _WORKERS_S = 5  # that idle workers get to give back what they hold
+_KEPT_S = 20  # that an idle connection is kept: clients are told to ask every 5 s at least
 _POLL_S = 0.1
 _DRAIN, _LEAVE = (signal.SIGTERM, signal.SIGINT), signal.SIGHUP
 
@@ -63,6 +64,7 @@ def _configured(app: FastAPI) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEPT_S,
         timeout_graceful_shutdown=_LAST_ANSWERS_S,
     )
 
