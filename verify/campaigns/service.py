@@ -220,7 +220,7 @@ class Campaign:
 def _lend_python(python: Path) -> None:
     """Where a base has no environment, this Python stands in for it, with what is on its path."""
     if not python.exists():
-        python.parent.mkdir(parents=True)
+        python.parent.mkdir(parents=True, exist_ok=True)
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
         python.chmod(0o755)
 
