@@ -67,7 +67,8 @@ class Bench:
             self._process.kill()
             self._process.wait()
         for index in self.setting.gpus:
-            self.berth(index).clear()
+            if self.berth(index).lock.exists():
+                self.berth(index).clear()
         if self.setting.weights_folder is not None:
             shutil.rmtree(self.setting.weights_folder, ignore_errors=True)
 

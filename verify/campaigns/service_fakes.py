@@ -16,7 +16,7 @@ from verify.campaigns.service_client import Client, Followed, is_end, runs
 from verify.campaigns.service_rows import Figures, Run, spread
 from verify.upstream.tree import ROOT
 
-_CLIPS, _CANCELS, _KILLS, _RESTARTS = 200, 100, 10, 5
+_CLIPS, _CANCELS, _KILLS, _RESTARTS = 200, 100, 10, 3
 _POLLERS, _POLLED_S, _QUEUED = 200, 20, 20
 _POINT_S = 0.1
 _CLIP_S = 60.0
