@@ -14,6 +14,7 @@ from ltx2_service.values.job import Job, Wanted
 from ltx2_service.values.judged import Judged
 from ltx2_service.values.settings import Limits, Model, Settings
 from tests.service.fake_executor import FakeExecutor
+from tests.service.http.server import require_ended
 
 RENDERER = Renderer("1.2.0", "series-1", ("renders",), {})
 Begin = Callable[..., Service]
@@ -43,6 +44,13 @@ def settings_in(folder: Path, *, queued: int = 1000) -> Settings:
         clips=folder / "clips",
         limits=Limits(queued=queued),
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_end() -> Iterator[None]:
+    """At the end of all tests no server is left."""
+    yield
+    require_ended()
 
 
 @pytest.fixture

@@ -3,8 +3,12 @@
 `python fake_child.py`. What a request does is said by its argv, in this order:
 
     --steps N --step-s S      so many steps, each so long
+    --through MODEL...        hands out these models, and an LTXModel without it
+    --hold                    waits at the last of them for a cancel
     --hang                    no step and no end, and deaf to a cancel
+    --until FILE              goes on after the first step once that file is there
     --die SIGNAL              ended by that signal after the steps
+    --kill-worker             ends so the process that started it, after the steps
     --fail TEXT               fails with that word after the steps
     --silent                  ends as it should, without a clip
     --output-path PATH        the clip, which is --clip TEXT, or with --times when it was begun and
@@ -19,6 +23,7 @@ import argparse
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -36,8 +41,12 @@ def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--step-s", type=float, default=0.0)
+    parser.add_argument("--through", nargs="+", default=["LTXModel"])
+    parser.add_argument("--hold", action="store_true")
     parser.add_argument("--hang", action="store_true")
+    parser.add_argument("--until", type=Path)
     parser.add_argument("--die", type=int)
+    parser.add_argument("--kill-worker", action="store_true")
     parser.add_argument("--fail")
     parser.add_argument("--silent", action="store_true")
     parser.add_argument("--clip", default="clip")
@@ -45,11 +54,16 @@ def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -
     parser.add_argument("--output-path", type=Path, required=True)
     args = parser.parse_args(argv)
     say("begun", id=name)
-    say("model", id=name, model="LTXModel")
+    for model in args.through:
+        say("model", id=name, model=model)
+    while args.hold and name not in cancelled:
+        time.sleep(0.01)
     while args.hang:
         time.sleep(0.05)
     for step in range(1, args.steps + 1):
         time.sleep(args.step_s)
+        while step > 1 and args.until and not args.until.exists() and name not in cancelled:
+            time.sleep(0.01)
         if name in cancelled:
             say("cancelled", id=name)
             return
@@ -61,6 +75,8 @@ def make(name: str, argv: list[str], latents: str | None, cancelled: set[str]) -
         say("step", **told)
     if args.die is not None:
         os.kill(os.getpid(), args.die)
+    if args.kill_worker:
+        os.kill(os.getppid(), signal.SIGKILL)
     if args.fail is not None:
         say("failed", id=name, code=1, error=args.fail)
         return

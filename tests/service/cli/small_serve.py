@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ltx2_patcher.values.errors import PatcherError
+from ltx2_service.cli import serving
 from ltx2_service.cli.serving import serve
 from ltx2_service.values.job import Wanted
 from ltx2_service.values.judged import Judged
@@ -44,7 +45,8 @@ def settings_in(folder: Path, *, port: int = 0, drain_s: float = 20.0) -> Settin
 
 
 def main(folder: Path, port: int, drain_s: float) -> int:
-    """As ltx2_service.cli.main ends."""
+    """As ltx2_service.cli.main ends, but that workers which do not end get less time to."""
+    serving._WORKERS_S = 1
     try:
         return serve(settings_in(folder, port=port, drain_s=drain_s), judge)
     except PatcherError as error:

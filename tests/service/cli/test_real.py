@@ -43,7 +43,7 @@ def weights(base: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("base", ["1.0.0", "1.2.0"])
+@pytest.mark.parametrize("base", ["1.0.0", pytest.param("1.2.0", marks=pytest.mark.slow)])
 def test_a_clip_is_what_run_makes(tmp_path: Path, base: str) -> None:
     files = weights(base, tmp_path / "weights")
     file = tmp_path / "serve.toml"

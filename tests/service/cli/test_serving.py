@@ -24,7 +24,6 @@ from tests.service.cli.small_serve import settings_in
 
 LIMIT_S = 60.0  # of what takes seconds on a quiet machine
 PROGRAM = "tests.service.cli.small_serve"
-SLOW = "--steps 20 --step-s 0.1"
 
 
 class Place:
@@ -38,6 +37,15 @@ class Place:
 
     def start(self, **options: float) -> Holder:
         return start(self.settings, self.argv(**options))  # type: ignore[arg-type]
+
+    @property
+    def slow(self) -> str:
+        """The prompt of a clip that waits for `go_on` after its first step."""
+        return f"--steps 3 --until {self.folder / 'gate'}"
+
+    def go_on(self) -> None:
+        """Such clips are made, and those that come."""
+        (self.folder / "gate").touch()
 
     def workers(self) -> list[int]:
         """The processes that were started for this folder and still run."""
@@ -107,12 +115,13 @@ def test_a_clip_is_made_and_nothing_is_left_behind(place: Place) -> None:
 
 def test_an_end_in_the_middle_waits_for_the_clip_under_way(place: Place) -> None:
     there = place.start()
-    running, waiting = ask(there, SLOW), ask(there, "--clip next")
+    running, waiting = ask(there, place.slow), ask(there, "--clip next")
     until(runs(there, running))
     os.kill(there.pid, signal.SIGTERM)
     until(lambda: httpx.get(f"http://127.0.0.1:{there.port}/readyz").status_code == 503)
     refused = httpx.post(f"http://127.0.0.1:{there.port}/v1/videos", json={"prompt": "x"})
     assert refused.status_code == 503
+    place.go_on()
     until(has_ended(place))
     assert place.workers() == []
     again = place.start()
@@ -149,13 +158,14 @@ def test_a_second_signal_ends_it_at_once(place: Place) -> None:
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
 def test_workers_go_on_without_the_service(place: Place, number: int) -> None:
     there = place.start()
-    name = ask(there, SLOW)
+    name = ask(there, place.slow)
     until(runs(there, name))
     workers = place.workers()
     os.kill(there.pid, number)
     until(has_ended(place))
     assert place.workers() == workers != []
     again = place.start()
+    place.go_on()
     until(is_made(again, name))
     assert video(again, name)["attempt"] == 1
     assert place.workers() == workers

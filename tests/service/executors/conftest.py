@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ltx2_service.boundaries import link
 from ltx2_service.boundaries.berth import Berth
 from ltx2_service.boundaries.executor import Executor
 from ltx2_service.boundaries.local import LocalExecutor
@@ -75,6 +76,7 @@ class Bench:
             models=(), state=folder / "state", clips=folder / "clips", gpus=(0,), lease_s=20.0
         )
         self.settings.clips.mkdir(exist_ok=True)
+        self.gate = folder / "gate"  # a clip with `--until` that file is made once it is there
         self.renderer = RENDERER
         self._make = make
         self._left: list[Executor] = []
@@ -119,6 +121,15 @@ class Bench:
     def clip(self, job: str) -> Path:
         return self.settings.clips / f"{job}.mp4"
 
+    @property
+    def slow(self) -> tuple[str, ...]:
+        """The words of a clip that waits for `go_on` after its first step."""
+        return ("--steps", "3", "--until", str(self.gate))
+
+    def go_on(self) -> None:
+        """Such clips are made, and those that come."""
+        self.gate.touch()
+
     def spooled(self) -> list[str]:
         return sorted(path.name for path in (self.settings.state / "spool").glob("*"))
 
@@ -147,7 +158,10 @@ def with_variable(renderer: Renderer, name: str, value: str) -> Renderer:
 
 
 @pytest.fixture(params=[LocalExecutor], ids=["local"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    monkeypatch.setattr(link, "_LISTEN_S", 0.02)  # or each executor would be waited for
     bench = Bench(request.param, tmp_path)
     yield bench
     bench.close()

@@ -153,13 +153,14 @@ def test_a_late_result_carries_its_own_token(bench: Bench) -> None:
 
 def test_the_executor_that_came_last_has_the_workers(bench: Bench) -> None:
     first, heard_first = bench.start()
-    first.assign(WORKER, bench.assignment("a", "--steps", "40", "--step-s", "0.05"))
+    first.assign(WORKER, bench.assignment("a", *bench.slow))
     heard_first.step("a")
     second, heard = bench.start()
     assert list(second.running()) == [("a", 1, WORKER)]
     wait_for(lambda: card(first).state == "lost")
     with pytest.raises(OutsideError, match="takes no clip: it is"):
         first.assign(WORKER, bench.assignment("b"))
+    bench.go_on()
     assert heard.end("a").failure is None
     assert not heard_first.ends("a")
     require_fine(second, heard, bench, "b")
@@ -179,9 +180,8 @@ def test_two_executors_at_once_bring_up_one_worker(bench: Bench) -> None:
 
 @pytest.mark.parametrize("when", ["running", "ended"])
 def test_a_clip_outlives_a_killed_api(bench: Bench, tmp_path: Path, when: str) -> None:
-    words = ("--steps", "20", "--step-s", "0.05" if when == "running" else "0.01")
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.service.executors.api_side", str(tmp_path), "a", *words],
+        [sys.executable, "-m", "tests.service.executors.api_side", str(tmp_path), "a", *bench.slow],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -190,15 +190,18 @@ def test_a_clip_outlives_a_killed_api(bench: Bench, tmp_path: Path, when: str) -
         assert next(api.stdout).startswith("a 1 Progress(stage='loading'")
         api.kill()
     if when == "ended":
+        bench.go_on()
         wait_for(lambda: bench.spooled() == ["a.1.json"])
     executor, heard = bench.start()
     assert list(executor.running()) == [("a", 1, WORKER)]
+    bench.go_on()
     assert heard.end("a").failure is None
     assert bench.clip("a").read_text() == "clip"
     executor.settled("a", 1)
     require_fine(executor, heard, bench, "b")
 
 
+@pytest.mark.slow  # tests/service/worker/test_attempt.py has it with less patience
 def test_a_renderer_deaf_to_a_cancel_is_replaced(bench: Bench) -> None:
     executor, heard = bench.start()
     executor.assign(WORKER, bench.assignment("a", "--hang"))
@@ -247,11 +250,12 @@ def test_a_worker_of_older_code_is_replaced_once_it_is_idle(bench: Bench) -> Non
     old.start(heard)
     wait_for(lambda: card(old).state == "idle")
     older = worker_pid(bench)
-    old.assign(WORKER, bench.assignment("a", "--steps", "20", "--step-s", "0.05"))
+    old.assign(WORKER, bench.assignment("a", *bench.slow))
     heard.step("a")
     old.leave()
     executor, heard_again = bench.start()
     assert worker_pid(bench) == older
+    bench.go_on()
     assert heard_again.end("a").failure is None
     wait_for(lambda: bench.berth.holder() not in {None, older})
     require_fine(executor, heard_again, bench, "b")
@@ -259,7 +263,7 @@ def test_a_worker_of_older_code_is_replaced_once_it_is_idle(bench: Bench) -> Non
 
 def test_a_worker_that_nobody_wants_ends(bench: Bench) -> None:
     executor, heard = bench.start(replace(bench.settings, orphan_s=0.2, lease_s=1.0))
-    executor.assign(WORKER, bench.assignment("a", "--steps", "10", "--step-s", "0.1"))
+    executor.assign(WORKER, bench.assignment("a", "--steps", "5", "--step-s", "0.1"))
     heard.step("a")
     executor.leave()
     wait_for(lambda: bench.berth.holder() is None)
@@ -283,7 +287,7 @@ def test_the_sockets_are_the_service_s_own(bench: Bench) -> None:
     assert bench.berth.folder.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_kills_at_any_moment(bench: Bench, kills: int) -> None:
     """Each attempt has one end, each job a whole clip, and no process is left."""
     chance = random.Random(kills)

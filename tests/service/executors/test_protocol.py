@@ -40,12 +40,13 @@ def test_a_worker_can_be_given_another_as_soon_as_the_first_is_told(bench: Bench
 
 def test_one_attempt_at_a_time(bench: Bench) -> None:
     executor, heard = bench.start()
-    executor.assign(WORKER, bench.assignment("a", "--step-s", "0.2"))
+    executor.assign(WORKER, bench.assignment("a", *bench.slow))
     assert card(executor).job == "a"
     with pytest.raises(OutsideError, match="takes no clip: it is"):
         executor.assign(WORKER, bench.assignment("b"))
     with pytest.raises(OutsideError, match="there is no worker gpu9"):
         executor.assign("gpu9", bench.assignment("b"))
+    bench.go_on()
     assert heard.end("a").failure is None
     assert not heard.ends("b")
 
@@ -181,7 +182,7 @@ def test_a_result_is_told_again_where_its_listener_failed(bench: Bench) -> None:
 
 def test_stopping_lets_a_clip_be_finished(bench: Bench) -> None:
     executor, heard = bench.start()
-    executor.assign(WORKER, bench.assignment("a", "--steps", "5", "--step-s", "0.1"))
+    executor.assign(WORKER, bench.assignment("a", "--steps", "3", "--step-s", "0.1"))
     heard.step("a")
     executor.stop(drain_s=30.0)
     assert heard.end("a").failure is None
@@ -200,9 +201,10 @@ def test_stopping_does_not_wait_for_ever(bench: Bench) -> None:
 
 def test_clips_end_while_nobody_listens(bench: Bench) -> None:
     executor, heard = bench.start()
-    executor.assign(WORKER, bench.assignment("a", "--steps", "3", "--step-s", "0.1"))
+    executor.assign(WORKER, bench.assignment("a", *bench.slow))
     heard.step("a")
     executor.leave()
+    bench.go_on()
     wait_for(lambda: bench.spooled() == ["a.1.json"])
     assert not heard.ends("a")
     again, heard_again = bench.start()
@@ -214,11 +216,12 @@ def test_clips_end_while_nobody_listens(bench: Bench) -> None:
 
 def test_a_clip_is_heard_of_again_while_it_runs(bench: Bench) -> None:
     executor, heard = bench.start()
-    executor.assign(WORKER, bench.assignment("a", "--steps", "40", "--step-s", "0.05"))
+    executor.assign(WORKER, bench.assignment("a", *bench.slow))
     heard.step("a")
     executor.leave()
     again, heard_again = bench.start()
     assert list(again.running()) == [("a", 1, WORKER)]
     assert card(again).job == "a"
+    bench.go_on()
     assert heard_again.end("a").failure is None
     assert heard_again.progress("a")

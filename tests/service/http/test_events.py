@@ -12,7 +12,8 @@ import pytest
 from ltx2_service.http.app import create_app, end_held
 from ltx2_service.values.job import Failure
 from ltx2_service.values.settings import Settings
-from tests.service.http.conftest import Serve, served, until
+from tests.service.http.conftest import Serve
+from tests.service.http.server import client_of, served, until
 from tests.service.http.small_service import SmallService
 
 
@@ -86,7 +87,7 @@ def test_they_end_when_the_clip_is_deleted(serve: Serve, held: SmallService) -> 
 
 def test_a_shutdown_ends_them(settings: Settings, held: SmallService) -> None:
     app = create_app(held, settings)
-    with served(app) as address, httpx.Client(base_url=address) as http:
+    with served(app) as address, client_of(address) as http:
         video = create(http)
         ended: list[str] = []
         reading = threading.Thread(

@@ -17,7 +17,8 @@ import pytest
 
 from ltx2_service.http.app import create_app, end_held
 from ltx2_service.values.settings import Limits, Settings
-from tests.service.http.conftest import Serve, picture, served, until
+from tests.service.http.conftest import Serve, picture
+from tests.service.http.server import served, until
 from tests.service.http.small_service import CLIP, FAILS, SmallService
 
 ANSWER = {"success", "task_id", "video_path", "video_url", "duration", "message"}

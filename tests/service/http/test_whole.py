@@ -12,7 +12,8 @@ from ltx2_service.http.app import create_app
 from ltx2_service.jobs.service import Service
 from tests.service.conftest import Begin
 from tests.service.fake_executor import FakeExecutor
-from tests.service.http.conftest import picture, served, until
+from tests.service.http.conftest import picture
+from tests.service.http.server import client_of, served, until
 from tests.service.http.test_events import parsed
 
 
@@ -30,7 +31,7 @@ def whole(begin: Begin, executor: FakeExecutor) -> Service:
 def client(whole: Service) -> Iterator[httpx.Client]:
     with (
         served(create_app(whole, whole.settings)) as address,
-        httpx.Client(base_url=address, timeout=20) as client,
+        client_of(address) as client,
     ):
         yield client
 

@@ -20,7 +20,7 @@ from ltx2_service.values.job import Job
 from ltx2_service.values.settings import Model, Settings
 from ltx2_service.values.told import Card
 from tests.browser import PROGRAM, Tab, browser
-from tests.service.http.conftest import served
+from tests.service.http.server import served
 from tests.service.http.small_service import SmallService
 
 WIDTH, HEIGHT = 1280, 860

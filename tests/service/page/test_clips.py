@@ -9,7 +9,7 @@ from ltx2_service.http.app import create_app
 from ltx2_service.values.job import Failure, Job, State, Wanted
 from ltx2_service.values.settings import Limits
 from tests.browser import Tab
-from tests.service.http.conftest import served, until
+from tests.service.http.server import served, until
 from tests.service.page.conftest import OFFERS, Shown, ShownService, opened, settings_in
 
 PROMPT = "A lighthouse at dusk"

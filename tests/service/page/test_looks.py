@@ -9,7 +9,7 @@ import pytest
 
 from ltx2_service.values.job import Failure, State, Wanted
 from tests.browser import Tab
-from tests.service.http.conftest import until
+from tests.service.http.server import until
 from tests.service.page.conftest import PHONE, WIDTH, Shown, ShownService, opened
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text("utf-8")

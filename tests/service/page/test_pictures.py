@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser import Tab
-from tests.service.http.conftest import until
+from tests.service.http.server import until
 from tests.service.page.conftest import PHONE, Shown, ShownService, opened, webp
 
 COLOURS = {"dawn": (200, 120, 60), "noon": (120, 180, 220), "dusk": (60, 40, 90)}

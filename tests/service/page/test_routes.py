@@ -8,7 +8,7 @@ import pytest
 
 from ltx2_service.http.app import create_app
 from ltx2_service.http.page import FOLDER
-from tests.service.http.conftest import served
+from tests.service.http.server import served
 from tests.service.page.conftest import OFFERS, ShownService, settings_in
 
 FILES = sorted(path.name for path in FOLDER.iterdir())
