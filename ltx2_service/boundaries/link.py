@@ -33,6 +33,7 @@ _TICK_S = 0.05  # between two looks for a worker that is not there
 _LISTEN_S = 0.2  # how soon it is left
 _FAILED_S = 2.0  # between two tries of what the machine refuses
 _ANSWER_S = 10.0  # for the first word on a connection
+_SILENT_S = 10.0  # who says nothing for so long is given nothing; a healthy one beats each 2 s
 _COMES_UP_S = 60.0  # from taking its place to listening there
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0  # between starts of a worker that does not stay
 _UNKNOWN = Standing("", "starting", None, 0, None, ())
@@ -174,6 +175,8 @@ class Link:
                 elif time.monotonic() - heard_s > limit_s:
                     self._replace(f"it said nothing for {limit_s:g} s")
                     return
+                elif time.monotonic() - heard_s > _SILENT_S:
+                    self._set_state("lost")  # until its next word
                 for message in messages:
                     if isinstance(message, Standing) and not is_known:
                         is_known = True

@@ -33,6 +33,8 @@ _RETAIN_S = 3600.0  # between two looks for what is old
 _JUMP_S = 3600.0  # that the clock may be set by, for clips to be removed by what it says
 _POLL_S = 0.05  # while a service ends
 
+_UP = frozenset({"idle", "running"})  # states of a card on which clips are made
+
 DATABASE = "jobs.sqlite3"  # in the state folder
 
 
@@ -236,7 +238,7 @@ class Service:
             return "The service is stopping."
         cards = self._executor.cards()
         # One that starts with a clip in hand is up: what renders it is what starts.
-        if any(card.state in {"idle", "running"} or card.job is not None for card in cards):
+        if any(card.state in _UP or (card.state == "starting" and card.job) for card in cards):
             return None
         starting = any(card.state == "starting" for card in cards)
         return "The workers are starting." if starting else "No worker is up."

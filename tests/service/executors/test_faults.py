@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.values.errors import OutsideError
+from ltx2_service.boundaries import link
 from ltx2_service.boundaries.berth import Berth
 from ltx2_service.boundaries.executor import Executor
 from ltx2_service.boundaries.local import LocalExecutor
@@ -120,6 +121,21 @@ def test_a_worker_that_was_stopped_with_its_clip_done_has_made_it(bench: Bench) 
     assert heard.end("a").failure is None
     assert worker_pid(bench) != pid
     require_fine(again, heard, bench, "b")
+
+
+def test_a_silent_worker_is_given_nothing_until_it_speaks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "_SILENT_S", 1.0)  # two beats
+    executor, heard = bench.start(replace(bench.settings, lease_s=3.0))
+    pid = worker_pid(bench)
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: card(executor).state == "lost")
+    with pytest.raises(OutsideError, match="takes no clip: it is lost"):
+        executor.assign(WORKER, bench.assignment("a"))
+    os.kill(pid, signal.SIGCONT)
+    require_fine(executor, heard, bench, "b")
+    assert worker_pid(bench) == pid
 
 
 def test_a_stopped_worker_is_found_so_at_the_start(bench: Bench) -> None:
