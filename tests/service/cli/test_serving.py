@@ -47,6 +47,11 @@ class Place:
         """Such clips are made, and those that come."""
         (self.folder / "gate").touch()
 
+    def service(self) -> list[int]:
+        """The process that serves."""
+        there = holder(self.settings.state)
+        return [] if there is None else [there.pid]
+
     def workers(self) -> list[int]:
         """The processes that were started for this folder and still run."""
         mine = os.fsencode(self.folder)
@@ -169,6 +174,29 @@ def test_workers_go_on_without_the_service(place: Place, number: int) -> None:
     until(is_made(again, name))
     assert video(again, name)["attempt"] == 1
     assert place.workers() == workers
+
+
+@pytest.mark.slow
+def test_of_those_that_start_at_once_one_serves(place: Place, tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as free:
+        port = port_of(free)
+    started = [
+        subprocess.Popen(place.argv(port=port), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    until(lambda: sum(one.poll() is None for one in started) == 1)
+    until(lambda: holder(place.settings.state))
+    there = holder(place.settings.state)
+    assert there is not None and there.port == port
+    until(is_made(there, ask(there, "--clip fox")))
+    assert len(place.workers()) == 1
+    assert stop(place.settings) is not None
+    codes = []
+    for one in started:
+        with one:
+            assert one.stderr is not None
+            codes.append((one.wait(LIMIT_S), "already" in one.stderr.read()))
+    assert sorted(codes) == [(0, False), *[(BusyError.exit_code, True)] * 3]
 
 
 def test_two_do_not_serve_one_folder_or_one_port(place: Place, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx
@@ -87,6 +88,18 @@ def test_a_key_with_a_picture_makes_one_clip(client: httpx.Client, whole: Servic
     assert len(whole_ids) == 1
     assert ask("y").json()["error"]["code"] == "idempotency_key_taken"
     assert len([*(whole.settings.state / "uploads").iterdir()]) == 1
+
+
+def test_many_posts_at_once_with_one_key_make_one_clip(client: httpx.Client) -> None:
+    def ask(_: int) -> str:
+        answer = client.post("/v1/videos", json={"prompt": "x"}, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 200
+        return str(answer.json()["id"])
+
+    with ThreadPoolExecutor(20) as pool:
+        videos = set(pool.map(ask, range(100)))
+    listed = client.get("/v1/videos").json()["data"]
+    assert [video["id"] for video in listed] == [*videos]
 
 
 def test_what_the_service_does_not_have(client: httpx.Client) -> None:

@@ -357,6 +357,7 @@ def test_memory_and_files_stay_flat_however_many_clips_are_made(tmp_path: Path, 
     service = Service(settings_in(tmp_path, queued=200), executor, judge)
     service.start()
     rss: list[int] = []
+    files: list[int] = []
     for at in range(jobs):
         until(lambda: service.queue().waiting < 100, 60)
         job, _ = service.accept(Wanted(f"fox {at}", owner=str(at % 3)))
@@ -365,11 +366,13 @@ def test_memory_and_files_stay_flat_however_many_clips_are_made(tmp_path: Path, 
             service.left_s(job)
         if at in {jobs // 3, jobs - 1}:
             rss.append(_rss_bytes())
+            files.append(len(list(Path("/proc/self/fd").iterdir())))
     until(lambda: service.queue().waiting == service.queue().running == 0, 60)
     assert service._store.counts().running == 0
     done = service.jobs(limit=jobs + 1).jobs
     assert len(done) == jobs and all(job.state is State.COMPLETED for job in done)
     assert rss[1] - rss[0] < 8 * 1024**2
+    assert files[1] - files[0] < 8  # a clip that is written just now
     for held in (
         service._dispatcher._busy,
         service._dispatcher._inbox,
