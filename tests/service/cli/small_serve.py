@@ -11,10 +11,13 @@ from pathlib import Path
 from ltx2_patcher.values.errors import PatcherError
 from ltx2_service.cli import serving
 from ltx2_service.cli.serving import serve
+from ltx2_service.rules.offer import Offer
 from ltx2_service.values.job import Wanted
 from ltx2_service.values.judged import Judged
 from ltx2_service.values.settings import Model, Settings
 from verify.service.serving import RENDERER
+
+_OFFERS = (Offer("fake", "1.2.0", "distilled", "Quick", 64, True, False, True, 768, 512, 25),)
 
 
 def judge(wanted: Wanted) -> Judged:
@@ -48,7 +51,7 @@ def main(folder: Path, port: int, drain_s: float) -> int:
     """As ltx2_service.cli.main ends, but that workers which do not end get less time to."""
     serving._WORKERS_S = 1
     try:
-        return serve(settings_in(folder, port=port, drain_s=drain_s), judge)
+        return serve(settings_in(folder, port=port, drain_s=drain_s), judge, _OFFERS)
     except PatcherError as error:
         print(f"ltx2-service: {error}\n  to do: {error.remedy}", file=sys.stderr)
         return error.exit_code
