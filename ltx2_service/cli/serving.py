@@ -19,6 +19,7 @@ from ltx2_service.boundaries.listening import listen, port_of, url_of
 from ltx2_service.boundaries.local import LocalExecutor
 from ltx2_service.boundaries.lock import Holder, held
 from ltx2_service.http.app import create_app, end_held
+from ltx2_service.http.connections import Connection
 from ltx2_service.jobs.service import Service
 from ltx2_service.rules.offer import Offer
 from ltx2_service.values.judged import Judge
@@ -61,6 +62,8 @@ def serve(settings: Settings, judge: Judge, offers: Sequence[Offer] = ()) -> int
 def _configured(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -13,18 +13,19 @@ from fastapi import FastAPI
 
 from ltx2_service.boundaries.listening import listen, port_of
 from ltx2_service.http.app import end_held
+from ltx2_service.http.connections import Connection
 
 _PATIENCE_S = 30.0  # only what hangs meets it
 _servers: list[threading.Thread] = []
 
 
 @contextmanager
-def served(app: FastAPI) -> Iterator[str]:
+def served(app: FastAPI, http: type[Connection] = Connection) -> Iterator[str]:
     """The address of a server of an application. It takes a moment more to end, in which the next
     test goes on; `require_ended` sees that it does.
     """
     listener = listen("127.0.0.1", 0)  # which the server closes
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", http=http))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     _servers.append(thread)
