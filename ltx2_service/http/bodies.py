@@ -1,14 +1,18 @@
-"""Bodies, read once: JSON or a form, as the same nested fields."""
+"""Bodies, read once: JSON or a form, as the same nested fields.
+
+They are understood in a thread: one may hold pictures as text, of megabytes.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from ltx2_service.http.context import off_loop
 from ltx2_service.rules.faults import fault_of_fields
 from ltx2_service.rules.form_names import nested
 from ltx2_service.rules.words import Sent
@@ -23,7 +27,8 @@ _MOST_FILES = 64
 
 async def json_of(request: Request, model: type[M]) -> M:
     """The JSON body of a request. Raises: BadRequest."""
-    return _checked(model, _parsed(await request.body()))
+    body = await request.body()
+    return await off_loop(lambda: _checked(model, _parsed(body)))
 
 
 async def form_of(request: Request, model: type[M]) -> M:
@@ -32,7 +37,8 @@ async def form_of(request: Request, model: type[M]) -> M:
     async with request.form(
         max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=limit
     ) as form:
-        return _checked(model, nested(await _fields(form)))
+        fields = await _fields(form)
+        return await off_loop(lambda: _checked(model, nested(fields)))
 
 
 def is_form(request: Request) -> bool:
@@ -60,18 +66,11 @@ async def _fields(form: FormData) -> list[tuple[str, Any]]:
 
 
 def _parsed(body: bytes) -> Any:
-    def refuse(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no number of JSON")
-
+    """What JSON holds: strict in its numbers, and of characters that can be written again."""
     try:
-        text = body.decode()
-        whole = json.loads(text, parse_constant=refuse)
-        if "\\u" in text:
-            # A lone half of a character pair passes as text and fails wherever it is written.
-            json.dumps(whole, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
         raise BadRequest("The body is no JSON.", remedy="Send a JSON object in UTF-8.") from error
-    return whole
 
 
 def _checked(model: type[M], fields: Any) -> M:

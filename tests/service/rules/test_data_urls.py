@@ -16,6 +16,14 @@ def test_what_was_written_is_read_back(data: bytes, kind: str) -> None:
     assert bytes_of(url, "image") == data
 
 
+def test_a_large_one_is_read_whole() -> None:
+    data = bytes(range(256)) * (1 << 13)
+    text = base64.b64encode(data).decode()
+    assert bytes_of(f"data:;base64,{text}", "image") == data
+    with pytest.raises(BadPicture):
+        bytes_of(f"data:;base64,{text[: 1 << 20]}{text[:-3]}=={text}", "image")
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -27,6 +35,8 @@ def test_what_was_written_is_read_back(data: bytes, kind: str) -> None:
         "data:",
         "data:image/png,abc",
         "data:image/png;base64,a",
+        "data:image/png;base64,YQ==YQ==",
+        "data:image/png;base64,YQ=a",
         "data:image/png;base64,€",
         "data:image/png;base64,%ff",
     ],
