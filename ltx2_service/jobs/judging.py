@@ -67,11 +67,11 @@ class Judging:
     def _judged(self, model: Model, wanted: Wanted, known: _Known) -> Judged:
         target = known.script.target
         pipeline = target.pipeline
-        sizes = sizes_of(wanted, pipeline.divisor)
+        sizes = sizes_of(wanted, pipeline)
         request = parse_over(
             pipeline,
             common_words(model, pipeline.options, self._settings.weights_folder),
-            options_of(wanted, sizes, pipeline.divisor),
+            options_of(wanted, sizes, pipeline),
         )
         if model.vram_budget == "auto" and "--vram-budget" in pipeline.options:
             # As `run --batch` does: where weights can't wait on the host, the script loads them.

@@ -6,13 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.rules.models.request import option_of
 from ltx2_service.values.job import Wanted
 from ltx2_service.values.settings import Model
 
-_TWO_STAGES = 64  # what such a pipeline's sizes are divisible by
-_ONE_STAGE_SIZE, _TWO_STAGES_SIZE = (768, 512), (1536, 1024)
 _FRAMES, _FRAME_RATE = 121, 24.0
 """Upstream's own defaults (ltx_pipelines.utils.constants, PipelineParams)."""
+_UNSIZED = (768, 512)
+"""Of a pipeline that takes no size: that of a video which it is given, most often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,13 @@ class Sizes:
     frame_rate: float
 
 
-def sizes_of(wanted: Wanted, divisor: int | None) -> Sizes:
-    """The sizes that were asked for, and for the others those that such a pipeline's clips have."""
-    width, height = _TWO_STAGES_SIZE if divisor == _TWO_STAGES else _ONE_STAGE_SIZE
+def sizes_of(wanted: Wanted, pipeline: Pipeline) -> Sizes:
+    """The sizes that were asked for, and for the others those that the script takes of itself.
+
+    One of 1.2.0 would ask its model how long the clip is to be; here it is 121 frames, which all
+    others take.
+    """
+    width, height = pipeline.size or _UNSIZED
     return Sizes(
         width if wanted.width is None else wanted.width,
         height if wanted.height is None else wanted.height,
@@ -53,15 +59,16 @@ def common_words(
     return tuple(words)
 
 
-def options_of(wanted: Wanted, sizes: Sizes, divisor: int | None) -> dict[str, object]:
+def options_of(wanted: Wanted, sizes: Sizes, pipeline: Pipeline) -> dict[str, object]:
     """The clip's own options, as `run --batch` has them in a line; those alone that were asked for,
     since a pipeline need not take the others.
 
-    Sizes that nobody asked for are left out where it takes none: its `divisor` is None.
+    Sizes that nobody asked for are left out where the pipeline takes none.
     """
     mapping: dict[str, object] = {"prompt": wanted.prompt, "seed": wanted.seed}
     for name in ("width", "height", "num_frames", "frame_rate"):
-        if divisor is not None or getattr(wanted, name) is not None:
+        takes = pipeline.size is not None and option_of(name) in pipeline.options
+        if takes or getattr(wanted, name) is not None:
             mapping[name] = getattr(sizes, name)
     if wanted.negative_prompt is not None:
         mapping["negative_prompt"] = wanted.negative_prompt

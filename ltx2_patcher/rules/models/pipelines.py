@@ -17,6 +17,7 @@ class Pipeline:
     name: str  # "distilled"
     summary: str  # one line
     divisor: int | None  # width and height must be divisible by it; None where it takes no size
+    size: tuple[int, int] | None  # width and height where none is given, likewise
     options: frozenset[str]  # every long option that it or the parsers it builds on define
     checkpoint: str  # the option that names a whole model
     parts: frozenset[str]  # options of the files it needs of a split model: "--video-vae-path"
@@ -53,10 +54,12 @@ def _pipeline(
     shared = _called(common, _words(tree)) if "utils.args" in imported else []
     options = own.union(*map(_options, shared))
     distilled = _DISTILLED in own or any(_asks_distilled(each) for each in run)
+    divisor = next((divisor for each in run if (divisor := _divisor(each))), None)
     return Pipeline(
         name=name,
         summary=_summary(tree),
-        divisor=next((divisor for each in run if (divisor := _divisor(each))), None),
+        divisor=divisor,
+        size=_HQ_SIZE if divisor and _HQ in words else _SIZES.get(divisor),
         options=options,
         checkpoint=_DISTILLED if _DISTILLED in options and distilled else "--checkpoint-path",
         parts=frozenset(o for o, word in _PARTS.items() if word in words and o in options),
@@ -67,6 +70,10 @@ def _pipeline(
     )
 
 
+_HQ = "LTX_2_3_HQ_PARAMS"
+_SIZES: Mapping[int | None, tuple[int, int]] = {32: (768, 512), 64: (1536, 1024)}
+_HQ_SIZE = (1920, 1088)
+"""Upstream's defaults (utils/constants.py, PipelineParams: stage 1, stage 2, and its HQ preset)."""
 _WRITERS = {"encode_video": "video", "encode_audio": "sound"}  # of utils.media_io
 _DISTILLED = "--distilled-checkpoint-path"  # until 2026-03-04 one option serves every script
 _PARTS = {

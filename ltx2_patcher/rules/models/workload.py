@@ -8,8 +8,10 @@ from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.values.errors import UsageError
 from ltx2_patcher.values.request import Request
 
-DEFAULT_WIDTH, DEFAULT_HEIGHT, DEFAULT_FRAMES = 1536, 1024, 121
-"""Upstream's own, in its two-stage parsers."""
+_DEFAULT_FRAMES = 121
+"""Upstream's own, in all its parsers."""
+_UNSIZED = (1536, 1024)
+"""Of a pipeline that takes no size: the video that it is given has one."""
 _LATENT_STRIDE, _LATENT_FRAMES = 32, 8
 """Pixels a latent token spans each way, and frames: the video VAE's factors in LTX-2 and 2.3."""
 
@@ -63,11 +65,12 @@ def workload_of(pipeline: Pipeline, request: Request) -> Workload:
     flags = [f"--gemma-{request.gemma}"] if request.gemma else []
     flags += transformer_flags(request.quantization, request.offload)
     flags += ["--enhance-prompt"] if request.enhances else []
+    width, height = pipeline.size or _UNSIZED
     return Workload(
         request.pipeline,
-        request.width or DEFAULT_WIDTH,
-        request.height or DEFAULT_HEIGHT,
-        request.frames or DEFAULT_FRAMES,
+        request.width or width,
+        request.height or height,
+        request.frames or _DEFAULT_FRAMES,
         tuple(sorted(flags)),
         steps=request.steps,
         images=request.images,

@@ -31,6 +31,19 @@ def test_what_a_script_needs_is_read_off_it_and_off_the_one_it_runs() -> None:
     assert told["many"] == ([], False, True)
 
 
+def test_the_size_that_a_script_has_of_itself_is_told() -> None:
+    assert {p.name: p.size for p in PIPELINES} == {
+        "many": (1536, 1024),
+        "one": (768, 512),
+        "plain": None,
+        "split": None,
+        "two": (1536, 1024),
+    }
+    best = TWO.replace(b"main()\n", b"main(params=LTX_2_3_HQ_PARAMS)\n")
+    (told,) = parse_pipelines({"best": best}, SHARED)
+    assert told.size == (1920, 1088)
+
+
 def test_a_script_that_rounds_a_rate_is_told() -> None:
     assert [p.name for p in PIPELINES if p.rounds_rate] == ["split"]
     exact = TWO.replace(b"main()\n", b"encode_video(fps=src.fps, n=int(src.frames), m=int(4))\n")

@@ -14,6 +14,7 @@ def pipeline(options: frozenset[str], checkpoint: str, divisor: int | None) -> P
         name="a_pipeline",
         summary="It makes clips.",
         divisor=divisor,
+        size=None,
         options=options,
         checkpoint=checkpoint,
         parts=frozenset(),

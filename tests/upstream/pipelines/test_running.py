@@ -1,6 +1,7 @@
 """What the verbs say and do with file sets that upstream's own classes named."""
 
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -40,6 +41,7 @@ from tests.upstream.pipelines.conftest import GemmaRoots
 from verify.synthetic.abilities import layouts
 from verify.synthetic.files import FileSet, Layout
 from verify.upstream.command_line import Gemma
+from verify.upstream.process import Pipelines
 from verify.upstream.tree import core_of
 
 NAMES = {"2.0": "LTX-2 19B", "2.3": "LTX-2.3 22B", "2.5": "LTX-2.5 22B"}
@@ -139,6 +141,20 @@ def test_every_script_is_listed_with_what_it_is_for(store: Store, base: Base) ->
     several = {name for name, pipeline in found.items() if pipeline.several_gpus}
     assert several == {name for name in found if name.endswith("_mgpu")}
     assert all(found[name].divisor == 64 for name in several)
+
+
+@pytest.mark.core
+@pytest.mark.revisions(since="2026-03-05")
+def test_the_sizes_of_itself_of_each_script_are_told(
+    store: Store, base: Base, patched: Pipelines
+) -> None:
+    for pipeline in pipelines_in(checkout_path(store, base)):
+        if pipeline.makes == "video" and not pipeline.several_gpus:  # those have no main()
+            shown = patched.run(f"ltx_pipelines.{pipeline.name}", ["--help"]).out
+            told = re.findall(r"--(width|height) [A-Z]+\s[^-]*?\(default:\s*(\d+)\)", shown)
+            sizes = {name: int(size) for name, size in told}
+            expected = dict(zip(("width", "height"), pipeline.size or (), strict=False))
+            assert sizes == expected, pipeline.name
 
 
 @pytest.mark.slow

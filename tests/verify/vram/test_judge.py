@@ -23,6 +23,7 @@ SCRIPT = Pipeline(
     "distilled",
     summary="",
     divisor=64,
+    size=(1536, 1024),
     options=frozenset(
         {
             "--width",
