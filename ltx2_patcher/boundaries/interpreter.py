@@ -44,13 +44,13 @@ class Installed:
     records: dict[str, str]  # distribution -> path of its RECORD below root
 
 
-def answer_of(python: Path, question: str, *words: str) -> bytes:
-    """What a program prints that `python` runs with its own libraries and these arguments.
+def answer_of(python: Path, question: str, *words: str, stdin: bytes = b"") -> bytes:
+    """What a program prints that `python` runs with its own libraries, these arguments and stdin.
 
     Raises: OutsideError where it can't be started or takes over two minutes.
     """
     argv = (str(python.absolute()), "-I", "-c", question, *words)
-    return call(argv, env=inherited_variables(), timeout_s=_ANSWER_S).out
+    return call(argv, stdin=stdin, env=inherited_variables(), timeout_s=_ANSWER_S).out
 
 
 def installed(python: Path) -> Installed:

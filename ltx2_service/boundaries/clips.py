@@ -1,4 +1,4 @@
-"""The folder of clips, with what lies beside each: its settings and its pictures."""
+"""The folder of clips, with what lies beside each: its settings, its pictures, a tagged copy."""
 
 from __future__ import annotations
 
@@ -41,11 +41,15 @@ class Clips:
         """Where a sheet of a clip's pictures stands."""
         return clip.with_suffix(".spritesheet.jpg")
 
+    def tagged(self, clip: Path) -> Path:
+        """Where a copy of a clip stands that has its settings inside."""
+        return clip.with_suffix(".tagged.mp4")
+
     def remove(self, job: str, clip: Path) -> None:
         """A clip is gone with all that lies beside it. Raises: OutsideError."""
-        beside = (self._settings(job), self.thumbnail(clip), self.spritesheet(clip))
+        pictures = (self.thumbnail(clip), self.spritesheet(clip))
         with translated(self.root):
-            for path in (*beside, clip):
+            for path in (self._settings(job), *pictures, self.tagged(clip), clip):
                 path.unlink(missing_ok=True)
 
     def drop_attempt(self, job: str, token: int) -> None:

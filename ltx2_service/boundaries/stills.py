@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ltx2_patcher.boundaries.disk import translated
-from ltx2_patcher.boundaries.interpreter import answer_of
-from ltx2_patcher.values.errors import OutsideError
+from ltx2_service.boundaries.beside import make_beside
 
 _LONG_SIDE = 512  # pixels of a thumbnail
 _COLUMNS, _ROWS, _TILE = 4, 4, 256  # of a sheet; pixels of a tile's long side
 
-_SCRIPT = """
+_PROGRAM = """
 import sys
 import av
 from PIL import Image
@@ -44,24 +42,9 @@ print("made")
 
 def make_thumbnail(python: Path, clip: Path, place: Path) -> None:
     """A clip's first picture as WEBP. Raises: OutsideError where it can't be read or written."""
-    _make(python, clip, place, "WEBP", str(_LONG_SIDE), "1", "1")
+    make_beside(python, _PROGRAM, clip, place, "WEBP", str(_LONG_SIDE), "1", "1")
 
 
 def make_spritesheet(python: Path, clip: Path, place: Path) -> None:
     """Sixteen pictures of a clip, or as many as it has, row by row as JPEG. Raises: as above."""
-    _make(python, clip, place, "JPEG", str(_TILE), str(_COLUMNS), str(_ROWS))
-
-
-def _make(python: Path, clip: Path, place: Path, kind: str, *numbers: str) -> None:
-    part = place.with_name(f".{place.name}.part")
-    try:
-        answer = answer_of(python, _SCRIPT, str(clip), str(part), kind, *numbers)
-        if answer.strip() != b"made":
-            raise OutsideError(
-                f"no picture can be made of {clip}",
-                remedy="see that the clip plays and that there is space beside it",
-            )
-        with translated(place):
-            part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
+    make_beside(python, _PROGRAM, clip, place, "JPEG", str(_TILE), str(_COLUMNS), str(_ROWS))

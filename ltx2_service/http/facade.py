@@ -53,6 +53,9 @@ class Facade(Protocol):
     def spritesheet(self, job: Job, /) -> Path:
         """Stills of a completed one. Raises: PatcherError."""
 
+    def tagged(self, job: Job, /) -> Path:
+        """A copy of the clip of a completed one, with its settings inside. Raises: PatcherError."""
+
     def preview(self, job: str, /) -> bytes | None:
         """The latest of a running one."""
 

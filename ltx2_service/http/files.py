@@ -6,6 +6,7 @@ from pathlib import Path
 
 from starlette.responses import FileResponse
 
+from ltx2_service.http.context import Context, off_loop
 from ltx2_service.values.job import Job, State
 from ltx2_service.values.refusals import NoPicture
 
@@ -25,6 +26,14 @@ def clip_of(job: Job) -> Path:
     if job.clip is None or not job.clip.is_file():
         raise NoPicture(job.id, "it was kept as long as the settings say")
     return job.clip
+
+
+async def clip_answer(context: Context, job: Job, *, with_settings: bool) -> FileResponse:
+    """The clip of a completed job, or a copy that has its settings inside. Raises: PatcherError."""
+    clip = await off_loop(clip_of, job)
+    if with_settings:
+        clip = await off_loop(context.service.tagged, job)
+    return file_answer(clip, name=f"{job.id}.mp4")
 
 
 def file_answer(path: Path, name: str | None = None) -> FileResponse:

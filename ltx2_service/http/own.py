@@ -11,7 +11,7 @@ from ltx2_service.boundaries.image_root import read_below
 from ltx2_service.http import bodies, errors
 from ltx2_service.http.context import Context, off_loop, owner_of
 from ltx2_service.http.documents import body_of
-from ltx2_service.http.files import clip_of, file_answer
+from ltx2_service.http.files import clip_answer
 from ltx2_service.http.pictures import accept
 from ltx2_service.http.waiting import wait_for_end
 from ltx2_service.rules.faults import fault_of_failure
@@ -115,10 +115,10 @@ def routes(context: Context) -> APIRouter:
         return await made(request, body, idempotency_key, Reference(body.image, "image"))
 
     @router.get("/download/{task_id}", response_class=FileResponse, responses={**_CLIP, **_ERRORS})
-    async def download(request: Request, task_id: str) -> Response:
-        """The clip of a task."""
+    async def download(request: Request, task_id: str, metadata: bool = False) -> Response:
+        """The clip of a task; with `metadata` a copy that has its settings inside."""
         job = await off_loop(context.job, task_id, owner_of(request))
-        return file_answer(await off_loop(clip_of, job), name=f"{job.id}.mp4")
+        return await clip_answer(context, job, with_settings=metadata)
 
     @router.get("/list", response_model=Listing, responses=_ERRORS)
     async def list_clips(

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from ltx2_service.http import bodies
 from ltx2_service.http.context import Context, off_loop, owner_of
 from ltx2_service.http.documents import body_of
-from ltx2_service.http.files import clip_of, file_answer
+from ltx2_service.http.files import clip_answer, clip_of, file_answer
 from ltx2_service.http.pictures import accept, accept_again
 from ltx2_service.rules.openai_words import (
     CreateVideo,
@@ -27,7 +27,7 @@ from ltx2_service.rules.openai_words import (
     wanted_of,
 )
 from ltx2_service.values.job import Job, State
-from ltx2_service.values.request_faults import NotOffered
+from ltx2_service.values.request_faults import BadRequest, NotOffered
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorEnvelope},
@@ -109,12 +109,23 @@ def routes(context: Context) -> APIRouter:
         request: Request,
         video_id: str,
         variant: Literal["video", "thumbnail", "spritesheet"] = "video",
+        metadata: bool = False,
     ) -> Response:
-        """The clip, a still of it, or a sheet of stills."""
+        """The clip, a still of it, or a sheet of stills.
+
+        With `metadata` the clip is a copy that has its settings inside, its prompt too: as JSON in
+        the comment of the file.
+        """
         job = await off_loop(context.job, video_id, owner_of(request))
-        clip = await off_loop(clip_of, job)
         if variant == "video":
-            return file_answer(clip, name=f"{job.id}.mp4")
+            return await clip_answer(context, job, with_settings=metadata)
+        if metadata:
+            raise BadRequest(
+                "Pictures of a clip hold no settings.",
+                remedy="Leave metadata out, or ask for the video.",
+                param="metadata",
+            )
+        await off_loop(clip_of, job)
         make = context.service.thumbnail if variant == "thumbnail" else context.service.spritesheet
         return file_answer(await off_loop(make, job))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from ltx2_patcher.values.errors import OutsideError
 from ltx2_service.boundaries.clips import Clips
 from ltx2_service.boundaries.store import Store
+from ltx2_service.rules.clip_settings import settings_of
 from ltx2_service.rules.names import clip_name
 from ltx2_service.rules.outcome import CANCELLED, outcome_of
 from ltx2_service.rules.wanted_text import fields_of
@@ -62,19 +64,13 @@ def release(claim: Claim, *, store: Store, clips: Clips, clock: Callable[[], flo
 
 
 def _write_settings(claim: Claim, done: Completed, clips: Clips) -> None:
-    job = claim.job
-    wanted = fields_of(job.wanted)
-    for private in ("owner", "key", "echo", "priority"):
-        del wanted[private]
+    job = replace(claim.job, seconds=done.seconds)
     settings = {
-        **wanted,
-        "id": job.id,
+        **settings_of(job),
+        "pictures": fields_of(job.wanted)["pictures"],
         "argv": job.argv,
-        "series": job.series,
         "attempt": job.attempt,
-        "seconds": done.seconds,
         "peak_bytes": done.peak_bytes,
-        "created_s": job.created_s,
     }
     try:
         clips.write_settings(job.id, settings)

@@ -220,6 +220,10 @@ class Service:
         return self._showing.spritesheet(job)
 
     def preview(self, id: str) -> bytes | None:  # noqa: A002
+    def tagged(self, job: Job) -> Path:
+        """A copy of a finished clip with its settings inside. Raises: NoPicture, OutsideError."""
+        return self._showing.tagged(job)
+
         """The picture of a running clip as it forms, WEBP; None where there is none."""
         return self._previews.picture(id)
 

@@ -1,22 +1,26 @@
-"""Pictures of finished clips, made once and kept beside them."""
+"""What is made of finished clips when it is asked for, once, and kept beside them."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ltx2_patcher.boundaries.store import Store as Toolkit
 from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_service.boundaries.clips import Clips
 from ltx2_service.boundaries.stills import make_spritesheet, make_thumbnail
+from ltx2_service.boundaries.tagging import make_tagged
+from ltx2_service.rules.clip_settings import settings_of
 from ltx2_service.values.job import Job
 from ltx2_service.values.refusals import NoPicture
 from ltx2_service.values.settings import Settings
 
 
 class Showing:
-    """The pictures; any thread may ask, and one is made at a time."""
+    """Pictures and tagged copies; any thread may ask, and one is made at a time."""
 
     def __init__(self, settings: Settings, clips: Clips) -> None:
         self._settings = settings
@@ -32,6 +36,13 @@ class Showing:
         """A sheet of a clip's pictures, JPEG. Raises: NoPicture without a clip; OutsideError."""
         clip = _clip(job)
         return self._made(job, clip, self._clips.spritesheet(clip), make_spritesheet)
+
+    def tagged(self, job: Job) -> Path:
+        """A copy of a clip with its settings inside. Raises: NoPicture, OutsideError."""
+        clip = _clip(job)
+        comment = json.dumps(settings_of(job), ensure_ascii=False)
+        make = partial(make_tagged, comment=comment)
+        return self._made(job, clip, self._clips.tagged(clip), make)
 
     def _made(
         self, job: Job, clip: Path, place: Path, make: Callable[[Path, Path, Path], None]

@@ -40,10 +40,11 @@ export class Api {
   /** Cancels what has not ended, deletes what has. */
   remove = (id) => this.#json(`/v1/videos/${encodeURIComponent(id)}`, { method: "DELETE" });
 
-  /** The bytes of a clip, or with "thumbnail" of its first frame. */
-  async content(id, variant = "video", signal = undefined) {
-    const path = `/v1/videos/${encodeURIComponent(id)}/content?variant=${variant}`;
-    return (await this.#answer(path, { signal })).blob();
+  /** The bytes of a clip, with `metadata` of a copy that has its settings inside; or with
+   * "thumbnail" of its first frame. */
+  async content(id, variant = "video", metadata = false) {
+    const path = `/v1/videos/${encodeURIComponent(id)}/content?variant=${variant}&metadata=${metadata}`;
+    return (await this.#answer(path)).blob();
   }
 
   /** Calls `told(kind, data)` with all that happens to a clip, until it ends or `signal` aborts. */

@@ -18,6 +18,8 @@ const ROWS = [
   ["Id", (clip) => clip.id],
 ];
 
+const SAVED_MS = 60_000; // that the browser gets to take the bytes of a download
+
 /** A clip's settings in a line. */
 export function settings(clip) {
   const size = clip.size.replace("x", " × ");
@@ -31,7 +33,7 @@ export class Gallery {
   #act;
   #seen;
 
-  /** `content(id, variant)` gives bytes; `act` has again, reuse, remove and failed(error). */
+  /** `content(id, variant, metadata)` gives bytes; `act` has again, reuse, remove and failed(error). */
   constructor(section, template, content, act) {
     this.#empty = section.querySelector(".empty");
     this.#content = content;
@@ -54,7 +56,8 @@ export class Gallery {
     on("again", () => this.#act.again(id));
     on("reuse", () => this.#act.reuse(id));
     on("remove", () => this.#act.remove(id));
-    on("download", () => this.#try(() => this.#download(element)));
+    on("download", () => this.#try(() => this.#download(element, this.#address(element))));
+    on("tagged", () => this.#try(() => this.#downloadTagged(element)));
     on("play", () => this.#try(() => this.#play(element)));
     this.#seen.observe(element);
   }
@@ -101,11 +104,18 @@ export class Gallery {
     if (focused) video.focus();
   }
 
-  async #download(element) {
+  async #download(element, address) {
     const link = document.createElement("a");
-    link.href = await this.#address(element);
+    link.href = await address;
     link.download = `${element.dataset.id}.mp4`;
     link.click();
+  }
+
+  /** A copy that has its settings inside. */
+  async #downloadTagged(element) {
+    const address = URL.createObjectURL(await this.#content(element.dataset.id, "video", true));
+    await this.#download(element, address);
+    setTimeout(() => URL.revokeObjectURL(address), SAVED_MS);
   }
 }
 
@@ -119,8 +129,8 @@ function update(element, clip) {
   const why = element.querySelector(".why");
   why.hidden = !failed;
   write(why, failed ? clip.error.message : "");
-  element.querySelector(".download").hidden = failed;
-  for (const button of element.querySelectorAll(".actions button, .play .unseen")) {
+  for (const name of [".download", ".tagged"]) element.querySelector(name).hidden = failed;
+  for (const button of element.querySelectorAll(".actions button, .tagged, .play .unseen")) {
     const named = button.matches(".unseen") ? button : null;
     if (named) write(named, `Play: ${clip.prompt}`);
     else button.setAttribute("aria-label", `${button.textContent}: ${clip.prompt}`);

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, OutsideError
 from ltx2_service.boundaries.stills import make_spritesheet, make_thumbnail
+from ltx2_service.boundaries.tagging import make_tagged
 
 MAKE = """
 import sys
@@ -23,6 +25,19 @@ with av.open(sys.argv[1], "w") as container:
         picture = Image.new("RGB", (128, 64), (250, 0, 0) if at == 0 else (0, 0, 250))
         container.mux(stream.encode(av.VideoFrame.from_image(picture)))
     container.mux(stream.encode())
+"""
+
+
+TELL = """
+import hashlib, json, sys
+import av
+with av.open(sys.argv[1]) as clip:
+    packets = [
+        [p.stream.index, p.pts, p.dts, p.duration, str(p.time_base), hashlib.sha256(p).hexdigest()]
+        for p in clip.demux()
+        if p.dts is not None
+    ]
+    print(json.dumps({"packets": packets, "comment": clip.metadata.get("comment")}))
 """
 
 
@@ -53,9 +68,26 @@ def test_pictures_of_a_clip(
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "clip.webp", "clip.jpg"}
 
 
+def test_a_tagged_copy_says_what_it_was_made_from_and_shows_the_same(
+    python: Path, tmp_path: Path
+) -> None:
+    clip, copy = tmp_path / "clip.mp4", tmp_path / "copy.mp4"
+    answer_of(python, MAKE, str(clip), "25")
+    before = clip.read_bytes()
+    comment = json.dumps({"prompt": 'Füchse 🦊, "two"\n' * 9_000}, ensure_ascii=False)
+    make_tagged(python, clip, copy, comment)
+    assert clip.read_bytes() == before
+    plain, tagged = (json.loads(answer_of(python, TELL, str(path))) for path in (clip, copy))
+    assert len(plain["packets"]) == 25
+    assert tagged["packets"] == plain["packets"]
+    assert tagged["comment"] == comment and plain["comment"] is None
+
+
 def test_of_a_broken_clip_none_is_made(python: Path, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"no clip")
-    with pytest.raises(OutsideError, match="no picture can be made"):
+    with pytest.raises(OutsideError, match="clip.webp can't be made"):
         make_thumbnail(python, clip, tmp_path / "clip.webp")
+    with pytest.raises(OutsideError, match="copy.mp4 can't be made"):
+        make_tagged(python, clip, tmp_path / "copy.mp4", "{}")
     assert list(tmp_path.iterdir()) == [clip]

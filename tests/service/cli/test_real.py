@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ltx2_patcher.boundaries.interpreter import answer_of
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from tests.conftest import ROOT
+from tests.service.boundaries.test_stills import TELL
 
 SIZE = {"width": 128, "height": 128, "num_frames": 9, "frame_rate": 24.0, "seed": 3}
 PROMPT = "A red fox crosses a snowy clearing."
@@ -60,6 +62,11 @@ def test_a_clip_is_what_run_makes(tmp_path: Path, base: str) -> None:
         answer = httpx.post(f"{there['url']}/generate/text2video", json=asked, timeout=300)
         assert answer.status_code == 200, answer.text
         clip = Path(answer.json()["video_path"])
+        tagged = httpx.get(
+            f"{there['url']}{answer.json()['video_url']}", params={"metadata": 1}, timeout=300
+        )
+        (tmp_path / "tagged.mp4").write_bytes(tagged.content)
+        row = httpx.get(f"{there['url']}/v1/videos/{answer.json()['task_id']}").json()
         status = json.loads(tool("serve", "status", "--config", str(file), "--json"))
         assert status["pid"] == there["pid"]
         assert status["health"]["status"] == "healthy"
@@ -78,3 +85,14 @@ def test_a_clip_is_what_run_makes(tmp_path: Path, base: str) -> None:
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     tool("run", "distilled", "--base", base, "--", *words)
     assert clip.read_bytes() == (tmp_path / "run.mp4").read_bytes()
+    python = environment_path(Store(ROOT), Store(ROOT).base(base)) / "bin/python"
+    plain, told = (
+        json.loads(answer_of(python, TELL, str(path))) for path in (clip, tmp_path / "tagged.mp4")
+    )
+    assert told["packets"] == plain["packets"]  # of pictures and of sound
+    inside = json.loads(told["comment"])
+    same = inside.keys() & row.keys()
+    assert same >= {"id", "prompt", "model", "seed", "num_frames", "frame_rate", "pictures"}
+    assert {key: inside[key] for key in same} == {key: row[key] for key in same}
+    assert (inside["width"], inside["height"]) == (SIZE["width"], SIZE["height"])
+    assert json.loads(clip.with_suffix(".json").read_text()).items() >= inside.items()

@@ -17,6 +17,7 @@ from ltx2_service.values.settings import Settings
 from ltx2_service.values.told import Card, Event, Page, QueueState
 
 CLIP = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
+TAGGED = CLIP + b"its settings"
 FAILS = "fail"  # a clip of this prompt fails
 
 
@@ -124,6 +125,12 @@ class SmallService:
         return self._still(job, ".jpg")
 
     def preview(self, job_id: str) -> bytes | None:
+    def tagged(self, job: Job) -> Path:
+        assert job.clip
+        path = job.clip.with_suffix(".tagged.mp4")
+        path.write_bytes(TAGGED)
+        return path
+
         return b"RIFF\0\0\0\0WEBP"
 
     def cards(self) -> Sequence[Card]:

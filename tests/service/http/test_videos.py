@@ -18,7 +18,7 @@ from ltx2_service.values.job import State
 from ltx2_service.values.settings import Limits, Settings
 from tests.service.http.conftest import Serve, picture
 from tests.service.http.server import until
-from tests.service.http.small_service import CLIP, SmallService
+from tests.service.http.small_service import CLIP, TAGGED, SmallService
 
 
 def data_url(data: bytes) -> str:
@@ -287,6 +287,24 @@ def test_content_comes_in_three_variants(http: httpx.Client, service: SmallServi
     assert http.get(content, params={"variant": "audio"}).status_code == 400
     part = http.get(content, headers={"Range": "bytes=-8"})
     assert (part.status_code, part.content) == (206, CLIP[-8:])
+
+
+def test_a_clip_has_its_settings_inside_where_that_is_asked_for(
+    http: httpx.Client, service: SmallService
+) -> None:
+    video = http.post("/v1/videos", json={"prompt": "x"}).json()["id"]
+    until(lambda: service.job(video).state.is_end)
+    for path in (f"/v1/videos/{video}/content", f"/download/{video}"):
+        for asked, clip in (("1", TAGGED), ("true", TAGGED), ("0", CLIP)):
+            answer = http.get(path, params={"metadata": asked})
+            assert (answer.status_code, answer.content) == (200, clip)
+            assert f'filename="{video}.mp4"' in answer.headers["content-disposition"]
+        part = http.get(path, params={"metadata": 1}, headers={"Range": "bytes=-8"})
+        assert (part.status_code, part.content) == (206, TAGGED[-8:])
+        assert http.get(path, params={"metadata": "perhaps"}).status_code == 400
+    still = {"metadata": "1", "variant": "thumbnail"}
+    answer = http.get(f"/v1/videos/{video}/content", params=still)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "metadata")
 
 
 def test_content_of_a_clip_that_is_not_there(serve: Serve, held: SmallService) -> None:

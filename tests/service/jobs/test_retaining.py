@@ -24,6 +24,7 @@ def made(store: Store, clips: Clips, name: str, ended_s: float, *pictures: Path)
     place.write_bytes(b"clip")
     clips.write_settings(name, {"prompt": "x"})
     clips.thumbnail(place).write_bytes(b"picture")
+    clips.tagged(place).write_bytes(b"clip")
     store.finish(name, claim.token, Completed(place.name, 1.0, 1), ended_s)
 
 
@@ -46,6 +47,7 @@ def test_old_clips_go_with_what_belongs_to_them_and_their_rows_stay(tmp_path: Pa
         "video_new.mp4",
         "video_new.json",
         "video_new.thumbnail.webp",
+        "video_new.tagged.mp4",
     }
     assert {path.name for path in uploads.iterdir()} == {"fresh.png"}
     assert outside.exists()
@@ -61,7 +63,7 @@ def test_what_dead_attempts_left_is_swept_and_nothing_else(tmp_path: Path) -> No
     store.accept(job, body="", tokens=1, most=9, data={})
     store.claim("video_2", "gpu0", cold=False, now_s=1.0)
     kept = {"video_1.mp4", "video_1.json", "video_1.thumbnail.webp", "video_2.1.part.mp4"}
-    kept |= {"video_unknown.mp4", "holiday.mp4"}
+    kept |= {"video_1.tagged.mp4", "video_unknown.mp4", "holiday.mp4"}
     for name in kept | {"video_1.2.mp4", "video_1.1.part.mp4", "video_2.7.part.mp4"}:
         (clips.root / name).touch()
     sweep(store, clips)

@@ -10,6 +10,7 @@ from ltx2_service.values.job import Failure, Job, State, Wanted
 from ltx2_service.values.settings import Limits
 from tests.browser import Tab
 from tests.service.http.server import served, until
+from tests.service.http.small_service import TAGGED
 from tests.service.page.conftest import OFFERS, Shown, ShownService, opened, settings_in
 
 PROMPT = "A lighthouse at dusk"
@@ -90,13 +91,28 @@ def test_a_clip_is_downloaded_whole(shown: Shown, service: ShownService, tmp_pat
     until(lambda: got.exists() and got.read_bytes() == file.read_bytes())
 
 
+def test_a_clip_is_downloaded_with_its_settings_inside(
+    shown: Shown, service: ShownService, tmp_path: Path
+) -> None:
+    clip = made(service)
+    shown.look()
+    folder = tmp_path / "downloads"
+    shown.tab.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    shown.click(".clip summary")
+    shown.click(".clip .tagged")
+    got = folder / f"{clip}.mp4"
+    until(lambda: got.exists() and got.read_bytes() == TAGGED)
+
+
 def test_a_clip_that_failed_says_why(shown: Shown, service: ShownService) -> None:
     clip = ask(service)
     service.run(clip)
     service.end(clip, Failure("out_of_memory", "The card ran out of memory. Ask for fewer frames."))
     shown.look()
     shown.says("Ask for fewer frames.", ".clip .why")
-    assert not shown.ask("document.querySelector('.clip .download').checkVisibility()")
+    shown.click(".clip summary")
+    for button in ("download", "tagged"):
+        assert not shown.ask(f"document.querySelector('.clip .{button}').checkVisibility()")
     assert not shown.ask("document.querySelector('.clip .play').checkVisibility()")
 
 
