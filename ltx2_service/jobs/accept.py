@@ -15,7 +15,7 @@ from ltx2_service.rules.names import new_id
 from ltx2_service.rules.wanted_text import digest_of
 from ltx2_service.values.job import Job, State, Wanted
 from ltx2_service.values.judged import Judge, Judged
-from ltx2_service.values.refusals import QueueFull, UnknownModel
+from ltx2_service.values.refusals import NoWorker, QueueFull, UnknownModel
 from ltx2_service.values.settings import Settings
 
 _SEEDS = 2**31  # as many as every client's whole numbers hold
@@ -29,15 +29,21 @@ def accept(
     judge: Judge,
     now_s: float,
     next_free_s: Callable[[], float],
+    has_worker: Callable[[], bool],
 ) -> tuple[Job, bool]:
     """The job, and whether it is new: a key that came with the same request before has made it.
 
-    Raises: KeyTaken, UnknownModel, QueueFull; what the judge raises; OutsideError where the disk
-    does not take it.
+    What a client of the user's own API waits for is taken only where a worker is up or comes up:
+    else it would be held for nothing, and ask again for what waits already.
+
+    Raises: KeyTaken, NoWorker, UnknownModel, QueueFull; what the judge raises; OutsideError where
+    the disk does not take it.
     """
     body = digest_of(wanted, [_content(picture.path) for picture in wanted.pictures])
     if wanted.key is not None and (first := store.of_key(wanted.owner, wanted.key, body)):
         return first, False
+    if wanted.origin == "own" and not has_worker():
+        raise NoWorker
     model = settings.model(wanted.model)
     if model is None:
         known = tuple(model.name for model in settings.models)

@@ -116,8 +116,8 @@ class Service:
         """The job that is made of it, and whether that is new: not where the same request came
         under its Idempotency-Key before.
 
-        Raises: Draining, QueueFull, KeyTaken, UnknownModel, UnknownCard; what the gate raises;
-        OutsideError where the disk does not take it.
+        Raises: Draining, NoWorker, QueueFull, KeyTaken, UnknownModel, UnknownCard; what the gate
+        raises; OutsideError where the disk does not take it.
         """
         if self._draining:
             raise Draining
@@ -129,6 +129,7 @@ class Service:
             judge=self._judge,
             now_s=self._clock(),
             next_free_s=self._line.next_free_s,
+            has_worker=self._has_worker,
         )
         if new:
             self._line.changed()
@@ -219,7 +220,6 @@ class Service:
         """Sixteen pictures of a finished clip, JPEG. Raises: NoPicture, OutsideError."""
         return self._showing.spritesheet(job)
 
-    def preview(self, id: str) -> bytes | None:  # noqa: A002
     def tagged(self, job: Job) -> Path:
         """A copy of a finished clip with its settings inside. Raises: NoPicture, OutsideError."""
         return self._showing.tagged(job)

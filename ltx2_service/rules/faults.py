@@ -9,7 +9,7 @@ from typing import Any
 
 from ltx2_patcher.values.errors import PatcherError, UsageError
 from ltx2_service.values.job import Failure
-from ltx2_service.values.refusals import QueueFull, ServiceRefusal
+from ltx2_service.values.refusals import ServiceRefusal
 from ltx2_service.values.request_faults import BadRequest, NoToken, SlowBody
 
 
@@ -41,7 +41,7 @@ def fault_of(error: PatcherError) -> Fault:
     message = f"{sentence(str(error))} {sentence(error.remedy)}"
     if isinstance(error, ServiceRefusal):
         headers = {}
-        if isinstance(error, QueueFull):
+        if error.retry_after_s is not None:
             headers["Retry-After"] = str(error.retry_after_s)
         if isinstance(error, NoToken):
             headers["WWW-Authenticate"] = "Bearer"

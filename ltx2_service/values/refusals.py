@@ -15,6 +15,7 @@ class ServiceRefusal(PatcherError):
     exit_code = 2
     code: str
     status: int
+    retry_after_s: int | None = None  # when it is worth asking again, where that can be told
 
 
 class QueueFull(ServiceRefusal):
@@ -22,12 +23,27 @@ class QueueFull(ServiceRefusal):
 
     code = "queue_full"
     status = 429
+    retry_after_s: int
 
     def __init__(self, waiting: int, retry_after_s: float) -> None:
         self.retry_after_s = max(1, min(MOST_RETRY_AFTER_S, math.ceil(retry_after_s)))
         super().__init__(
             f"The queue is full: {waiting} clips wait.",
             remedy=f"Ask again in {self.retry_after_s} s.",
+        )
+
+
+class NoWorker(ServiceRefusal):
+    """Nobody could make the clip that a client would wait for."""
+
+    code = "no_worker"
+    status = 503
+    retry_after_s = 10
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No worker is up, so the clip would not be made while you wait.",
+            remedy="Ask again later, or ask /v1/videos, where it waits until one is.",
         )
 
 

@@ -42,6 +42,7 @@ class FakeExecutor:
         self.holds = holds
         self.dies_of = dies_of
         self.unreachable: set[str] = set()
+        self.lost = False  # no worker is up
         self._stops = False
         self.assigned: deque[Assignment] = deque(maxlen=100)  # the latest
         self._lock = threading.Lock()
@@ -68,7 +69,7 @@ class FakeExecutor:
                     index,
                     "fake",
                     worker,
-                    "running" if hand else "idle",
+                    "lost" if self.lost else "running" if hand else "idle",
                     "1.2.0",
                     self._warm.get(worker, ()),
                     hand.assignment.job if hand else None,

@@ -35,6 +35,14 @@ failed = videos.create_and_poll(prompt="fail")
 assert failed.status == "failed", failed
 assert failed.error and failed.error.code == "script_failed", failed
 
+stays = videos.create(prompt="stay")
+assert videos.delete(stays.id).deleted is False  # it is cancelled, and still there
+cancelled = videos.poll(stays.id)
+assert cancelled.status == "failed", cancelled
+assert cancelled.error and cancelled.error.code == "cancelled", cancelled
+assert cancelled.error.message and cancelled.completed_at is None, cancelled
+assert videos.delete(stays.id).deleted is True
+
 url = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 beside = {
     "seed": 7,

@@ -19,6 +19,7 @@ from ltx2_service.values.told import Card, Event, Page, QueueState
 CLIP = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 8
 TAGGED = CLIP + b"its settings"
 FAILS = "fail"  # a clip of this prompt fails
+STAYS = "stay"  # and one of this waits for ever
 
 
 @dataclass
@@ -54,7 +55,7 @@ class SmallService:
             if wanted.key is not None:
                 self.keys[wanted.owner, wanted.key] = job.id
             self._tell(job.id, "queued", {"place": 0})
-        if not self.holds:
+        if not self.holds and wanted.prompt != STAYS:
             threading.Thread(target=self._make, args=(job.id,), daemon=True).start()
         return job, True
 
@@ -124,13 +125,13 @@ class SmallService:
     def spritesheet(self, job: Job) -> Path:
         return self._still(job, ".jpg")
 
-    def preview(self, job_id: str) -> bytes | None:
     def tagged(self, job: Job) -> Path:
         assert job.clip
         path = job.clip.with_suffix(".tagged.mp4")
         path.write_bytes(TAGGED)
         return path
 
+    def preview(self, job_id: str) -> bytes | None:
         return b"RIFF\0\0\0\0WEBP"
 
     def cards(self) -> Sequence[Card]:

@@ -102,6 +102,30 @@ def test_many_posts_at_once_with_one_key_make_one_clip(client: httpx.Client) -> 
     assert [video["id"] for video in listed] == [*videos]
 
 
+def test_without_a_worker_nobody_waits_for_nothing(
+    client: httpx.Client, executor: FakeExecutor
+) -> None:
+    """A clip that is asked for and left stays; a client that would be held is told at once."""
+
+    def ask(key: str) -> httpx.Response:
+        asked = {"prompt": "A cat"}
+        return client.post("/generate/text2video", json=asked, headers={"Idempotency-Key": key})
+
+    before = ask("before").json()
+    executor.lost = True
+    assert client.get("/readyz").json() == {"ready": False, "why": "No worker is up."}
+    video = client.post("/v1/videos", json={"prompt": "A dog"}).json()
+    assert (video["status"], video["place"], video["seconds_left"]) == ("queued", 0, None)
+    refused = ask("meanwhile")
+    assert (refused.status_code, refused.json()["code"]) == (503, "no_worker")
+    assert refused.headers["retry-after"] == "10"
+    assert ask("before").json() == before  # it is there
+    assert client.get("/list").json()["count"] == 2
+    executor.lost = False
+    assert parsed(client.get(f"/v1/videos/{video['id']}/events").text)[-1][1] == "completed"
+    assert ask("meanwhile").json()["success"]
+
+
 def test_what_the_service_does_not_have(client: httpx.Client) -> None:
     answer = client.post("/v1/videos", json={"prompt": "x", "model": "sora-2"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "model_not_found")
