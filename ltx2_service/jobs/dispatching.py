@@ -20,6 +20,7 @@ from ltx2_service.jobs.finishing import release, settle
 from ltx2_service.jobs.line import Line
 from ltx2_service.jobs.listeners import Listeners
 from ltx2_service.jobs.previews import Previews
+from ltx2_service.rules.estimate import run_limit_s
 from ltx2_service.rules.order import pair
 from ltx2_service.values.job import Claim, Failure, State
 from ltx2_service.values.judged import Judge, Judged
@@ -270,6 +271,7 @@ class Dispatcher:
         if (judged := self._judged(job)) is None:
             return
         cold = job.model not in seat.warm
+        estimate_s = parts.line.estimate_s(job, cold=cold)
         claim = parts.store.claim(job.id, seat.worker, cold=cold, now_s=parts.clock())
         if claim is None:
             parts.line.changed()  # it was cancelled meanwhile
@@ -277,7 +279,7 @@ class Dispatcher:
         attempt = (job.id, claim.token)
         self._busy[attempt] = _Busy(seat.worker, time.monotonic())
         try:
-            parts.executor.assign(seat.worker, self._assignment(claim, judged))
+            parts.executor.assign(seat.worker, self._assignment(claim, judged, estimate_s))
         except OutsideError as error:
             _LOG.warning("%s: %s", seat.worker, error)
             self._workers.put(seat.worker, _ASIDE_S)
@@ -294,7 +296,7 @@ class Dispatcher:
         if latest is not None and latest.job.cancels:  # asked before the worker had it
             parts.executor.cancel(*attempt)
 
-    def _assignment(self, claim: Claim, judged: Judged) -> Assignment:
+    def _assignment(self, claim: Claim, judged: Judged, estimate_s: float) -> Assignment:
         parts, job = self._parts, claim.job
         model = parts.settings.model(job.wanted.model)
         assert model is not None  # the judge refused it else
@@ -306,7 +308,7 @@ class Dispatcher:
             argv=(*job.argv, "--output-path", str(part)),
             part=part,
             place=parts.clips.place(job.id, claim.token),
-            run_limit_s=model.run_limit_s,
+            run_limit_s=run_limit_s(model.run_limit_s, estimate_s, job.wanted.origin),
             renderer=judged.renderer,
             module=judged.module,
         )

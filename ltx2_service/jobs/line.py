@@ -91,6 +91,10 @@ class Line:
             return None if end_s is None else max(1.0, end_s - _age_s(view))
         return None
 
+    def estimate_s(self, job: Waiting, *, cold: bool) -> float:
+        """Seconds that a card will take for a job, by what others took."""
+        return self._cost(job, cold=cold)
+
     def next_free_s(self) -> float:
         """Seconds until a card takes the next job."""
         left = [self.left_s(claim.job) or 1.0 for claim in self._store.running()]

@@ -224,6 +224,7 @@ class Service:
         """A copy of a finished clip with its settings inside. Raises: NoPicture, OutsideError."""
         return self._showing.tagged(job)
 
+    def preview(self, id: str) -> bytes | None:  # noqa: A002
         """The picture of a running clip as it forms, WEBP; None where there is none."""
         return self._previews.picture(id)
 
@@ -244,8 +245,11 @@ class Service:
         # One that starts with a clip in hand is up: what renders it is what starts.
         if any(card.state in _UP or (card.state == "starting" and card.job) for card in cards):
             return None
-        starting = any(card.state == "starting" for card in cards)
-        return "The workers are starting." if starting else "No worker is up."
+        return "The workers are starting." if self._has_worker() else "No worker is up."
+
+    def _has_worker(self) -> bool:
+        """Whether one is up or comes up; one that stops makes way for another."""
+        return any(card.state != "lost" for card in self._executor.cards())
 
     def _check_card(self, gpu: int | None) -> None:
         known = self.settings.gpus or tuple(card.index for card in self._executor.cards())

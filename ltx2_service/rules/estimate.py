@@ -12,6 +12,7 @@ from ltx2_service.values.waiting import Run, Waiting
 
 _STRIDE, _FRAMES = 32, 8
 """Pixels that a latent token spans each way, and frames."""
+_TIMES = 5  # its estimate, that a clip may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ def _pace(runs: Sequence[Run]) -> Pace:
         return Pace(token_s, 0.0)  # of which the load is a part, until a second clip tells
     loads = [max(0.0, run.seconds - token_s * run.tokens) for run in runs if run.cold]
     return Pace(token_s, median(loads) if loads else UNKNOWN.load_s)
+
+
+def run_limit_s(setting_s: float, estimate_s: float, origin: str) -> float:
+    """How long an attempt may run: as its model's setting says, and by /v1/videos, where nobody
+    waits on a connection, a multiple of the estimate where that is more.
+    """
+    return setting_s if origin == "own" else max(setting_s, _TIMES * estimate_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,16 @@ def test_a_clip_is_made_and_its_settings_lie_beside_it(begin: Begin) -> None:
     ]
 
 
+def test_a_long_clip_may_run_for_longer_than_its_model_says(begin: Begin) -> None:
+    executor = FakeExecutor()
+    service = begin(executor)
+    for origin in ("v1", "own"):
+        job, _ = service.accept(Wanted("a fox", num_frames=10_001, origin=origin))
+        ended(service, job)
+    long, usual = executor.assigned
+    assert long.run_limit_s > usual.run_limit_s == service.settings.models[0].run_limit_s
+
+
 def test_events_go_on_from_a_number_and_wake_who_waits(begin: Begin) -> None:
     executor = FakeExecutor(holds=True)
     service = begin(executor)

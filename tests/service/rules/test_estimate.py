@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltx2_service.rules.estimate import UNKNOWN, Free, ends, paces_of, tokens_of
+from ltx2_service.rules.estimate import UNKNOWN, Free, ends, paces_of, run_limit_s, tokens_of
 from ltx2_service.values.job import Wanted
 from ltx2_service.values.waiting import Run, Waiting
 
@@ -21,6 +21,16 @@ def test_tokens_are_those_of_the_video_vae() -> None:
     assert tokens_of(Wanted("x", width=768, height=512, num_frames=121)) == 24 * 16 * 16
     assert tokens_of(Wanted("x", width=64, height=64, num_frames=1)) == 4
     assert tokens_of(Wanted("x", width=1, height=1, num_frames=1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("estimate_s", "origin", "limit_s"),
+    [(10.0, "v1", 600.0), (400.0, "v1", 2000.0), (400.0, "own", 600.0)],
+)
+def test_a_clip_that_nobody_waits_for_may_take_its_time(
+    estimate_s: float, origin: str, limit_s: float
+) -> None:
+    assert run_limit_s(600.0, estimate_s, origin) == limit_s
 
 
 @given(st.floats(1e-4, 1), st.floats(0, 200), st.lists(st.integers(1, 10**5), min_size=1))
