@@ -14,6 +14,7 @@ from starlette.responses import StreamingResponse
 from ltx2_service.http.context import Context, off_loop, owner_of
 from ltx2_service.http.waiting import woken
 from ltx2_service.rules.openai_words import ErrorEnvelope
+from ltx2_service.values.job import Job
 from ltx2_service.values.refusals import NoSuchJob
 from ltx2_service.values.told import Event
 
@@ -72,13 +73,13 @@ async def _stream(context: Context, job_id: str, after: int) -> AsyncIterator[by
             yield b"retry: 1000\n\n"
             while True:
                 event.clear()
-                ended = (await off_loop(context.service.job, job_id)).state.is_end
+                job = await off_loop(context.service.job, job_id)
                 for told in await off_loop(context.service.events, job_id, after):
                     after = told.number
-                    yield await _written(context, told)
+                    yield await off_loop(_written, context, job, told)
                     if told.kind in _ENDS:
                         return
-                if ended or context.held.closed:
+                if job.state.is_end or context.held.closed:
                     return
                 try:
                     async with asyncio.timeout(_ALIVE_S):
@@ -89,10 +90,13 @@ async def _stream(context: Context, job_id: str, after: int) -> AsyncIterator[by
         return
 
 
-async def _written(context: Context, event: Event) -> bytes:
+def _written(context: Context, job: Job, event: Event) -> bytes:
+    """An event with what of it is of now: a picture, and the time that is left."""
     data: dict[str, Any] = dict(event.data)
+    if event.kind == "progress" and (left_s := context.service.left_s(job)) is not None:
+        data["left_s"] = round(left_s, 1)
     if event.kind == "preview":
-        picture = await off_loop(context.service.preview, event.job)
+        picture = context.service.preview(job.id)
         if picture is not None:
             data["image"] = f"data:{_type(picture)};base64,{base64.b64encode(picture).decode()}"
     text = json.dumps(data, ensure_ascii=True)  # one line, whatever it holds

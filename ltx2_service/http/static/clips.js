@@ -118,6 +118,7 @@ export class Clips {
     if (kind === "preview") clip.preview = data.image;
     if (kind === "progress") {
       Object.assign(clip, { stage: data.stage, step: data.step, steps: data.steps });
+      clip.seconds_left = data.left_s ?? clip.seconds_left;
       if (data.steps > 0) clip.progress = Math.min(99, Math.floor((100 * data.step) / data.steps));
     }
     this.#on.changed();

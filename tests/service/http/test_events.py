@@ -49,7 +49,7 @@ def test_they_come_as_they_happen_and_end_with_the_clip(serve: Serve, held: Smal
     assert [number for number, _, _ in events] == [1, 2, 3, 4, 5]
     kinds = [kind for _, kind, _ in events]
     assert kinds == ["queued", "running", "progress", "preview", "completed"]
-    assert events[2][2] == {"stage": "denoising", "step": 1, "steps": 8}
+    assert events[2][2] == {"stage": "denoising", "step": 1, "steps": 8, "left_s": 2.0}
     assert events[3][2]["image"].startswith("data:image/webp;base64,")
     until(lambda: not held.wakes[video])
 
