@@ -1,4 +1,5 @@
-"""A launched script does not show what libraries log that reads like a failure and is none.
+"""A launched script does not show what libraries log that reads like a failure and is none, nor,
+with LTX2_HIDES_PROMPTS among its variables, the prompts that it writes out.
 
 Python imports a module of this name by itself at its start (the docs of `site`). Each line was
 looked up in the library that has it; every other one passes, and no stream is touched, so that a
@@ -8,6 +9,7 @@ terminal stays one. A sitecustomize that this one stands before is run as well.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
@@ -47,5 +49,7 @@ def _run_next() -> None:
 
 for _logger, _line in _IDLE.items():
     logging.getLogger(_logger).addFilter(_Without(_line))
+if "LTX2_HIDES_PROMPTS" in os.environ:
+    logging.getLogger().addFilter(_Without("Enhanced prompt: "))  # ltx_pipelines.utils.helpers
 if __name__ == "sitecustomize":
     _run_next()

@@ -30,6 +30,8 @@ _PASSING = ("INVOCATION_ID", "JOURNAL_STREAM", "OLDPWD", "PWD", "SHLVL", "SSH_",
 """Variables that say how this service was started: with them, a process that renders would not be
 the same to the next one, and load its weights anew."""
 
+_QUIET = {"LTX2_HIDES_PROMPTS": "1"}  # ltx2_patcher/launched/sitecustomize.py
+
 Stamp = tuple[tuple[str, int, int], ...]
 """Files, with when they were changed and how large they are."""
 
@@ -108,7 +110,8 @@ class Judging:
         stamp = _stamp(watched)
         content = json.dumps([base.name, base.commit, blob_ids(tree, lock.paths)], sort_keys=True)
         series = hashlib.sha256(content.encode("utf-8")).hexdigest()
-        child = script.child(proc.inherited_variables(without=_PASSING))
+        quiet = {} if self._settings.logs_prompts else _QUIET
+        child = script.child(proc.inherited_variables(without=_PASSING, **quiet))
         renderer = Renderer(base.name, series, child.argv, child.variables)
         return _Known(stamp, watched, script, Looked(script.target), renderer)
 

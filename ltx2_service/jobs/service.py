@@ -132,6 +132,8 @@ class Service:
             has_worker=self._has_worker,
         )
         if new:
+            prompt = f": {job.wanted.prompt!r}" if self.settings.logs_prompts else ""
+            _LOG.info("%s accepted, of %s%s", job.id, job.wanted.model, prompt)
             self._line.changed()
             self._dispatcher.wake()
         else:

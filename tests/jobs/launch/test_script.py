@@ -187,6 +187,25 @@ def test_a_started_script_keeps_back_lines_that_mean_nothing_and_no_other(
     assert done.stderr.splitlines() == ["a real failure: x"] * len(IDLE) + [IDLE[0][1]]
 
 
+@pytest.mark.parametrize(("hides", "shown"), [({"LTX2_HIDES_PROMPTS": "1"}, []), ({}, ["a fox"])])
+def test_a_started_script_keeps_prompts_to_itself_where_it_is_told_to(
+    case: Case, hides: dict[str, str], shown: list[str]
+) -> None:
+    launch = case.prepare()
+    code = (
+        "import logging\n"
+        "logging.basicConfig(format='%(message)s', level='INFO')\n"
+        "logging.info(f'Enhanced prompt: {\"a fox\"}')\n"  # 1.0.0
+        "logging.info('Enhanced prompt: %s', 'a fox')\n"  # 1.2.0
+        "logging.info('all else')\n"
+    )
+    argv = [launch.argv[0], "-c", code]
+    variables = {**launch.variables, **hides}
+    done = subprocess.run(argv, env=variables, capture_output=True, text=True, check=True)
+    lines = [f"Enhanced prompt: {prompt}" for prompt in shown * 2]
+    assert done.stderr.splitlines() == [*lines, "all else"]
+
+
 @pytest.mark.skipif(mappable_bytes() is None, reason="this machine maps files of any size")
 def test_a_checkpoint_larger_than_memory_and_swap_is_refused(case: Case) -> None:
     """It would die with torch's words on mmap, after Gemma was loaded."""

@@ -83,6 +83,15 @@ def test_its_words_are_those_that_run_starts_the_script_with(
     assert judged.frame_rate == 24 and judged.seed == 7
 
 
+def test_what_renders_writes_prompts_out_where_that_is_asked_for(
+    ready: Store, model: Model, tmp_path: Path
+) -> None:
+    for logs_prompts in (False, True):
+        settings = Settings((model,), tmp_path / "state", tmp_path / "clips", tree=ready.root)
+        judged = Judging(replace(settings, logs_prompts=logs_prompts))(WANTED)
+        assert ("LTX2_HIDES_PROMPTS" in judged.renderer.variables) is not logs_prompts
+
+
 def test_what_run_refuses_is_refused(judging: Judging) -> None:
     for wrong, words in (
         (replace(WANTED, num_frames=10), "8k\\+1"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def test_a_long_clip_may_run_for_longer_than_its_model_says(begin: Begin) -> Non
         ended(service, job)
     long, usual = executor.assigned
     assert long.run_limit_s > usual.run_limit_s == service.settings.models[0].run_limit_s
+
+
+@pytest.mark.parametrize("logs_prompts", [False, True])
+def test_prompts_are_logged_where_that_is_asked_for(
+    begin: Begin, caplog: pytest.LogCaptureFixture, logs_prompts: bool
+) -> None:
+    service = begin(FakeExecutor())
+    service.settings = replace(service.settings, logs_prompts=logs_prompts)
+    with caplog.at_level("INFO"):
+        job, _ = service.accept(Wanted("a secret fox"))
+        ended(service, job)
+    assert f"{job.id} accepted" in caplog.text
+    assert ("secret" in caplog.text) is logs_prompts
 
 
 def test_events_go_on_from_a_number_and_wake_who_waits(begin: Begin) -> None:
