@@ -17,6 +17,7 @@ from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.rules.models.batch import with_budget
 from ltx2_patcher.rules.models.parked import refusal_of_parking
 from ltx2_patcher.rules.models.request import parse_over, render_argv
+from ltx2_service.rules.offer import refusal_of_pipeline
 from ltx2_service.rules.script_words import common_words, options_of, sizes_of
 from ltx2_service.values.assignment import Renderer
 from ltx2_service.values.job import Wanted
@@ -105,6 +106,8 @@ class Judging:
         base = self._toolkit.base(model.base)
         cards = self._settings.gpus if machine.has_nvidia() else None
         script = find_script(self._toolkit, base, model.pipeline, gpu=cards[0] if cards else None)
+        if refusal := refusal_of_pipeline(script.target.pipeline):
+            raise refusal
         tree, lock = script.tree, self._toolkit.lock(base.name)
         watched = (*model.files.values(), *(tree / path for path in lock.paths))
         stamp = _stamp(watched)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ltx2_patcher.rules.models.pipelines import Pipeline
+from ltx2_patcher.values.errors import UsageError
 from ltx2_service.values.settings import Model
 
 FRAME_RATE = 25.0
@@ -31,6 +32,21 @@ class Offer:
     height: int
     num_frames: int
     frame_rate: float = FRAME_RATE
+
+
+def refusal_of_pipeline(pipeline: Pipeline) -> UsageError | None:
+    """Why a model of the settings can't be of that pipeline; None where it can."""
+    if pipeline.several_gpus:
+        return UsageError(
+            f"{pipeline.name} spreads over several cards, and each worker has one",
+            remedy=f"take {pipeline.name.removesuffix('_mgpu')}: cards make clips side by side",
+        )
+    if pipeline.makes != "video" or "--prompt" not in pipeline.options:
+        return UsageError(
+            f"{pipeline.name} makes no video of a prompt",
+            remedy="take distilled, ti2vid_two_stages or another that `ltx2-patcher run` lists",
+        )
+    return None
 
 
 def offer_of(model: Model, pipeline: Pipeline, *, on_a_card: bool) -> Offer:

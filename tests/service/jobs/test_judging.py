@@ -106,6 +106,13 @@ def test_what_run_refuses_is_refused(judging: Judging) -> None:
         judging(replace(WANTED, model="other"))
 
 
+def test_a_model_that_makes_no_clips_is_refused(ready: Store, model: Model, tmp_path: Path) -> None:
+    unfit = replace(model, pipeline="quantize_gemma")
+    judging = Judging(Settings((unfit,), tmp_path / "state", tmp_path / "clips", tree=ready.root))
+    with pytest.raises(UsageError, match="quantize_gemma makes no video of a prompt"):
+        judging(WANTED)
+
+
 def test_files_and_series_are_looked_at_anew_when_they_change(
     ready: Store, base: Base, model: Model, judging: Judging
 ) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ltx2_patcher.rules.models.pipelines import Pipeline
-from ltx2_service.rules.offer import offer_of
+from ltx2_service.rules.offer import offer_of, refusal_of_pipeline
 from ltx2_service.values.settings import Model
 
 OPTIONS = frozenset({"--image", "--negative-prompt", "--enhance-prompt"})
@@ -34,6 +36,18 @@ def test_a_form_begins_with_what_every_model_takes(on_a_card: bool) -> None:
         )
         assert offer.width % offer.multiple == offer.height % offer.multiple == 0
         assert offer.num_frames % 8 == 1
+
+
+def test_a_model_makes_videos_of_prompts_on_one_card() -> None:
+    fit = pipeline(frozenset({"--prompt"}), "--checkpoint-path", 64)
+    assert refusal_of_pipeline(fit) is None
+    for unfit, why in (
+        (replace(fit, makes="sound"), "no video of a prompt"),
+        (replace(fit, makes=None), "no video of a prompt"),
+        (replace(fit, options=frozenset()), "no video of a prompt"),
+        (replace(fit, several_gpus=True), "spreads over several cards"),
+    ):
+        assert why in str(refusal_of_pipeline(unfit))
 
 
 def test_only_what_a_pipeline_takes_is_offered() -> None:
