@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 
 _DECODED_AT_ONCE = 2  # requests with pictures, each of which takes 200 MB at the limit of pixels
+_MADE_AT_ONCE = 2  # files of finished clips; the others wait without a thread
 
 
 class Held:
@@ -62,6 +63,7 @@ class Context:
     uploads: Uploads
     held: Held = field(default_factory=Held)
     decoding: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DECODED_AT_ONCE))
+    making: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_MADE_AT_ONCE))
 
     def job(self, job_id: str, owner: str | None) -> Job:
         """A job of that owner's; to others it does not exist. Raises: NoSuchJob."""

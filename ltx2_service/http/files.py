@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+from anyio.to_thread import run_sync
 from starlette.responses import FileResponse
 
 from ltx2_service.http.context import Context, off_loop
@@ -18,7 +21,7 @@ _TYPES = {
 }
 
 
-def clip_of(job: Job) -> Path:
+def _clip_of(job: Job) -> Path:
     """The file of a completed job. Raises: NoPicture."""
     if job.state is not State.COMPLETED:
         said = job.failure.message if job.failure else f"it is {job.state.value}"
@@ -30,13 +33,28 @@ def clip_of(job: Job) -> Path:
 
 async def clip_answer(context: Context, job: Job, *, with_settings: bool) -> FileResponse:
     """The clip of a completed job, or a copy that has its settings inside. Raises: PatcherError."""
-    clip = await off_loop(clip_of, job)
+    clip = await off_loop(_clip_of, job)
     if with_settings:
-        clip = await off_loop(context.service.tagged, job)
-    return file_answer(clip, name=f"{job.id}.mp4")
+        clip = await _made(context, context.service.tagged, job)
+    return _file_answer(clip, name=f"{job.id}.mp4")
 
 
-def file_answer(path: Path, name: str | None = None) -> FileResponse:
+async def still_answer(
+    context: Context, job: Job, variant: Literal["thumbnail", "spritesheet"]
+) -> FileResponse:
+    """A picture of a completed job's clip. Raises: PatcherError."""
+    await off_loop(_clip_of, job)
+    service = context.service
+    make = service.thumbnail if variant == "thumbnail" else service.spritesheet
+    return _file_answer(await _made(context, make, job))
+
+
+async def _made(context: Context, make: Callable[[Job], Path], job: Job) -> Path:
+    """What takes seconds where it is not there yet: many at once take no threads from others."""
+    return await run_sync(make, job, limiter=context.making)
+
+
+def _file_answer(path: Path, name: str | None = None) -> FileResponse:
     """A file whole or in ranges; a clip of an id never changes, so browsers may keep it."""
     return FileResponse(
         path,

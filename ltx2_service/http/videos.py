@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from ltx2_service.http import bodies
 from ltx2_service.http.context import Context, off_loop, owner_of
 from ltx2_service.http.documents import body_of
-from ltx2_service.http.files import clip_answer, clip_of, file_answer
+from ltx2_service.http.files import clip_answer, still_answer
 from ltx2_service.http.pictures import accept, accept_again
 from ltx2_service.rules.openai_words import (
     CreateVideo,
@@ -125,9 +125,7 @@ def routes(context: Context) -> APIRouter:
                 remedy="Leave metadata out, or ask for the video.",
                 param="metadata",
             )
-        await off_loop(clip_of, job)
-        make = context.service.thumbnail if variant == "thumbnail" else context.service.spritesheet
-        return file_answer(await off_loop(make, job))
+        return await still_answer(context, job, variant)
 
     @router.delete("/{video_id}", response_model=VideoDeleted, responses=_ERRORS)
     async def delete(request: Request, video_id: str) -> Response:

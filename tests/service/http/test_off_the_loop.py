@@ -6,6 +6,7 @@ import base64
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -23,6 +24,7 @@ from tests.service.http.conftest import Serve, picture
 from tests.service.http.server import served, until
 from tests.service.http.small_service import SmallService
 
+THREADS = 40  # anyio's, for all calls of an application
 PATIENCE_S = 20.0  # only a loop that stands still meets it
 URL = f"data:image/png;base64,{base64.b64encode(picture()).decode()}"
 
@@ -41,8 +43,11 @@ class Gate:
     def open_by(self, http: httpx.Client, path: str) -> None:
         """Once it is under way."""
         assert self.reached.wait(PATIENCE_S)
-        assert http.get(path).status_code == 200
+        self.look(http, path)
         self.opened.set()
+
+    def look(self, http: httpx.Client, path: str) -> None:
+        assert http.get(path).status_code == 200
 
 
 @pytest.fixture
@@ -84,6 +89,43 @@ def test_a_body_is_understood(
         answer: Future[httpx.Response] = beside.submit(http.post, f"/{kind}", **body)
         gate.open_by(http, "/other")
         assert answer.result().json() == "x"
+
+
+class Slow(SmallService):
+    """Its thumbnails wait."""
+
+    gate: Gate
+    looked = 0  # for a job
+
+    def job(self, job_id: str) -> Job:
+        with self.lock:
+            self.looked += 1
+        return super().job(job_id)
+
+    def thumbnail(self, job: Job) -> Path:
+        self.gate.pass_()
+        assert job.clip
+        path = job.clip.with_suffix(".webp")
+        with self.lock:
+            return path if path.is_file() else super().thumbnail(job)
+
+
+def test_many_files_are_made_of_clips(settings: Settings, serve: Serve) -> None:
+    """More than there are threads for all calls."""
+    service = Slow(settings)
+    service.gate = Gate()
+    http = serve(service)
+    video = http.post("/v1/videos", json={"prompt": "x"}).json()["id"]
+    until(lambda: service.job(video).state.is_end)
+    service.looked = 0
+    path = f"/v1/videos/{video}/content?variant=thumbnail"
+    with ThreadPoolExecutor(THREADS + 5) as crowd:
+        answers = [crowd.submit(http.get, path) for _ in range(THREADS + 5)]
+        until(lambda: service.looked >= len(answers))
+        for _ in range(10):
+            service.gate.look(http, "/list")
+        service.gate.open_by(http, "/list")
+        assert {answer.result().status_code for answer in answers} == {200}
 
 
 class Gated(SmallService):
