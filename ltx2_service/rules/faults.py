@@ -29,6 +29,7 @@ OURS = Fault(
     500,
     "server_error",
     "The service failed at this request, which is its own fault. Its log says where.",
+    headers={"Connection": "close"},  # as the server will, once it has logged the trace
 )
 
 
