@@ -4,6 +4,7 @@ PYTHON ?= python3
 BASE ?= 1.0.0
 SOURCE ?= auto
 UPTO ?=
+EXTRA ?=
 TREE ?=
 VERIFY ?=
 PORT ?= 6020
@@ -21,7 +22,8 @@ extra = $(shell $(VENV)/bin/python -c 'import sys, tomllib; print(*tomllib.load(
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 	@echo 'variables: BASE=$(BASE), SOURCE=auto|git|pypi, UPTO=GROUP of the series, TREE=DIR (a clone of'
-	@echo 'your own), VERIFY=1 (verify after patching), PORT=$(PORT) of the demo, PYTHON=python3 (3.11 or newer)'
+	@echo 'your own), VERIFY=1 (verify after patching), EXTRA=ray (serve-install for several machines),'
+	@echo 'PORT=$(PORT) of the demo, PYTHON=python3 (3.11 or newer)'
 
 patch: $(VENV)/.tool ## lay the series into upstream, in vendor/ or in TREE
 	@# A clone of your own gets the series that supports its commit, unless BASE was asked for.
@@ -47,6 +49,7 @@ demo: $(VENV)/.serve ## the video service and its page, with tiny random weights
 	@$(PATCHER) serve --config ltx2_service/demo.toml --port $(PORT)
 
 serve-install: $(VENV)/.serve ## what the video service needs, into the tool's environment
+	@$(if $(EXTRA),$(VENV)/bin/python $(PIP) $(call extra,$(EXTRA)),:)
 
 test: $(VENV)/.dev ## every test that runs without a GPU, less the slow ones
 	$(VENV)/bin/python -m tests.runner

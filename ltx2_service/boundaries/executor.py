@@ -26,6 +26,11 @@ class Executor(Protocol):
     def start(self, told: Told) -> None:
         """Bring up the workers that are lacking, and find those that run. Raises: OutsideError."""
 
+    def trouble(self) -> str | None:
+        """A sentence, where something keeps all workers away; None where that is for each card to
+        say.
+        """
+
     def cards(self) -> Sequence[Card]:
         """Each worker as it is now."""
 

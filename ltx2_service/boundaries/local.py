@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,18 +14,19 @@ from ltx2_patcher.values.errors import OutsideError
 from ltx2_service.boundaries.berth import Berth
 from ltx2_service.boundaries.card import Driver
 from ltx2_service.boundaries.code import digest
+from ltx2_service.boundaries.ends import Ends
 from ltx2_service.boundaries.executor import Assignment, Told
 from ltx2_service.boundaries.link import Link, Side
 from ltx2_service.boundaries.spawn import spawn
 from ltx2_service.boundaries.spool import Spool
-from ltx2_service.values.messages import Cancel, Over, Settled
+from ltx2_service.rules.cluster_names import worker_name
+from ltx2_service.values.messages import Cancel, Settled
 from ltx2_service.values.settings import Settings
-from ltx2_service.values.told import Card, Ended, Progress
+from ltx2_service.values.told import Card
 
 _BEATS = 6  # that a worker says how it is within its lease
 _SLOWEST_BEAT_S = 2.0
 _TELL_S = 5.0  # that a worker was ended, and what that cost
-_LOG = logging.getLogger(__name__)
 
 
 class LocalExecutor:
@@ -36,33 +35,37 @@ class LocalExecutor:
     Two at once on one state folder do not share: each worker obeys the one that came last.
     """
 
-    def __init__(self, settings: Settings, code: str | None = None) -> None:
-        """`code` is what workers are told apart by from older ones; None: a digest of theirs."""
+    def __init__(
+        self, settings: Settings, code: str | None = None, machine: str | None = None
+    ) -> None:
+        """`code` is what workers are told apart by from older ones; None: a digest of theirs.
+
+        `machine` is what this one is called where several share a spool: its workers are named
+        after it, and the results of others left alone.
+        """
         self._settings = settings
         self._state = settings.state.absolute()
         self._code = digest() if code is None else code
         self._driver = Driver()
-        self._spool = Spool(self._state)
         self._links: dict[str, Link] = {}
         self._cards: dict[str, int] = {}
-        self._told: Told = _nobody
-        self._lock = threading.Lock()  # of what follows
-        self._ended: dict[tuple[str, int], Over] = {}  # told or to be told, until settled
-        self._owed: set[tuple[str, int]] = set()  # whose listener failed
+        self._machine = machine
+        spool = Spool(settings.shared.absolute())
+        self._ends = Ends(spool, None if machine is None else self._cards)
 
     def start(self, told: Told) -> None:
         """Bring up the workers that are lacking, and find those that run. Raises: OutsideError."""
-        self._told = told
+        self._ends.listen(told)
         side = Side(
             code=self._code,
             lease_s=self._settings.lease_s,
             start=self._start_worker,
-            reached=self._reached,
-            over=self._over,
+            reached=self._ends.reached,
+            over=self._ends.over,
             scan=self._scan,
         )
         for index in self._indices():
-            berth = Berth(self._state, f"gpu{index}")
+            berth = Berth(self._state, worker_name(self._machine, index))
             berth.make()
             self._cards[berth.name] = index
             self._links[berth.name] = Link(berth, side)
@@ -71,6 +74,9 @@ class LocalExecutor:
         for link in self._links.values():
             link.await_found()
         self._scan()
+
+    def trouble(self) -> None:
+        """Nothing but their own keeps workers of this machine away."""
 
     def cards(self) -> Sequence[Card]:
         """Each worker as it is now."""
@@ -83,8 +89,7 @@ class LocalExecutor:
             standing = link.standing
             if standing.job is not None:
                 found[standing.job, standing.token] = worker
-        with self._lock:
-            found |= {key: over.worker for key, over in self._ended.items()}
+        found |= self._ends.unsettled()
         return [(job, token, worker) for (job, token), worker in found.items()]
 
     def assign(self, worker: str, assignment: Assignment) -> None:
@@ -100,9 +105,7 @@ class LocalExecutor:
 
     def settled(self, job: str, token: int) -> None:
         """Let the end of an attempt go."""
-        with self._lock:  # so that no scan finds a result that was settled meanwhile
-            self._spool.forget(job, token)
-            self._ended.pop((job, token), None)
+        self._ends.settled(job, token)
         for link in self._links.values():
             link.ask(Settled(job, token))
 
@@ -132,6 +135,7 @@ class LocalExecutor:
         beat_s = min(self._settings.lease_s / _BEATS, _SLOWEST_BEAT_S)
         options = [
             *("--state", str(self._state), "--name", berth.name, "--code", self._code),
+            *("--shared", str(self._settings.shared.absolute())),
             *("--orphan-s", str(self._settings.orphan_s), "--beat-s", str(beat_s)),
         ]
         if self._driver.indices():
@@ -154,55 +158,12 @@ class LocalExecutor:
             total_bytes=None if memory is None else memory.total_bytes,
         )
 
-    def _reached(self, job: str, token: int, progress: Progress) -> None:
-        self._call(job, token, progress)
-
-    def _over(self, over: Over) -> None:
-        """Tell how an attempt ended, once."""
-        with self._lock:
-            is_new = self._note(over)
-        if is_new:
-            self._tell(over)
-
     def _scan(self) -> None:
-        """Tell what lies in the spool, and again what its listener could not take.
+        self._ends.scan(self._hands)
 
-        A worker that is heard tells itself how what it has in hand ended, and is idle then.
-        """
-        with self._lock:
-            kept = list(self._spool.all())
-            standings = [link.standing for link in self._links.values()]
-            hands = {(standing.job, standing.token) for standing in standings}
-            untold = [o for o in kept if (o.job, o.token) not in hands and self._note(o)]
-            untold += [over for key, over in self._ended.items() if key in self._owed]
-        for over in untold:
-            self._tell(over)
-
-    def _note(self, over: Over) -> bool:
-        """Whether it was not known; with the lock held."""
-        key = (over.job, over.token)
-        if key in self._ended:
-            return False
-        self._ended[key] = over
-        return True
-
-    def _tell(self, over: Over) -> None:
-        taken = self._call(over.job, over.token, over.ended)
-        with self._lock:
-            (self._owed.discard if taken else self._owed.add)((over.job, over.token))
-
-    def _call(self, job: str, token: int, told: Progress | Ended) -> bool:
-        """Whether the listener took it; its failure shall not cost us a worker."""
-        try:
-            self._told(job, token, told)
-        except Exception:  # noqa: BLE001 - whatever it is, it is told again
-            _LOG.exception("what a worker told of %s was not taken", job)
-            return False
-        return True
-
-
-def _nobody(job: str, token: int, told: Progress | Ended) -> None:
-    """Nobody listens before the start."""
+    def _hands(self) -> set[tuple[str, int]]:
+        standings = [link.standing for link in self._links.values()]
+        return {(one.job, one.token) for one in standings if one.job is not None}
 
 
 def _with_our_code(variables: Mapping[str, str]) -> dict[str, str]:

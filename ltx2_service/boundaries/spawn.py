@@ -9,14 +9,21 @@ from pathlib import Path
 from ltx2_patcher.values.errors import OutsideError
 
 
-def spawn(argv: Sequence[str], variables: Mapping[str, str], log: Path) -> int:
+def spawn(
+    argv: Sequence[str], variables: Mapping[str, str], log: Path, stdin: int | None = None
+) -> int:
     """Start a program in a session of its own, and leave it; its process id.
 
-    What it writes is appended to `log`. Raises: OutsideError.
+    What it writes is appended to `log`; it reads nothing, or the open file of that number. Raises:
+    OutsideError.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    reads: tuple[int, ...] | tuple[int, int, str, int, int]
+    reads = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    if stdin is not None:
+        reads = (os.POSIX_SPAWN_DUP2, stdin, 0)
     actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        reads,
         (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]

@@ -14,8 +14,9 @@ from ltx2_service.values.messages import Over
 class Spool:
     """A folder of results; what is in it outlives both sides."""
 
-    def __init__(self, state: Path) -> None:
-        self._folder = state / "spool"
+    def __init__(self, shared: Path) -> None:
+        """Below the folder that the service shares with its workers."""
+        self._folder = shared / "spool"
 
     def put(self, over: Over) -> None:
         """Keep a result; on disk, come a power cut, when this returns. Raises: OutsideError."""

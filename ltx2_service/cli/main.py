@@ -11,9 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
-from ltx2_patcher.values.errors import INTERRUPTED, OutsideError, PatcherError
+from ltx2_patcher.values.errors import INTERRUPTED, OutsideError, PatcherError, UsageError
 from ltx2_patcher.values.finding import Finding, Level
 from ltx2_service.boundaries.listening import url_of
+from ltx2_service.boundaries.ray.process import become_node
 from ltx2_service.boundaries.serve_file import read_settings
 from ltx2_service.cli.serving import serve
 from ltx2_service.jobs.checking import examine
@@ -119,6 +120,15 @@ def _status(args: argparse.Namespace, settings: Settings, _file: Path) -> int:
     return 0
 
 
+def _node(args: argparse.Namespace, settings: Settings, file: Path) -> int:
+    if settings.cluster is None:
+        raise UsageError(
+            f"{file} has no cluster that this machine could be a node of",
+            remedy='set executor = "ray", and the head\'s address under [ray]',
+        )
+    become_node(settings.cluster, settings.tree, args.name, head=args.head)
+
+
 def _told(value: object) -> str:
     """A part of /health for people: a line for each card."""
     if isinstance(value, list):
@@ -141,6 +151,7 @@ _WORDS: Mapping[str, Callable[[argparse.Namespace, Settings, Path], int]] = {
     "stop": _stop,
     "status": _status,
     "check": _check,
+    "node": _node,
 }
 
 
@@ -153,5 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="listen there, whatever the file says")
     parser.add_argument("--port", type=int)
     parser.add_argument("--gpus", metavar="N,...", help="these cards alone")
+    parser.add_argument("--head", action="store_true", help="of node: the one that others join")
+    parser.add_argument("--name", help="of node: what its cards are called after")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser

@@ -15,9 +15,11 @@ from threading import Thread
 import uvicorn
 from fastapi import FastAPI
 
+from ltx2_service.boundaries.executor import Executor
 from ltx2_service.boundaries.listening import listen, port_of, url_of
 from ltx2_service.boundaries.local import LocalExecutor
 from ltx2_service.boundaries.lock import Holder, held
+from ltx2_service.boundaries.ray.executor import RayExecutor
 from ltx2_service.http.app import create_app, end_held
 from ltx2_service.http.connections import Connection
 from ltx2_service.jobs.service import Service
@@ -44,7 +46,7 @@ def serve(settings: Settings, judge: Judge, offers: Sequence[Offer] = ()) -> int
     """
     with held(settings.state) as tell, listen(settings.host, settings.port) as listening:
         port = port_of(listening)
-        service = Service(settings, LocalExecutor(settings), judge)
+        service = Service(settings, _executor(settings), judge)
         app = create_app(service, settings, offers)
         server = _Server(_configured(app))
         service.start()
@@ -57,6 +59,10 @@ def serve(settings: Settings, judge: Judge, offers: Sequence[Offer] = ()) -> int
             finally:
                 ending.finish()
     return 0 if ending.asked else 1  # uvicorn has said why it did not start
+
+
+def _executor(settings: Settings) -> Executor:
+    return LocalExecutor(settings) if settings.cluster is None else RayExecutor(settings)
 
 
 def _configured(app: FastAPI) -> uvicorn.Config:

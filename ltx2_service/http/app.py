@@ -25,7 +25,7 @@ def create_app(service: Facade, settings: Settings, offers: Sequence[Offer] = ()
     Raises: UsageError, where other machines could reach it without a token.
     """
     refuse_open_door(settings)
-    uploads = Uploads(settings.state / UPLOADS, settings.limits.picture_pixels)
+    uploads = Uploads(settings.shared / UPLOADS, settings.limits.picture_pixels)
     context = Context(service, settings, uploads)
     app = FastAPI(
         title="LTX-2 video service",

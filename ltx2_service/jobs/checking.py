@@ -12,11 +12,12 @@ from ltx2_patcher.values.finding import Finding, Level
 from ltx2_service.boundaries.folders import network_file_system, require_writable
 from ltx2_service.boundaries.listening import listen, url_of
 from ltx2_service.boundaries.lock import busy, holder, is_held
+from ltx2_service.boundaries.ray.process import machines, require_ray, require_token
 from ltx2_service.boundaries.serve_file import others_may_read
 from ltx2_service.rules.access import refuse_open_door
 from ltx2_service.values.job import Wanted
 from ltx2_service.values.judged import Judge
-from ltx2_service.values.settings import Model, Settings
+from ltx2_service.values.settings import Cluster, Model, Settings
 
 _LITTLE_BYTES = 10 * 1024**3
 _SAMPLE = "A red fox crosses a snowy clearing."
@@ -33,7 +34,10 @@ def examine(settings: Settings, judge: Judge, file: Path) -> Iterator[Finding]:
     yield from _found("clips", lambda: _folder("clips", settings.clips))
     if settings.image_root is not None:
         yield from _found("image_root", lambda: _image_root(settings))
-    yield from _found("gpus", lambda: _cards(settings))
+    if settings.cluster is None:
+        yield from _found("gpus", lambda: _cards(settings))
+    else:
+        yield from _cluster(settings, settings.cluster)
     for model in settings.models:
         yield from _model(model, judge)
 
@@ -96,6 +100,34 @@ def _image_root(settings: Settings) -> Finding:
     if root is None or not root.is_dir():
         raise UsageError(f"there is no folder {root}", remedy="make it, or leave image_root out")
     return Finding("image_root", Level.OK, str(root))
+
+
+def _cluster(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
+    """Ray, its token, the shared folder and the machines."""
+    try:
+        version = require_ray()
+        require_token(cluster)
+        yield _folder("shared", cluster.shared)
+        there = machines(cluster, settings.tree)
+    except PatcherError as error:
+        yield _failure("ray", error)
+        return
+    for machine in there:
+        if not machine.sees:
+            yield Finding(
+                machine.name,
+                Level.FAILURE,
+                f"it does not see what is written into {cluster.shared} here",
+                "mount the same folder at that path on each machine",
+            )
+    cards = ", ".join(f"{machine.name} with {machine.cards}" for machine in there)
+    fact = f"{version} at {cluster.address}, cards: {cards or 'none yet'}"
+    if there:
+        yield Finding("ray", Level.OK, fact)
+    else:
+        yield Finding(
+            "ray", Level.WARNING, fact, "on each machine with cards: ltx2-patcher serve node"
+        )
 
 
 def _cards(settings: Settings) -> Finding:

@@ -12,7 +12,7 @@ from ltx2_service.boundaries.clips import Clips
 from ltx2_service.boundaries.store import Store
 from ltx2_service.values.job import Job
 
-UPLOADS = "uploads"  # below the state folder
+UPLOADS = "uploads"  # below the folder that workers share
 _DAY_S = 86_400.0
 _UNCLAIMED_S = 3600.0  # that an upload may lie before its job is accepted
 

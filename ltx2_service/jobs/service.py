@@ -54,7 +54,7 @@ class Service:
         self._clock = clock
         self._clips = Clips(settings.clips.absolute())
         self._store = Store(settings.state / DATABASE, self._clips.root)
-        self._uploads = settings.state / UPLOADS
+        self._uploads = settings.shared / UPLOADS
         self._listeners = Listeners()
         self._previews = Previews()
         self._showing = Showing(settings, self._clips)
@@ -243,6 +243,8 @@ class Service:
     def _why_not(self) -> str | None:
         if self._draining:
             return "The service is stopping."
+        if (trouble := self._executor.trouble()) is not None:
+            return trouble
         cards = self._executor.cards()
         # One that starts with a clip in hand is up: what renders it is what starts.
         if any(card.state in _UP or (card.state == "starting" and card.job) for card in cards):

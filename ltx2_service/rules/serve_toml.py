@@ -18,7 +18,7 @@ from typing import Literal, TypeVar
 from ltx2_patcher.rules.models.request import option_of
 from ltx2_patcher.rules.shown import cut, shown
 from ltx2_patcher.values.errors import UsageError
-from ltx2_service.values.settings import Limits, Model, Settings
+from ltx2_service.values.settings import CARD, Cluster, Limits, Model, Settings
 
 Kind = TypeVar("Kind")
 
@@ -28,6 +28,9 @@ _PORTS = range(2**16)
 _CARDS = range(64)
 _COUNTS = range(1, 2**31)
 _BYTES = range(1024, 2**40)
+_EXECUTORS = ("local", "ray")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+_CARDS_OF_RAY = "which cards there are, each machine's Ray says"
 _DECIDED = frozenset(
     {
         "--prompt",
@@ -56,10 +59,11 @@ def parse_settings(text: str, file: Path, tree: Path, home: Path | None = None) 
             remedy="mend that line; serve.example.toml shows the form",
         ) from error
     usual = Settings(models=(), state=Path(), clips=Path())
+    clips = top.path("clips")
     settings = Settings(
         models=_models(top),
         state=top.path("state"),
-        clips=top.path("clips"),
+        clips=clips,
         host=top.text("host", usual.host),
         port=top.integer("port", usual.port, _PORTS),
         gpus=_gpus(top),
@@ -73,6 +77,7 @@ def parse_settings(text: str, file: Path, tree: Path, home: Path | None = None) 
         orphan_s=top.positive("orphan_s", usual.orphan_s),
         drain_s=top.positive("drain_s", usual.drain_s),
         tree=tree,
+        cluster=_cluster(top, clips),
     )
     top.done()
     return settings
@@ -85,7 +90,9 @@ def changed(
     port: int | None = None,
     gpus: tuple[int, ...] | None = None,
 ) -> Settings:
-    """The settings with what a command line says instead; None leaves it."""
+    """The settings with what a command line says instead; None leaves it. Raises: UsageError."""
+    if gpus is not None and settings.cluster is not None:
+        raise UsageError(_CARDS_OF_RAY, remedy="leave --gpus out")
     return replace(
         settings,
         host=settings.host if host is None else host,
@@ -168,6 +175,39 @@ def _gpus(top: _Table) -> tuple[int, ...] | None:
     if not gpus or len(set(gpus)) < len(gpus):
         raise top.refusal("gpus names no card, or one twice", "leave it out for all cards")
     return gpus
+
+
+def _cluster(top: _Table, clips: Path) -> Cluster | None:
+    """None where workers are processes of this machine."""
+    executor = top.text("executor", "local")
+    if executor not in _EXECUTORS:
+        raise top.refusal(
+            f"there is no executor {shown(executor)}", f"write {' or '.join(_EXECUTORS)}"
+        )
+    if executor == "local":
+        if "ray" in top.keys:
+            raise top.refusal("[ray] says nothing without executor", 'add executor = "ray"')
+        return None
+    if "gpus" in top.keys:
+        raise top.refusal(_CARDS_OF_RAY, "leave gpus out")
+    table = top.table("ray")
+    cluster = Cluster(
+        address=table.text("address"),
+        shared=table.path("shared"),
+        token_file=table.path("token_file"),
+        card=table.text("card", CARD),
+    )
+    table.done()
+    if not _ADDRESS.fullmatch(cluster.address):
+        raise table.refusal(
+            f"address is {shown(cluster.address)}", "it must be the head's: 10.0.0.1:6379"
+        )
+    if not clips.is_relative_to(cluster.shared):
+        raise top.refusal(
+            f"clips is {clips}, which lies outside of what the machines share",
+            f"name a folder below {cluster.shared}",
+        )
+    return cluster
 
 
 def _tokens(top: _Table) -> Mapping[str, str]:

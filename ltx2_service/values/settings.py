@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 PORT = 6020
+CARD = "GPU"  # what Ray calls a card that CUDA finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster, whose cards make the clips."""
+
+    address: str  # of its head: "10.0.0.1:6379"
+    shared: Path  # folder that all its machines see at this path; clips lie below it
+    token_file: Path  # what each of its machines proves itself by
+    card: str = CARD  # the resource of which Ray counts one a card
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port of the head."""
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of a service's settings."""
 
@@ -59,6 +76,12 @@ class Settings:
     orphan_s: float = 600.0  # a worker that hears of no API for so long ends
     drain_s: float = 60.0  # at a stop, clips under way get so long to end
     tree: Path = Path()  # the toolkit's checkout
+    cluster: Cluster | None = None  # None: workers are processes of this machine
+
+    @property
+    def shared(self) -> Path:
+        """The folder where workers find pictures, and leave how attempts ended."""
+        return self.state if self.cluster is None else self.cluster.shared
 
     def model(self, name: str | None) -> Model | None:
         """The model of that name, the first for None; None where there is no such."""

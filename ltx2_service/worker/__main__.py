@@ -22,6 +22,7 @@ def main() -> int:
     """Work until told to stop; 0, or TAKEN."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="the service's folder")
+    parser.add_argument("--shared", type=Path, help="where results go; without it, as --state")
     parser.add_argument("--name", required=True, help="as the service calls it: gpu0")
     parser.add_argument("--gpu", type=int, help="by nvidia-smi's index; without it CUDA chooses")
     parser.add_argument("--cpus", default="", help="those near the card: 0-15,32-47")
@@ -40,7 +41,8 @@ def main() -> int:
         berth.sweep()
         _bind(args.cpus)
         variables = {} if args.gpu is None else {**BY_BUS, VISIBLE: str(args.gpu)}
-        habits = Habits(args.code, args.orphan_s, args.beat_s, variables)
+        shared = (args.shared or args.state).absolute()
+        habits = Habits(args.code, args.orphan_s, args.beat_s, variables, shared)
         with Listener(berth.socket) as listener, berth.log.open("ab") as log:
             Worker(berth, listener, log, habits).run(lambda: bool(stops))
     return 0

@@ -7,6 +7,7 @@ import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from ltx2_patcher.values.errors import PatcherError
@@ -43,6 +44,7 @@ class Habits:
     orphan_s: float  # without an API for so long it ends, once it is idle
     beat_s: float  # how often it tells how it is
     variables: Mapping[str, str]  # what its renderers get beside their own
+    shared: Path  # folder of the spool
 
 
 class Worker:
@@ -50,7 +52,7 @@ class Worker:
 
     def __init__(self, berth: Berth, listener: Listener, log: IO[bytes], habits: Habits) -> None:
         self._berth, self._listener, self._habits = berth, listener, habits
-        self._spool = Spool(berth.state)
+        self._spool = Spool(habits.shared)
         self._process = Process(log, {**habits.variables, **berth.mark})
         self._attempt: Attempt | None = None
         self._unkept: Over | None = None  # a result that the spool could not take yet

@@ -41,6 +41,7 @@ class FakeExecutor:
     def __init__(self, gpus: int = 1, *, holds: bool = False, dies_of: str = "\0") -> None:
         self.holds = holds
         self.dies_of = dies_of
+        self.troubled: str | None = None
         self.unreachable: set[str] = set()
         self.lost = False  # no worker is up
         self._stops = False
@@ -61,6 +62,9 @@ class FakeExecutor:
             spool = dict(self._spool)
         for (job, token), (_, ended) in spool.items():
             told(job, token, ended)
+
+    def trouble(self) -> str | None:
+        return self.troubled
 
     def cards(self) -> Sequence[Card]:
         with self._lock:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from pathlib import Path
 
-_WORDS = ("start", "stop", "status", "check")
+_WORDS = ("start", "stop", "status", "check", "node")
 _NEEDED = ("fastapi", "multipart", "PIL", "prometheus_client", "pynvml", "starlette", "uvicorn")
 
 
@@ -22,7 +22,7 @@ def options(parser: ArgumentParser) -> None:
         nargs="?",
         choices=_WORDS,
         help="start it in the background, stop it, tell how it stands, or check the settings; "
-        "without a word it runs in the foreground",
+        "without a word it runs in the foreground; node makes this machine one of several",
     )
     parser.add_argument(
         "--config", type=path, metavar="FILE", help="default: serve.toml beside the Makefile"
@@ -30,6 +30,8 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--host", help="listen there (default: as the file says, or 127.0.0.1)")
     parser.add_argument("--port", type=int, help="default: as the file says, or 6020")
     parser.add_argument("--gpus", metavar="N,...", help="these cards alone, by nvidia-smi's index")
+    parser.add_argument("--head", action="store_true", help="of node: the one that others join")
+    parser.add_argument("--name", help="of node: what its cards are called after")
     add_json(parser)
 
 
@@ -41,9 +43,10 @@ def run(args: Namespace) -> int:
     root = store().root
     _require_extra()
     words = [args.word or "run"]
-    for name in ("config", "host", "port", "gpus"):
+    for name in ("config", "host", "port", "gpus", "name"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value)]
+    words += ["--head"] if args.head else []
     argv = (sys.executable, "-m", "ltx2_service", *words)
     variables = inherited_variables(PYTHONPATH=_with(root))
     if args.word != "check" or args.json:

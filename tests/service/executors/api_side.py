@@ -9,14 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
-from ltx2_service.boundaries.local import LocalExecutor
 from ltx2_service.values.told import Ended, Progress
 from tests.service.executors.conftest import WORKER, Bench, card, wait_for
 
 
 def main() -> None:
     folder, job, *argv = sys.argv[1:]
-    bench = Bench(LocalExecutor, Path(folder))
+    bench = Bench(Path(folder))
     executor = bench.executor()
 
     def told(name: str, token: int, what: Progress | Ended) -> None:

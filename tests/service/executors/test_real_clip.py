@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +12,10 @@ from ltx2_patcher.boundaries.child import MODULE
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_python
 from ltx2_patcher.jobs.series.obtain import obtain
-from ltx2_service.boundaries.local import LocalExecutor
 from ltx2_service.values.assignment import Renderer
 from tests.conftest import ROOT
 from tests.runner import environment_owner
-from tests.service.executors.conftest import WORKER, Bench, card
+from tests.service.executors.conftest import Bench, card
 from tests.trees import environment
 from tests.upstream.cases import Case, Mode, command_line
 from verify.synthetic.files import FileSet
@@ -62,13 +60,6 @@ def upstream(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Upstream
     return made
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(LocalExecutor, tmp_path)
-    yield bench
-    bench.close()
-
-
 def test_a_clip_equals_what_run_makes(bench: Bench, upstream: Upstream, tmp_path: Path) -> None:
     wanted = tmp_path / "wanted.mp4"
     upstream.run(CASE.module, *upstream.argv(wanted), *PARKED)
@@ -79,7 +70,7 @@ def test_a_clip_equals_what_run_makes(bench: Bench, upstream: Upstream, tmp_path
     for job in ("first", "again"):
         assignment = bench.assignment(job)
         argv = (*upstream.argv(assignment.part), *PARKED)
-        executor.assign(WORKER, replace(assignment, argv=argv, module=CASE.module))
+        executor.assign(bench.worker, replace(assignment, argv=argv, module=CASE.module))
         ended = heard.end(job)
         assert ended.failure is None, bench.berth.log.read_text()
         assert bench.clip(job).read_bytes() == wanted.read_bytes()
@@ -98,7 +89,7 @@ def test_a_clip_is_cancelled_within_a_step(bench: Bench, upstream: Upstream) -> 
     executor, heard = bench.start()
     assignment = bench.assignment("a")
     argv = (*upstream.argv(assignment.part), *PARKED)
-    executor.assign(WORKER, replace(assignment, argv=argv, module=CASE.module))
+    executor.assign(bench.worker, replace(assignment, argv=argv, module=CASE.module))
     heard.step("a")
     executor.cancel("a", 1)
     ended = heard.end("a")

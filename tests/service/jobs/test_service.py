@@ -413,3 +413,12 @@ def test_memory_and_files_stay_flat_however_many_clips_are_made(tmp_path: Path, 
 def _rss_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_what_keeps_all_workers_away_is_told(begin: Begin) -> None:
+    executor = FakeExecutor()
+    service = begin(executor)
+    assert service.queue().ready
+    executor.troubled = "The head does not answer."
+    queue = service.queue()
+    assert (queue.ready, queue.why_not) == (False, "The head does not answer.")

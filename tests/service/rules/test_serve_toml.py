@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from ltx2_service.rules.serve_toml import (
     parse_gpus,
     parse_settings,
 )
-from ltx2_service.values.settings import Limits, Model, Settings
+from ltx2_service.values.settings import Cluster, Limits, Model, Settings
 from tests.conftest import ROOT
 
 FILE, TREE, HOME = Path("/srv/ltx2/serve.toml"), Path("/opt/toolkit"), Path("/homes/person")
@@ -120,7 +120,9 @@ def test_every_key_is_read() -> None:
 
 
 def test_every_setting_can_be_set() -> None:
-    """Each differs from the usual in WHOLE; host_budget alone has the same way to be written."""
+    """Each differs from the usual in WHOLE; host_budget alone has the same way to be written, and a
+    cluster is in RAY.
+    """
     whole, usual = parsed(WHOLE), parsed(LEAST)
     for got, other in (
         (whole, usual),
@@ -128,7 +130,7 @@ def test_every_setting_can_be_set() -> None:
         (whole.models[0], usual.models[0]),
     ):
         alike = {f.name for f in fields(got) if getattr(got, f.name) == getattr(other, f.name)}
-        assert alike <= {"tree", "host_budget"}
+        assert alike <= {"tree", "host_budget", "cluster"}
 
 
 @pytest.mark.parametrize("name", ["serve.example.toml", "ltx2_service/demo.toml"])
@@ -221,3 +223,57 @@ def test_cards_of_a_command_line() -> None:
     for text in ("", "0,", "a", "1,1", "-1", "64"):
         with pytest.raises(UsageError):
             parse_gpus(text)
+
+
+RAY = """
+executor = "ray"
+state = "/var/ltx2"
+clips = "/mnt/ltx2/clips"
+[ray]
+address = "10.0.0.1:6379"
+shared = "/mnt/ltx2"
+token_file = "~/token"
+[[models]]
+name = "fast"
+base = "1.2.0"
+pipeline = "distilled"
+[models.files]
+distilled_checkpoint_path = "d.safetensors"
+"""
+
+
+def test_a_cluster_is_read() -> None:
+    settings = parse_settings(RAY, FILE, TREE, HOME)
+    cluster = Cluster("10.0.0.1:6379", Path("/mnt/ltx2"), HOME / "token", "GPU")
+    assert settings.cluster == cluster
+    assert settings.shared == Path("/mnt/ltx2")
+    assert cluster.endpoint == ("10.0.0.1", 6379)
+    assert replace(cluster, address="[fd00::1]:6379").endpoint == ("fd00::1", 6379)
+    local = parse_settings(LEAST, FILE, TREE, HOME)
+    assert local.cluster is None
+    assert local.shared == local.state
+    assert parse_settings('executor = "local"\n' + LEAST, FILE, TREE, HOME) == local
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"ray"', '"rays"', "there is no executor 'rays'; write local or ray"),
+        ('executor = "ray"', "", "[ray] says nothing without executor"),
+        ('executor = "ray"', 'executor = "ray"\ngpus = [0]', "leave gpus out"),
+        ("10.0.0.1:6379", "10.0.0.1", "it must be the head's"),
+        ('address = "10.0.0.1:6379"', "", "address is lacking"),
+        ('token_file = "~/token"', "", "token_file is lacking"),
+        ("/mnt/ltx2/clips", "/mnt/clips", "outside of what the machines share"),
+        ("shared =", "sharde = 1\nshared =", "write shared"),
+    ],
+)
+def test_a_cluster_that_can_not_be_meant_is_refused(old: str, new: str, words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_settings(RAY.replace(old, new), FILE, TREE, HOME)
+    assert words in f"{raised.value}; {raised.value.remedy}".replace('"', "'")
+
+
+def test_a_command_line_names_no_cards_of_a_cluster() -> None:
+    with pytest.raises(UsageError, match="each machine's Ray says"):
+        changed(parse_settings(RAY, FILE, TREE, HOME), gpus=(0,))

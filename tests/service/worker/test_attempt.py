@@ -27,7 +27,7 @@ def test_a_renderer_deaf_to_a_cancel_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempt, "_CANCEL_S", 0.2)
-    bench = Bench(lambda _: pytest.fail("no executor"), tmp_path)
+    bench = Bench(tmp_path)
     bench.berth.make()
     with bench.berth.log.open("ab") as log:
         process = Process(log, bench.berth.mark)

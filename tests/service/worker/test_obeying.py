@@ -37,7 +37,7 @@ def command(berth: Berth, *more: str) -> list[str]:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(lambda _: pytest.fail("no executor"), tmp_path)
+    return Bench(tmp_path)
 
 
 @pytest.fixture
