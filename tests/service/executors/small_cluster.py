@@ -58,10 +58,8 @@ class SmallCluster:
     def _start_again(self, name: str) -> None:
         words = start_words(self.cluster, name, head=name == "head")
         if name == "head":
-            words = (
-                *(word for word in words if "card" not in word),
-                f"--temp-dir={self._temporary}",
-            )
+            without_a_card = [word for word in words if "card" not in word]
+            words = (*without_a_card, f"--temp-dir={self._temporary}")
         self._start(name, words)
 
     def kill(self, name: str) -> None:
