@@ -164,6 +164,7 @@ class RayExecutor:
         """Let the end of an attempt go."""
         worker = self._ends.unsettled().get((job, token))
         self._ends.settled(job, token)
+        self._previews.forget(job)
         with self._lock:
             self._drop((job, token))
             if worker is not None:
@@ -256,7 +257,6 @@ class RayExecutor:
                     progress = replace(progress, latents=self._previews.put(job, latents))
                 self._ends.reached(job, token, progress)
             case News(Over() as over):
-                self._previews.forget(over.job)
                 self._let_go(over)
                 self._ends.over(over)
             case Refusal(worker, job, token, why):
