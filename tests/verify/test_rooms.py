@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 VERIFY = ROOT / "verify"
-ORDER = ({"command"}, {"upstream"}, {"synthetic"}, {"vram", "clips"}, {"campaigns"})
+ORDER = ({"command"}, {"upstream"}, {"synthetic"}, {"vram", "clips", "service"}, {"campaigns"})
 """What stands beside the rooms, such as `measure` and `__main__`, is above them all."""
 ROOMS = sorted(path.name for path in VERIFY.iterdir() if (path / "__init__.py").exists())
 
