@@ -252,6 +252,9 @@ class RayExecutor:
                     self._cards[card.worker] = card
                     if card.state == "lost":
                         self._met.discard(card.worker)
+                    else:  # its actor has replaced it
+                        self._met.add(card.worker)
+                        self._away_s.pop(card.worker, None)
             case News(Reached(job, token, progress), latents):
                 if latents is not None:
                     progress = replace(progress, latents=self._previews.put(job, latents))

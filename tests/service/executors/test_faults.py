@@ -88,7 +88,7 @@ def test_a_worker_that_died_unseen_leaves_nothing_to_its_successor(bench: Bench)
     wait_for(lambda: bench.berth.holder() is None)
     assert left_of(bench.berth)  # deaf to the end of its input
     again, heard_again = bench.start()
-    assert not in_hand(again, heard_again)
+    wait_for(lambda: not in_hand(again, heard_again))
     assert left_of(bench.berth) == []
     require_fine(again, heard_again, bench, "a", token=2)
 
