@@ -26,6 +26,7 @@ from tests.service.executors.test_faults import left_of
 WORKER = "gpu0"
 MOMENTS = ("any", "rename", "write")
 _WINDOW_S = 0.004  # about what a clip takes from its last byte to its row
+_ENDING_S = 10.0  # that what was told to end may take to be gone
 _LONGEST_S = 3.0  # that a moment is waited for: nothing may be under way
 
 
@@ -36,7 +37,7 @@ class Toll:
     lost: int = 0  # clips that were told and are no job, or a job without an end
     doubled: int = 0  # clips that ended twice, or are two files
     half: int = 0  # clips that are shown and not whole
-    orphans: int = 0  # files of no clip, results that nobody took, processes
+    orphans: tuple[str, ...] = ()  # files of no clip, results that nobody took, processes
 
 
 class Client:
@@ -119,9 +120,9 @@ def toll(client: Client, service: Service, jobs: tuple[Job, ...]) -> Toll:
             clips |= {job.clip.name, f"{job.id}.json"}
     settings = service.settings
     files = [path.name for path in settings.clips.iterdir() if path.name not in clips]
-    results = list((settings.state / "spool").iterdir())
-    processes = left_of(Berth(settings.state, WORKER))
-    return Toll(lost, doubled, half, orphans=len(files) + len(results) + len(processes))
+    results = [path.name for path in (settings.state / "spool").iterdir()]
+    processes = [f"process {left}" for left in left_of(Berth(settings.state, WORKER))]
+    return Toll(lost, doubled, half, orphans=(*files, *results, *processes))
 
 
 def _ends(service: Service, job: Job) -> int:
