@@ -239,7 +239,7 @@ def _tool_suites(*, every: bool) -> list[Suite]:
         ("rebase", *rebase): 130,
         ("command line", "tests/cli"): 110,
         ("the rest", *rest): 155,
-        ("the video service", SERVICE): 120,
+        ("the video service", SERVICE): 190,
     }
     marked = ("-m", _marked(every=every))
     return [
