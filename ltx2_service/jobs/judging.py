@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltx2_patcher.boundaries import machine, proc
 from ltx2_patcher.boundaries.disk import blob_ids
+from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.boundaries.store import Store as Toolkit
 from ltx2_patcher.jobs.launch.script import Script, find_script
 from ltx2_patcher.jobs.models.gate import admit
@@ -108,6 +109,7 @@ class Judging:
         script = find_script(self._toolkit, base, model.pipeline, gpu=cards[0] if cards else None)
         if refusal := refusal_of_pipeline(script.target.pipeline):
             raise refusal
+        script = replace(script, target=replace(script.target, gpus=_whole(script.target.gpus)))
         tree, lock = script.tree, self._toolkit.lock(base.name)
         watched = (*model.files.values(), *(tree / path for path in lock.paths))
         stamp = _stamp(watched)
@@ -117,6 +119,11 @@ class Judging:
         child = script.child(proc.inherited_variables(without=_PASSING, **quiet))
         renderer = Renderer(base.name, series, child.argv, child.variables)
         return _Known(stamp, watched, script, Looked(script.target), renderer)
+
+
+def _whole(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """As the service's own: what is taken of a card, its worker has taken and takes again."""
+    return tuple(replace(gpu, free_bytes=gpu.total_bytes) for gpu in gpus)
 
 
 def _stamp(paths: tuple[Path, ...]) -> Stamp:

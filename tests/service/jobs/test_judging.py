@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries.baselines import BASELINES
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.launch.script import find_script
+from ltx2_patcher.jobs.models import model_files
 from ltx2_patcher.jobs.models.gate import admit
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys
@@ -20,6 +24,7 @@ from ltx2_service.jobs.judging import Judging
 from ltx2_service.values.job import Picture, Wanted
 from ltx2_service.values.refusals import UnknownModel
 from ltx2_service.values.settings import Model, Settings
+from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository
 from tests.small_wheels import make_environment
 from tests.weight_files import RELEASED, plain, write, write_checkpoint, write_gemma
@@ -133,3 +138,29 @@ def test_files_and_series_are_looked_at_anew_when_they_change(
     checkpoint.unlink()
     with pytest.raises(UsageError, match="does not exist"):
         judging(WANTED)
+
+
+def test_a_card_that_its_worker_has_taken_is_judged_as_a_whole(
+    ready: Store,
+    base: Base,
+    model: Model,
+    judging: Judging,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service that begins anew beside warm workers takes what it took before; `run` does not."""
+    monkeypatch.setattr(model_files, "mappable_bytes", lambda: None)  # this host may be smaller
+    config = RELEASED["LTX-2 19B"]["config"]
+    large = {"model.diffusion_model.more.weight": ("BF16", (100_000, 100_000))}
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3)), **large}
+    write_checkpoint(model.files["--distilled-checkpoint-path"], tensors, config)
+    row = {"pipeline": "distilled", "variant": "2.0", "width": 768, "height": 512, "frames": 121}
+    measured = ready.root / BASELINES / "parked-1.2.0-a-card.json"
+    measured.parent.mkdir(parents=True, exist_ok=True)
+    measured.write_text(json.dumps({"base": "1.2.0", "needs": [{**row, "reserved_gib": 5.3}]}))
+    taken = write_nvidia_smi(tmp_path / "bin", RTX_3090.replace("24100", "900"))
+    monkeypatch.setenv("PATH", str(taken), prepend=os.pathsep)
+    usual = ("--width", "768", "--height", "512", "--num-frames", "121", "--vram-budget", "auto")
+    with pytest.raises(UsageError, match="takes about 5.3 GiB of the card"):
+        run_words(ready, base, model, "--prompt", "a cat", *usual)
+    assert "auto" in judging(replace(WANTED, width=768, height=512, num_frames=121)).argv
