@@ -104,7 +104,8 @@ def test_a_client_that_left_is_forgotten(serve: Serve, held: SmallService) -> No
     http = serve(held)
     video = create(http)
     with http.stream("GET", f"/v1/videos/{video}/events") as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # held, or its end hangs up
+        next(lines)
         until(lambda: held.wakes.get(video))
 
     def noticed() -> bool:
