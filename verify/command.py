@@ -52,6 +52,18 @@ def main(
     return code
 
 
+def add_only(parser: ArgumentParser, rows: Sequence[str]) -> None:
+    """`--only ROW...`: names of rows of a campaign, as `args.only`; empty where none is given."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=rows,
+        default=(),
+        metavar="ROW",
+        help=f"these alone: {'; '.join(rows)}",
+    )
+
+
 def _split(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     """Ours, and what stands behind the first `--`."""
     at = argv.index("--") if "--" in argv else len(argv)

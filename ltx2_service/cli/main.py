@@ -38,6 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     """One of the words of `_WORDS`; the exit code says which class of error ended it."""
     args = _parser().parse_args(arguments)
     try:
+        if args.word != "node" and (args.head or args.name is not None):
+            raise UsageError(
+                "--head and --name say what a node is", remedy="give them to: serve node"
+            )
         file = TREE / NAME if args.config is None else args.config
         settings = changed(
             read_settings(file, TREE),

@@ -23,6 +23,7 @@ class Connection(H11Protocol):
         super().__init__(*args, **kwargs)
         self._ends: asyncio.TimerHandle | None = None
 
+    # As uvicorn narrows it: asyncio's own takes any transport.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client may speak now."""
         super().connection_made(transport)

@@ -164,15 +164,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--tree", type=Path, required=True, help="the patched checkout")
     parser.add_argument("--work", type=Path, required=True, help="a folder for the weights")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
-    names = [row.name for row in ROWS]
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=names,
-        default=(),
-        metavar="ROW",
-        help=f"these alone: {'; '.join(names)}",
-    )
+    command.add_only(parser, [row.name for row in ROWS])
     parser.add_argument("--size", choices=["tiny", "full"], default="full")
     return parser
 

@@ -254,15 +254,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--gpus", type=_gpus, help="nvidia-smi's indices: 0,1")
     parser.add_argument("--size", choices=["tiny", "full"], default="full")
     parser.add_argument("--clips", type=int, default=10, help="a card, for its rate (default: 10)")
-    names = [row.name for row in ROWS]
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=names,
-        default=(),
-        metavar="ROW",
-        help=f"these alone: {'; '.join(names)}",
-    )
+    command.add_only(parser, [row.name for row in ROWS])
     return parser
 
 
