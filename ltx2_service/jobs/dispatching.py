@@ -163,7 +163,7 @@ class Dispatcher:
                 if claim.job.cancels:
                     parts.executor.cancel(*attempt)
             elif attempt not in told:
-                settle(*attempt, None, store=parts.store, clips=parts.clips, clock=parts.clock)
+                self._settle(attempt, None)
         parts.line.changed()
 
     def _run(self) -> None:

@@ -46,6 +46,7 @@ class FakeExecutor:
         self.lost = False  # no worker is up
         self._stops = False
         self.assigned: deque[Assignment] = deque(maxlen=100)  # the latest
+        self.ends_settled: deque[tuple[str, int]] = deque(maxlen=100)  # the latest
         self._lock = threading.Lock()
         self._told: Told | None = None
         self._hands: dict[str, Hand | None] = {f"gpu{index}": None for index in range(gpus)}
@@ -109,6 +110,7 @@ class FakeExecutor:
 
     def settled(self, job: str, token: int) -> None:
         with self._lock:
+            self.ends_settled.append((job, token))
             self._spool.pop((job, token), None)
 
     def stop(self, drain_s: float) -> None:
