@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from ltx2_patcher.boundaries.proc import Done, call, inherited_variables
@@ -166,9 +166,19 @@ class Objects:
 
     def blobs(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
         """The contents of files in a commit. Raises: ConflictError where one is missing."""
-        wanted = list(paths)
-        named = ((f"{commit}:{path}", f"{path} at {commit[:12]}") for path in wanted)
-        return dict(zip(wanted, self._batch(named), strict=True))
+        return self.blobs_of({commit: list(paths)})[commit]
+
+    def blobs_of(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, dict[str, bytes]]:
+        """For each commit, the contents of its files at those paths.
+
+        Raises: ConflictError where one is missing.
+        """
+        found: dict[str, dict[str, bytes]] = {commit: {} for commit in wanted}
+        keys = [(commit, path) for commit, paths in wanted.items() for path in paths]
+        named = ((f"{commit}:{path}", f"{path} at {commit[:12]}") for commit, path in keys)
+        for (commit, path), content in zip(keys, self._batch(named), strict=True):
+            found[commit][path] = content
+        return found
 
     def _batch(self, wanted: Iterable[tuple[str, str]]) -> Iterator[bytes]:
         """The contents of objects, each given by its name for git and its name for people."""
@@ -204,6 +214,23 @@ class Objects:
         out = self._run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new).out
         return [path.decode("utf-8", "surrogateescape") for path in out.split(b"\0") if path]
 
+    def changes(self, chain: Sequence[str]) -> dict[str, dict[str, bool]]:
+        """For each commit of a chain but the first, the paths at which it differs from the one
+        before it, and whether each is there still.
+        """
+        pairs = "".join(f"{commit} {before}\n" for before, commit in pairwise(chain))
+        flags = ("-r", "-z", "--stdin", "--name-status", "--no-renames")
+        out = self._run("diff-tree", *flags, stdin=pairs.encode()).out
+        found: dict[str, dict[str, bool]] = {commit: {} for commit in chain[1:]}
+        fields = iter(out.decode("utf-8", "surrogateescape").split("\0")[:-1])
+        commit = ""
+        for field in fields:
+            if field in found:  # as no status is: it heads what is said of it
+                commit = field
+            else:
+                found[commit][next(fields)] = field != "D"
+        return found
+
     def history(self, tip: str, limit: int = 500) -> list[PastCommit]:
         """First-parent history from `tip` back, newest first, as far as it is here.
 
@@ -222,21 +249,17 @@ class Objects:
         out = self._run("rev-list", "--reverse", "--first-parent", f"{start}..{tip}").out
         return out.decode().split()
 
-    def words(self, commit: str) -> tuple[bytes, str, str]:
-        """Message, author ("Name <mail>") and author date (RFC 2822) of a commit.
+    def words(self, commits: Sequence[str]) -> dict[str, tuple[bytes, str, str]]:
+        """Message, author ("Name <mail>") and author date (RFC 2822) of each commit.
 
         Raises: InvalidError where they are not UTF-8.
         """
-        out = self._run("log", "-1", "--format=%an <%ae>%n%aD%n%B", commit).out
-        try:
-            out.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidError(
-                f"the words of commit {commit[:10]} are not UTF-8",
-                remedy="write them anew (`git commit --amend --reset-author`, or a rebase)",
-            ) from error
-        author, date, message = out.split(b"\n", 2)
-        return message.strip(b"\n") + b"\n", author.decode(), date.decode()
+        if not commits:  # which git would take for HEAD
+            return {}
+        flags = ("--stdin", "--no-walk=unsorted", "-z", "--format=%an <%ae>%n%aD%n%B")
+        out = self._run("log", *flags, stdin="\n".join(commits).encode()).out
+        rows = out.split(b"\0")[:-1]
+        return {commit: _words(commit, row) for commit, row in zip(commits, rows, strict=True)}
 
     def build(self, parent: str | None, commits: Sequence[NewCommit]) -> list[str]:
         """Make `commits` on `parent`, touching no branch, index or file; their ids in order.
@@ -344,6 +367,19 @@ class Objects:
         if done.code not in ok:
             raise failed(self.place, arguments[0], done)
         return done
+
+
+def _words(commit: str, row: bytes) -> tuple[bytes, str, str]:
+    """What `git log` says of a commit. Raises: InvalidError where it is not UTF-8."""
+    try:
+        row.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidError(
+            f"the words of commit {commit[:10]} are not UTF-8",
+            remedy="write them anew (`git commit --amend --reset-author`, or a rebase)",
+        ) from error
+    author, date, message = row.split(b"\n", 2)
+    return message.strip(b"\n") + b"\n", author.decode(), date.decode()
 
 
 def _past(row: str) -> PastCommit:

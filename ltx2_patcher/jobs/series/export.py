@@ -324,22 +324,23 @@ def drafts_of(
 
     Raises: InvalidError where a commit removes a file.
     """
-    commits = []
     chain = repository.commits_between(start, tip)
-    for parent, commit in zip([start, *chain], chain, strict=False):
-        paths = [path for path in repository.changed(parent, commit) if path not in overlay]
-        # The base lacks the files of an earlier overlay that a later commit took back.
-        there, upstreams = (repository.entries(at, paths) for at in (commit, start))
-        if gone := sorted(upstreams.keys() - there.keys()):
+    changes = repository.changes([start, *chain])
+    # The base lacks the files of an earlier overlay that a later commit took back.
+    touched = {path for paths in changes.values() for path in paths}
+    patched = repository.entries(start, touched - overlay.keys()).keys()
+    wanted = {}
+    for commit, paths in changes.items():
+        ours = {path: there for path, there in paths.items() if path in patched}
+        if gone := sorted(path for path, there in ours.items() if not there):
             raise InvalidError(
                 f"commit {commit[:10]} removes {', '.join(gone)}",
                 remedy="patches change files only; undo the removal",
             )
-        if present := [path for path in paths if path in there and path in upstreams]:
-            message, author, date = repository.words(commit)
-            files = repository.blobs(commit, present)
-            commits.append(objects.NewCommit(message, author, date, files))
-    return commits
+        if ours:
+            wanted[commit] = list(ours)
+    words, files = repository.words(list(wanted)), repository.blobs_of(wanted)
+    return [objects.NewCommit(*words[commit], files[commit]) for commit in wanted]
 
 
 def _kept(known: Mapping[str, bytes], mail: bytes) -> Patch:
