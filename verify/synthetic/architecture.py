@@ -120,6 +120,20 @@ TINY_GEMMA_4 = GemmaSize(
     },
 )
 
+
+def _vocoder(*rates: int) -> Config:
+    """A vocoder of two stages with a block each: upstream computes a filter for each convolution
+    anew whenever it builds one. The product of the rates is the true one's.
+    """
+    return {
+        "resblock_dilation_sizes": [[1, 3, 5]],
+        "resblock_kernel_sizes": [3],
+        "upsample_initial_channel": 16,
+        "upsample_kernel_sizes": [2 * rate for rate in rates],
+        "upsample_rates": list(rates),
+    }
+
+
 # Upstream fixes 128 latent channels, the encoder's 128 base channels, 8 x 16 audio latents and 128
 # channels into a vocoder, before 2026-03-04 the decoder's 128 base channels too; the rest is free.
 TINY = Size(
@@ -157,9 +171,9 @@ TINY = Size(
             "model": {"params": {"ddconfig": {"ch_mult": [1, 1, 1], "num_res_blocks": 1}}}
         },
         "vocoder": {
-            "upsample_initial_channel": 64,
-            "vocoder": {"upsample_initial_channel": 64},
-            "bwe": {"upsample_initial_channel": 64},
+            **_vocoder(10, 24),
+            "vocoder": _vocoder(10, 16),
+            "bwe": _vocoder(10, 24),
         },
     },
     encoder_block={"num_layers": 1, "multiplier": 1},
