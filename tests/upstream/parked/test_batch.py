@@ -101,18 +101,28 @@ def child_of(pid: int) -> int:
 def test_each_clip_is_the_one_of_its_own_run(
     script: Script, common: list[str], patched: Pipelines, tmp_path: Path
 ) -> None:
-    """Also of the line behind one that fails, and of other sizes."""
+    """Also of the line behind one that fails, and of other sizes; the failing one is told."""
+    weights = tmp_path / "lost.safetensors"  # it goes once all lines were judged
+    option = "--distilled-checkpoint-path"
+    weights.symlink_to(common[common.index(option) + 1])
+    lost = {option.removeprefix("--"): str(weights)}
     longer = {"seed": 8, "num-frames": 17, "output-path": str(tmp_path / "own.mp4")}
-    file = written(tmp_path, "# three", {"prompt": "a red fox"}, longer, "", {"seed": 9})
-    batch, told = plan(script, common, file), Watch()
+    lines = ("# three", {"prompt": "a red fox"}, longer, "", {"seed": 9})
+    batch, told = plan(script, common, written(tmp_path, *lines[:3], lost, *lines[4:])), Watch()
     assert batch.parks
-    assert render(batch, told) == Outcome(3, (), 0)
+    weights.unlink()
+    assert render(batch, told) == Outcome(3, (4,), 0)
+    failed = told.ended[4]
+    assert isinstance(failed, Lost) and "lost.safetensors" in failed.why
+    file = written(tmp_path, *lines)
+    batch = plan(script, common, file)
     out = tmp_path / "out"
     assert [clip.place for clip in batch.clips] == [
         out / "clip-002.mp4",
         tmp_path / "own.mp4",
         out / "clip-005.mp4",
     ]
+    assert all(isinstance(told.ended[clip.number], Made) for clip in batch.clips)
     assert {number for number, _ in told.steps} == {2, 3, 5}
     assert {step.of for _, step in told.steps} == {"samplers", "media_io"}
     for clip in batch.clips:
@@ -128,23 +138,6 @@ def test_each_clip_is_the_one_of_its_own_run(
     assert [clip.number for clip in plan(script, common, file, resume=True).clips] == [3]
     other = written(tmp_path, "", {"prompt": "a red fox", "seed": 3}, longer, "", {"seed": 9})
     assert [clip.number for clip in plan(script, common, other, resume=True).clips] == [2, 3]
-
-
-def test_a_line_that_fails_is_told_and_the_next_is_made(
-    script: Script, common: list[str], tmp_path: Path
-) -> None:
-    """A file that goes once all lines were judged."""
-    weights = tmp_path / "lost.safetensors"
-    option = "--distilled-checkpoint-path"
-    weights.symlink_to(common[common.index(option) + 1])
-    lost = {option.removeprefix("--"): str(weights)}
-    file = written(tmp_path, {"seed": 1}, lost, {"seed": 3})
-    batch, told = plan(script, common, file), Watch()
-    weights.unlink()
-    assert render(batch, told) == Outcome(2, (2,), 0)
-    assert isinstance(told.ended[1], Made) and isinstance(told.ended[3], Made)
-    failed = told.ended[2]
-    assert isinstance(failed, Lost) and "lost.safetensors" in failed.why
 
 
 @LONG

@@ -144,7 +144,8 @@ def test_a_retake_is_the_same(
     assert made[0] == made[1] == made[2]
 
 
-@pytest.mark.parametrize("mode", [Mode.T2V, Mode.I2V])
+# The script writes 512 tokens a prompt. What holds for a picture holds for none.
+@pytest.mark.parametrize("mode", [pytest.param(Mode.T2V, marks=LONG), Mode.I2V])
 def test_an_enhanced_prompt_is_the_same(
     mode: Mode,
     parked: Pipelines,
@@ -156,22 +157,21 @@ def test_an_enhanced_prompt_is_the_same(
     """Of each seed and picture, also where the process has made it of others, and of the same."""
     first = Case("ti2vid_two_stages", mode, Gemma.PLAIN, VARIANT)
     root, picture = fileset(VARIANT).text_encoder, tmp_path / "picture.png"
-    made = []
-    for case, rotated in (
-        (first, False),
-        (first, False),
-        (replace(first, seed=8), False),
-        *([(first, True)] if mode is Mode.I2V else []),
+    wanted = set()
+    for case, rotated, times in (
+        (first, False, 2),
+        (replace(first, seed=8), False, 1),
+        *([(first, True, 1)] if mode is Mode.I2V else []),
     ):
         with Image.open(image) as opened:
             (opened.rotate(180) if rotated else opened).save(picture)
         given = (case, fileset, root, picture)
         plain = clip(patched, *given, tmp_path / "plain.mp4", "--enhance-prompt")
         more = ("--enhance-prompt", "--vram-budget", NOTHING)
-        assert clip(parked, *given, tmp_path / "parked.mp4", *more) == plain
-        made.append(plain)
-    assert made[0] == made[1]
-    assert len(set(made)) == len(made) - 1
+        for _ in range(times):
+            assert clip(parked, *given, tmp_path / "parked.mp4", *more) == plain
+        assert plain not in wanted
+        wanted.add(plain)
 
 
 def test_without_the_flag_the_store_goes(

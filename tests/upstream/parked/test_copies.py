@@ -4,8 +4,6 @@ import fcntl
 import logging
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,22 +17,10 @@ from ltx_core.parked.layout import Form, Layout
 from ltx_core.parked.model import ParkedModel
 from ltx_core.parked.turns import Turns
 
+from tests.upstream.parked.copy_holder import LAYOUT, Holder
+
 CPU = torch.device("cpu")
-LAYOUT = Layout.of([Form((300,), (1,), torch.float32), Form((2, 3), (1, 2), torch.int8)])
 NAME = "Model-0123"
-OTHER = """
-import sys, time, torch
-from pathlib import Path
-from ltx_core.parked.copies import Copies
-from ltx_core.parked.layout import Form, Layout
-copy = Copies(Path(sys.argv[1])).found_or_begun(sys.argv[2])
-fill = lambda views: views[0].fill_(float(sys.argv[3]))
-copy.unit(Layout.of([Form((300,), (1,), torch.float32), Form((2, 3), (1, 2), torch.int8)]), fill)
-if sys.argv[4] == "finish":
-    copy.finish("state")
-print(copy.is_new, flush=True)
-sys.stdin.read()
-"""
 
 
 class Model(torch.nn.Module):
@@ -87,32 +73,6 @@ def first(copy: Copy) -> float:
     number = copy.unit(LAYOUT, fill(0))
     assert number is not None
     return float(LAYOUT.views(copy.mapped(number))[0][0])
-
-
-def begin(folder: Path, name: str, number: int, *, finish: bool) -> "subprocess.Popen[str]":
-    """Another process that has that copy once it has written a line."""
-    words = [str(folder), name, str(number), "finish" if finish else "leave"]
-    return subprocess.Popen(
-        [sys.executable, "-c", OTHER, *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def said(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def end(process: "subprocess.Popen[str]") -> None:
-    process.communicate()
-    assert process.returncode == 0
-
-
-def kill(process: "subprocess.Popen[str]") -> None:
-    process.kill()
-    process.communicate()
 
 
 def names(folder: Path) -> list[str]:
@@ -171,17 +131,17 @@ def test_one_that_is_cut_off_is_not_used(folder: Path) -> None:
 
 
 def test_of_two_that_begin_at_once_one_makes_it(folder: Path) -> None:
-    processes = [begin(folder, NAME, number, finish=True) for number in (1, 2)]
-    assert sorted(map(said, processes)) == ["False", "True"]
+    holders = [Holder(folder, NAME, number, finish=True) for number in (1, 2)]
+    assert sorted(holder.made() for holder in holders) == [False, True]
     assert names(folder) == [f"{NAME}.weights"]
-    for process in processes:
-        end(process)
+    for holder in holders:
+        holder.end()
 
 
 def test_who_is_killed_while_it_makes_one_leaves_nothing(folder: Path) -> None:
-    process = begin(folder, NAME, 1, finish=False)
-    assert said(process) == "True"
-    kill(process)
+    holder = Holder(folder, NAME, 1, finish=False)
+    assert holder.made()
+    holder.kill()
     assert names(folder) == [f"{NAME}.part"]
     assert Copies(folder).found(NAME) is None
     copy = make(Copies(folder), number=2)
@@ -193,9 +153,9 @@ def test_who_is_killed_while_it_makes_one_leaves_nothing(folder: Path) -> None:
 
 def test_what_a_killed_process_left_goes_with_the_next(folder: Path) -> None:
     for name, finish in (("Killed-1", False), ("Killed-2", True)):
-        process = begin(folder, name, 1, finish=finish)
-        said(process)
-        kill(process)
+        holder = Holder(folder, name, 1, finish=finish)
+        holder.made()
+        holder.kill()
     copies = Copies(folder)
     make(copies).let_go()
     assert copies.make_room(0)
@@ -203,9 +163,9 @@ def test_what_a_killed_process_left_goes_with_the_next(folder: Path) -> None:
 
 
 def test_what_a_killed_process_left_serves_who_wants_the_same(folder: Path) -> None:
-    process = begin(folder, NAME, 3, finish=True)
-    said(process)
-    kill(process)
+    holder = Holder(folder, NAME, 3, finish=True)
+    holder.made()
+    holder.kill()
     copy = Copies(folder).found_or_begun(NAME)
     assert not copy.is_new
     assert first(copy) == 3
@@ -213,12 +173,12 @@ def test_what_a_killed_process_left_serves_who_wants_the_same(folder: Path) -> N
 
 def test_it_stays_as_long_as_one_process_uses_it(memory: Path) -> None:
     copy = make(Copies(memory))
-    process = begin(memory, NAME, 0, finish=True)
-    assert said(process) == "False"
+    holder = Holder(memory, NAME, 0, finish=True)
+    assert not holder.made()
     copy.let_go()
     assert Copies(memory).make_room(0)
     assert names(memory) == [f"{NAME}.weights"]
-    end(process)
+    holder.end()
     assert names(memory) == []
 
 

@@ -25,9 +25,10 @@ def spilled(tensor: torch.Tensor) -> bool:
     """Whether it lies in a file, which has no name any more."""
     address = tensor.data_ptr()
     for line in Path("/proc/self/maps").read_text("utf-8").splitlines():
-        start, _, end = line.split()[0].partition("-")
-        if int(start, 16) <= address < int(end, 16):
-            return line.endswith(".made (deleted)")
+        if line.endswith(".made (deleted)"):
+            start, _, end = line.split()[0].partition("-")
+            if int(start, 16) <= address < int(end, 16):
+                return True
     return False
 
 
