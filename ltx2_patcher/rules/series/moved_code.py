@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _WORD = re.compile(rb"[A-Za-z_]{6,}")
 """Names long enough to tell one place from another."""
@@ -31,7 +32,7 @@ def whereabouts(lines: Sequence[bytes], files: Mapping[str, bytes]) -> Place | N
     where no place as long as twice `lines` has three of the names, and a third of them.
     """
     wanted = set(_WORD.findall(b"".join(lines)))
-    held = {path: wanted.intersection(_WORD.findall(data)) for path, data in files.items()}
+    held = {path: wanted & _words(data) for path, data in files.items()}
     spread = Counter(word for words in held.values() for word in words)
     telling = {word for word in wanted if 0 < spread[word] <= _COMMON}
     best: tuple[float, Place] | None = None
@@ -51,3 +52,9 @@ def whereabouts(lines: Sequence[bytes], files: Mapping[str, bytes]) -> Place | N
                 if best is None or weight > best[0]:
                     best = weight, Place(path, first, len(here), len(wanted))
     return best[1] if best else None
+
+
+# Each hunk that does not fit is looked for in all files of a revision.
+@lru_cache(maxsize=1024)
+def _words(data: bytes) -> frozenset[bytes]:
+    return frozenset(_WORD.findall(data))

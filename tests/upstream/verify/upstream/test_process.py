@@ -42,9 +42,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pipelines(tree: Path) -> Iterator[Pipelines]:
-    """A process of its own for each test: some end it."""
+    """One that no test ends."""
     with Pipelines(tree) as started:
         yield started
 
@@ -77,13 +77,13 @@ def test_another_upstream_than_the_trees_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_a_dead_process_is_reported(pipelines: Pipelines) -> None:
+def test_a_dead_process_is_reported(tree: Path) -> None:
     """With its code."""
-    with pytest.raises(OutsideError, match="ended with 9"):
-        pipelines.run("ltx_core.dies", [])
+    with Pipelines(tree) as one, pytest.raises(OutsideError, match="ended with 9"):
+        one.run("ltx_core.dies", [])
 
 
-def test_a_late_answer_is_reported(pipelines: Pipelines) -> None:
+def test_a_late_answer_is_reported(tree: Path) -> None:
     """And the process is not waited for."""
-    with pytest.raises(OutsideError, match="no answer"):
-        pipelines.run("ltx_core.sleeps", [], timeout_s=0.2)
+    with Pipelines(tree) as one, pytest.raises(OutsideError, match="no answer"):
+        one.run("ltx_core.sleeps", [], timeout_s=0.2)
