@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -33,7 +34,8 @@ def suite(folder: Path, name: str, source: str, usual_s: int) -> Suite:
     path = folder / f"test_{name}.py"
     path.write_text(source)
     command = (sys.executable, "-u", "-m", "pytest", "-c", "/dev/null", "-rs", str(path))
-    return Suite(name, command, usual_s)
+    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # which takes longer than the rest
+    return Suite(name, command, usual_s, bare)
 
 
 def test_suites_are_told_as_they_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import re
 import textwrap
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ltx2_patcher.values.series import Edit, Patch
 
@@ -27,6 +28,7 @@ def digest_of(code: object) -> str:
     return hashlib.sha256(repr(code).encode()).hexdigest()[:_DIGITS]
 
 
+@lru_cache(maxsize=1024)  # every base has the same overlay
 def file_digest(path: str, content: bytes) -> str:
     """Of a whole file: its code where it is Python's, its bytes elsewhere."""
     return digest_of(_form(ast.parse(content)) if path.endswith(".py") else content)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from ltx2_patcher.values.errors import InvalidError, UsageError
 
@@ -35,8 +36,14 @@ def parse_pipelines(sources: Mapping[str, bytes], shared: bytes) -> tuple[Pipeli
 
     Raises: InvalidError where a source is no Python.
     """
+    return _pipelines(tuple(sorted(sources.items())), shared)
+
+
+# Whoever judges many requests asks the same of each.
+@lru_cache(maxsize=8)
+def _pipelines(sources: tuple[tuple[str, bytes], ...], shared: bytes) -> tuple[Pipeline, ...]:
     common = _parsed("utils.args", shared)
-    trees = {name: _parsed(name, source) for name, source in sorted(sources.items())}
+    trees = {name: _parsed(name, source) for name, source in sources}
     return tuple(
         _pipeline(name, tree, common, trees) for name, tree in trees.items() if _runnable(tree)
     )
