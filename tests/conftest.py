@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.store import Store
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 BASE = "1.0.0"
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("whole", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("short", settings.get_profile("whole"), max_examples=40)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the slow tests, as in make test, properties are asked of fewer examples too."""
+    settings.load_profile("short" if "not slow" in config.option.markexpr else "whole")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4, Method
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from tests.upstream.conftest import DATE
+from tests.upstream.conftest import DATE, LONG
 from tests.upstream.gemma_files import random_model, rewrite_shards, write_root
 from tests.upstream.overlay.conftest import ASKED_FOR, SIZE, MakeEncoders, methods
 from verify.campaigns.gemma_encoder import TAKES_ROOTS
@@ -125,9 +125,16 @@ KINDS: dict[str, tuple[Method, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("layout", ["older, one file", "newer, sharded"])
+LAYOUTS = ("older, one file", "newer, sharded")
+# Each kind in a short run, the layouts by turns.
+SAVED = [
+    pytest.param(kind, layout, marks=pytest.mark.core if (i + j) % 2 else LONG)
+    for i, kind in enumerate(KINDS)
+    for j, layout in enumerate(LAYOUTS)
+]
+
+
+@pytest.mark.parametrize(("kind", "layout"), SAVED)
 def test_prequantized_roots_load_as_they_are_without_a_flag_or_with_theirs(
     bf16_root: Path, tmp_path: Path, make_encoders: MakeEncoders, kind: str, layout: str
 ) -> None:
