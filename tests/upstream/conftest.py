@@ -14,6 +14,7 @@ import pytest
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.cli.options import DEFAULT_BASE
 from tests.trees import ROOT
+from tests.upstream.forks import forked
 from verify.synthetic.files import FileSet, Layout
 from verify.upstream.process import Pipelines
 
@@ -61,7 +62,7 @@ def upstream(upstream_tree: Path) -> Iterator[Pipelines]:
 @pytest.fixture(scope="session")
 def patched(patched_tree: Path) -> Iterator[Pipelines]:
     """The patched scripts, on their own."""
-    with Pipelines(patched_tree) as pipelines:
+    with forked(patched_tree) as pipelines:
         yield pipelines
 
 

@@ -11,6 +11,7 @@ from verify.upstream.process import Pipelines
 collect_ignore_glob = [] if find_spec("ltx_core.parked") else ["test_*.py"]
 
 from tests.upstream.conftest import FileSets  # noqa: E402
+from tests.upstream.forks import forked  # noqa: E402
 
 # Of the pipelines' tests: the same clips, each made once.
 from tests.upstream.pipelines.conftest import (  # noqa: E402
@@ -26,7 +27,7 @@ from tests.upstream.pipelines.conftest import (  # noqa: E402
 @pytest.fixture(scope="session")
 def parked(patched_tree: Path) -> Iterator[Pipelines]:
     """A process of patched scripts that keeps its store from one test to the next."""
-    with Pipelines(patched_tree) as pipelines:
+    with forked(patched_tree) as pipelines:
         yield pipelines
 
 

@@ -1,7 +1,6 @@
 """Other processes that have a copy: forked from one that has imported torch, which takes longer."""
 
 import atexit
-import multiprocessing
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,17 +9,17 @@ import torch
 from ltx_core.parked.copies import Copies
 from ltx_core.parked.layout import Form, Layout
 
+from tests.upstream.forks import FORKS
+
 LAYOUT = Layout.of([Form((300,), (1,), torch.float32), Form((2, 3), (1, 2), torch.int8)])
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
 
 
 class Holder:
     """A process that finds the copy of a name, or makes it of a number, and has it to its end."""
 
     def __init__(self, folder: Path, name: str, number: float, *, finish: bool) -> None:
-        self._ours, theirs = _FORKS.Pipe()
-        self._process = _FORKS.Process(target=_hold, args=(theirs, folder, name, number, finish))
+        self._ours, theirs = FORKS.Pipe()
+        self._process = FORKS.Process(target=_hold, args=(theirs, folder, name, number, finish))
         self._process.start()
         theirs.close()
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.upstream.cases import SCRIPTS, Case, Mode, command_line
 from tests.upstream.conftest import BASE, LONG, FileSets
+from tests.upstream.forks import forked
 from tests.upstream.pipelines.conftest import Clips, GemmaRoots
 from verify.synthetic.files import named_models
 from verify.upstream.command_line import FP8_CAST, LORA, Gemma
@@ -85,7 +86,7 @@ def test_weights_that_host_memory_has_no_room_for_are_read_where_they_lie(
 ) -> None:
     case, root = Case("distilled", Mode.T2V, gemma, VARIANT), fileset(VARIANT).text_encoder
     for host in (NOTHING, "0.001"):
-        with Pipelines(parked.tree) as fresh:
+        with forked(parked.tree) as fresh:
             for each in (case, replace(case, prompt=OTHER_PROMPT)):
                 given = (each, fileset, root, image, tmp_path / "clip.mp4")
                 more = ("--vram-budget", NOTHING, "--host-budget", host)
@@ -180,7 +181,7 @@ def test_without_the_flag_the_store_goes(
     """A process that parked weights for one request makes the next without them."""
     case = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
     root = fileset(VARIANT).text_encoder
-    with Pipelines(patched_tree) as pipelines:
+    with forked(patched_tree) as pipelines:
         for more in (("--vram-budget", ALL), ()):
             out = tmp_path / "clip.mp4"
             wanted = patched_clip(case).read_bytes()

@@ -12,6 +12,7 @@ import pytest
 from ltx2_patcher.boundaries.copies import copies_in
 from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import BASE, LONG, FileSets
+from tests.upstream.forks import forked
 from verify.synthetic.files import named_models
 from verify.upstream.command_line import LORA, Gemma
 from verify.upstream.process import Pipelines
@@ -84,12 +85,12 @@ def test_two_processes_share_one_copy(
     """The second quantizes and fuses nothing; a third finds it when the first is killed."""
     wanted = clip(parked, argv)
     shared = ("--weights-folder", str(memory))
-    with Pipelines(patched_tree) as one:
+    with forked(patched_tree) as one:
         assert clip(one, argv, *shared) == wanted
         there = copies(memory)
         assert len(there) >= 5
         size = sum(path.stat().st_blocks for path in memory.iterdir()) // 2
-        with Pipelines(patched_tree) as two:
+        with Pipelines(patched_tree) as two:  # whose hashes are others
             assert clip(two, argv, *shared, makes=False) == wanted
             assert copies(memory) == there
             shares = [shares_of(each._process.pid, memory) for each in (one, two)]
@@ -100,7 +101,7 @@ def test_two_processes_share_one_copy(
             assert all(copy.held for copy in told)
             one._process.kill()
             one._process.wait()
-            with Pipelines(patched_tree) as three:
+            with forked(patched_tree) as three:
                 assert clip(three, argv, *shared, makes=False) == wanted
     # Each was killed, which left the copies for whoever comes next.
     assert copies(memory) == there
@@ -114,7 +115,7 @@ def test_processes_that_begin_at_once_make_one_copy(
     shared = ("--weights-folder", str(memory))
     places = [[*argv, "--output-path", str(tmp_path / f"{number}.mp4")] for number in range(2)]
     with (
-        Pipelines(patched_tree) as one,
+        forked(patched_tree) as one,
         Pipelines(patched_tree) as two,
         ThreadPoolExecutor() as both,
     ):
@@ -134,7 +135,7 @@ def test_what_memory_has_no_room_for_is_kept_on_a_disk(
     """Where loading makes it: the next process makes nothing."""
     wanted = clip(parked, argv)
     for makes in (True, False):
-        with Pipelines(patched_tree) as fresh:
+        with forked(patched_tree) as fresh:
             for _ in range(2):
                 assert clip(fresh, argv, "--host-budget", "0.000001", makes=makes) == wanted
         models = {name.partition("-")[0] for name in copies(cache)}
@@ -148,7 +149,7 @@ def test_what_a_file_holds_as_it_is_is_not_kept_again(
     case = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
     files, out = fileset(VARIANT), tmp_path / "clip.mp4"
     argv = command_line(case, files, files.text_encoder, None, out, tree=patched_tree)
-    with Pipelines(patched_tree) as fresh:
+    with forked(patched_tree) as fresh:
         clip(fresh, argv, *PARKED, "--host-budget", "0.000001")
     models = {name.partition("-")[0] for name in copies(cache)} if cache.exists() else set()
     assert models.isdisjoint({"GemmaTextEncoder", "LTXModel"})
@@ -160,7 +161,7 @@ def test_a_full_folder_is_told_and_the_clip_is_made(
 ) -> None:
     """A process may write no file there that is as large as a model."""
     wanted = clip(parked, argv)
-    with Pipelines(patched_tree) as fresh:
+    with forked(patched_tree) as fresh:
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.prlimit(fresh._process.pid, resource.RLIMIT_FSIZE, (1 << 20, hard))
         more = ("--weights-folder", str(memory))
