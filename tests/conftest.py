@@ -108,8 +108,18 @@ class Environment:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, wheels: Path) -> Environment:
-    return make_environment(tmp_path / "env", wheels)
+def environment(tmp_path: Path, installed: Path) -> Environment:
+    copy = tmp_path / "env"
+    shutil.copytree(installed, copy, symlinks=True)
+    return environment_in(copy)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Path:
+    """The folder of such an environment, to be copied: pip takes a second for each."""
+    folder = tmp_path_factory.mktemp("installed") / "env"
+    make_environment(folder, wheels)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -123,13 +133,17 @@ def wheels(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Path:
 
 def make_environment(folder: Path, wheels: Path) -> Environment:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    python = folder / "bin/python"
-    site = folder / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q"]
+    made = environment_in(folder)
+    pip = [sys.executable, "-m", "pip", "--python", str(made.python), "install", "-q"]
     flags = ["--no-deps", "--no-index", "--no-compile"]
     paths = [str(path) for path in wheels.glob("*.whl")]
     subprocess.run([*pip, *flags, *paths], check=True, capture_output=True)
-    return Environment(python, site)
+    return made
+
+
+def environment_in(folder: Path) -> Environment:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return Environment(folder / "bin/python", folder / f"lib/{version}/site-packages")
 
 
 @pytest.fixture
