@@ -212,9 +212,9 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
     owner = environment_owner(base, store.bases())
     make = ("make", "-s", f"BASE={owner.name}", f"vendor/env-{owner.name}/.tests")
     subprocess.run(make, cwd=ROOT, check=True)
-    marked, usual_s = "not gpu and not slow", 100
+    marked, usual_s = "not gpu and not slow", 80
     if base.name == DEFAULT_BASE:
-        marked, usual_s = _marked(every=every), 500
+        marked, usual_s = _marked(every=every), 380
     elif not every:
         marked += " and core"
     command = _pytest(str(environment_python(store, owner)), UPSTREAM, "-m", marked)
@@ -223,23 +223,16 @@ def _base_suite(store: Store, base: Base, folder: Path, *, every: bool) -> Suite
 
 
 _SERIES = "tests/jobs/series"
-_PATCHES = ("export", "matrix", "publication", "replay", "revise", "support")
 
 
 def _tool_suites(*, every: bool) -> list[Suite]:
-    """The tool's own tests, in suites that can go at the same time."""
-    patches = [f"{_SERIES}/test_{name}.py" for name in _PATCHES]
-    rebase = sorted(str(p.relative_to(ROOT)) for p in ROOT.glob(f"{_SERIES}/test_rebase*.py"))
+    """The tool's own tests: few suites, since each makes what its tests share anew."""
     # Stale proofs are what a whole run renews: it checks them after it has written them.
     late = [str(PROOFS)] if every else []
-    rest = ["tests", *_without([UPSTREAM, SERVICE, _SERIES, "tests/cli", *late])]
     usual_s = {
-        ("patches", *patches): 145,
-        ("trees", _SERIES, *_without([*patches, *rebase])): 190,
-        ("rebase", *rebase): 130,
-        ("command line", "tests/cli"): 110,
-        ("the rest", *rest): 155,
-        ("the video service", SERVICE): 190,
+        ("the series", _SERIES): 250,
+        ("the rest", "tests", *_without([UPSTREAM, SERVICE, _SERIES, *late])): 210,
+        ("the video service", SERVICE): 160,
     }
     marked = ("-m", _marked(every=every))
     return [

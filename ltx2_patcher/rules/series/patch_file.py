@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import lru_cache
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
@@ -26,6 +27,8 @@ _FORBIDDEN = re.compile(
 )
 
 
+# The verbs of a maintainer read the same patches many times.
+@lru_cache(maxsize=512)
 def parse_patch(name: str, data: bytes) -> Patch:
     """Read one canonical patch file.
 
