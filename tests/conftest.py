@@ -156,24 +156,38 @@ def copied_store(tmp_path: Path) -> Store:
     return Store(root)
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> SmallUpstream:
-    """A small upstream and a series on it, for what the real history lacks."""
+@pytest.fixture(scope="session")
+def made_small(tmp_path_factory: pytest.TempPathFactory) -> SmallUpstream:
+    """A small upstream and a series on it, for what the real history lacks; to be copied."""
     from tests.small_upstream import make_upstream  # which takes `git` from here
 
-    return make_upstream(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        _seal_home(patch)
+        return make_upstream(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture
+def small(tmp_path: Path, made_small: SmallUpstream) -> SmallUpstream:
+    """A copy of it of the test's own."""
+    from tests.small_upstream import copy_of
+
+    return copy_of(made_small, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def sealed_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test meets the developer's git configuration, except where it obtains upstream."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-        patch.setenv("GIT_AUTHOR_NAME", "A User")
-        patch.setenv("GIT_AUTHOR_EMAIL", "user@example.invalid")
-        patch.setenv("GIT_COMMITTER_NAME", "A User")
-        patch.setenv("GIT_COMMITTER_EMAIL", "user@example.invalid")
+        _seal_home(patch)
         yield
+
+
+def _seal_home(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    patch.setenv("GIT_AUTHOR_NAME", "A User")
+    patch.setenv("GIT_AUTHOR_EMAIL", "user@example.invalid")
+    patch.setenv("GIT_COMMITTER_NAME", "A User")
+    patch.setenv("GIT_COMMITTER_EMAIL", "user@example.invalid")
 
 
 def git(tree: Path, *arguments: str) -> str:

@@ -129,6 +129,17 @@ def make_upstream(root: Path) -> SmallUpstream:
     return SmallUpstream(store, base, place, commits)
 
 
+def copy_of(made: SmallUpstream, root: Path) -> SmallUpstream:
+    """The same below `root`: some fifty calls of git make one."""
+    before = made.place.parent
+    shutil.copytree(before, root, symlinks=True, dirs_exist_ok=True)
+    for name in ("repository/vendor/upstream.toml", "tree/.git/config"):
+        file = root / name
+        file.write_text(file.read_text().replace(str(before), str(root)))
+    store = Store(root / "repository")
+    return SmallUpstream(store, store.base("small"), root / "upstream", made.commits)
+
+
 def pin(name: str, commit: str) -> str:
     """A base, as vendor/upstream.toml has it."""
     return f'\n[bases.{name}]\ncommit = "{commit}"\ndate = "2026-01-01"\nloads = ["LTX-2 19B"]\n'
