@@ -124,7 +124,7 @@ class Berth:
     def sweep(self) -> None:
         """As `tidy`, for whoever holds the lock."""
         for _ in range(200):  # until none is left: one that starts another is not ended in between
-            left = list(_marked(self.mark[_MARK]))
+            left = [pid for pid, mark in _marked() if mark == self.state / self.name]
             if not left:
                 return
             for pid in left:
@@ -149,14 +149,20 @@ def short_path(socket: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def _marked(mark: str) -> Iterator[int]:
-    """Each process that carries the mark and is no zombie."""
-    wanted = f"{_MARK}={mark}".encode()
+def started_by_workers(state: Path) -> Iterator[int]:
+    """Each process that a worker below that absolute folder has started, here as a node too."""
+    return (pid for pid, mark in _marked() if state in mark.parents)
+
+
+def _marked() -> Iterator[tuple[int, Path]]:
+    """Each process that carries a mark, with that, and is no zombie."""
+    begins = f"{_MARK}=".encode()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):  # it has ended, or is another user's
-                if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                    yield int(folder.name)
+                for variable in (folder / "environ").read_bytes().split(b"\0"):
+                    if variable.startswith(begins):
+                        yield int(folder.name), Path(os.fsdecode(variable[len(begins) :]))
 
 
 def _kill(pid: int) -> None:

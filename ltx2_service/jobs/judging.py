@@ -18,6 +18,7 @@ from ltx2_patcher.jobs.models.looked import Looked
 from ltx2_patcher.rules.models.batch import with_budget
 from ltx2_patcher.rules.models.parked import refusal_of_parking
 from ltx2_patcher.rules.models.request import parse_over, render_argv
+from ltx2_service.boundaries.host import memory_beside_workers
 from ltx2_service.rules.offer import refusal_of_pipeline
 from ltx2_service.rules.script_words import common_words, options_of, sizes_of
 from ltx2_service.values.assignment import Renderer
@@ -118,7 +119,9 @@ class Judging:
         quiet = {} if self._settings.logs_prompts else _QUIET
         child = script.child(proc.inherited_variables(without=_PASSING, **quiet))
         renderer = Renderer(base.name, series, child.argv, child.variables)
-        return _Known(stamp, watched, script, Looked(script.target), renderer)
+        state = self._settings.state.absolute()
+        looked = Looked(script.target, lambda: memory_beside_workers(state))
+        return _Known(stamp, watched, script, looked, renderer)
 
 
 def _whole(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:

@@ -1,8 +1,8 @@
-"""A small picture of a clip as it forms: latents -> WEBP.
+"""A small picture of a clip as it forms: latents, or the colours they will have -> WEBP.
 
-It shows shape and motion, not colours. No decoder runs: the three directions in which the tokens of
-a frame differ most are found anew for each, the first becomes light and dark, the others faint
-tints.
+Where what renders knows no colours yet, it shows shape and motion: the three directions in which
+the tokens of a frame differ most are found anew for each, the first becomes light and dark, the
+others faint tints. No decoder runs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ LONG_SIDE = 384  # pixels of the picture
 MOST_TOKENS = 16_384  # of a frame of 4096 x 4096 pixels
 _MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0, which numpy writes for any short header
 _LEAD = len(_MAGIC) + 2
+_LATENTS, _COLOURS = "<f2", "|u1"  # how numpy calls float16 and uint8
 _SHOWN_TOKENS = 600  # of a larger frame each second, third, ... row and column is shown
 _SAMPLE = 64  # tokens that the directions are found from
 _ROUNDS = 4  # of the power iteration: a preview needs no more digits
@@ -31,17 +32,49 @@ Vector = Sequence[float]
 
 
 def preview(data: bytes) -> bytes:
-    """The picture of a .npy file: float16, (channels, rows, columns).
+    """The picture of a .npy file: float16, (channels, rows, columns), or uint8, (rows, columns, 3).
 
     Raises: InvalidError where it is no such file.
     """
     try:
-        channels, rows, columns = _parsed(data)
+        kind, shape, values = _parsed(data)
+        small = _coloured(shape, values) if kind == _COLOURS else _tinted(shape, values)
     except (ValueError, TypeError, KeyError, SyntaxError, MemoryError, struct.error) as error:
         raise InvalidError(
             f"latents that no preview can be made of: {error}",
             remedy="none is needed: the clip goes on without a preview",
         ) from error
+    picture = io.BytesIO()
+    small.save(picture, "WEBP", quality=70, method=1)
+    return picture.getvalue()
+
+
+def _parsed(data: bytes) -> tuple[str, tuple[int, int, int], bytes]:
+    """Of what kind and shape the values are, and these. Raises: ValueError."""
+    if not data.startswith(_MAGIC):
+        raise ValueError("not a .npy file")
+    (length,) = struct.unpack_from("<H", data, len(_MAGIC))
+    header = ast.literal_eval(data[_LEAD : _LEAD + length].decode("latin-1"))
+    first, second, third = header["shape"]
+    kind = header["descr"]
+    if kind not in {_LATENTS, _COLOURS} or header["fortran_order"]:
+        raise ValueError("not float16 or uint8, row by row")
+    return kind, (first, second, third), data[_LEAD + length :]
+
+
+def _coloured(shape: tuple[int, int, int], values: bytes) -> Image.Image:
+    """The picture of colours. Raises: ValueError."""
+    rows, columns, channels = shape
+    _require_size(rows, columns)
+    if channels != len(_CONTRASTS):
+        raise ValueError(f"{channels} channels of colour")
+    small = Image.frombytes("RGB", (columns, rows), values)
+    return small.resize(_shown_size(columns, rows), Image.Resampling.BICUBIC)
+
+
+def _tinted(shape: tuple[int, int, int], values: bytes) -> Image.Image:
+    """The picture of latents. Raises: ValueError, struct.error."""
+    channels, rows, columns = _thinned(shape, values)
     tokens = list(zip(*channels, strict=True))
     size = _shown_size(columns, rows)
     planes = [
@@ -50,24 +83,17 @@ def preview(data: bytes) -> bytes:
         )
         for direction, contrast in zip(_directions(tokens), _CONTRASTS, strict=True)
     ]
-    picture = io.BytesIO()
-    Image.merge("YCbCr", planes).convert("RGB").save(picture, "WEBP", quality=70, method=1)
-    return picture.getvalue()
+    return Image.merge("YCbCr", planes).convert("RGB")
 
 
-def _parsed(data: bytes) -> tuple[list[Vector], int, int]:
+def _thinned(shape: tuple[int, int, int], data: bytes) -> tuple[list[Vector], int, int]:
     """Each channel of the tokens that are shown, less its mean, with their rows and columns."""
-    if not data.startswith(_MAGIC):
-        raise ValueError("not a .npy file")
-    (length,) = struct.unpack_from("<H", data, len(_MAGIC))
-    header = ast.literal_eval(data[_LEAD : _LEAD + length].decode("latin-1"))
-    count, rows, columns = header["shape"]
-    if header["descr"] != "<f2" or header["fortran_order"]:
-        raise ValueError("not float16, row by row")
+    count, rows, columns = shape
+    _require_size(rows, columns)
+    if count < 1:
+        raise ValueError(f"{count} channels")
     size = rows * columns
-    if not (count >= 1 and rows >= 1 and columns >= 1 and size <= MOST_TOKENS):
-        raise ValueError(f"{count} channels of {rows} x {columns}")
-    values = struct.unpack_from(f"<{count * size}e", data, _LEAD + length)
+    values = struct.unpack_from(f"<{count * size}e", data)
     apart = math.ceil(math.sqrt(size / _SHOWN_TOKENS))
     picked = [
         row * columns + column
@@ -78,6 +104,12 @@ def _parsed(data: bytes) -> tuple[list[Vector], int, int]:
         _centred([values[at + place] for place in picked]) for at in range(0, count * size, size)
     ]
     return channels, len(range(0, rows, apart)), len(range(0, columns, apart))
+
+
+def _require_size(rows: int, columns: int) -> None:
+    """Raises: ValueError."""
+    if not (rows >= 1 and columns >= 1 and rows * columns <= MOST_TOKENS):
+        raise ValueError(f"{rows} x {columns} tokens")
 
 
 def _centred(values: Vector) -> Vector:

@@ -34,8 +34,10 @@ class Looked:
     It is of a moment: who looks again later makes another.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, host: Callable[[], Memory] = memory) -> None:
+        """`host` says what of host memory is free; a service counts what its own hold as that."""
         self._target = target
+        self._host = host
         self._found: dict[Hashable, object] = {}
 
     def ahead(self, requests: Iterable[Request]) -> None:
@@ -82,8 +84,8 @@ class Looked:
         return self._once(describe, lambda: describe(self._target.python).installed())
 
     def memory(self) -> Memory:
-        """As `boundaries.machine.memory`."""
-        return self._once(memory, memory)
+        """What of the host's is free, as `boundaries.machine.memory` or what was given for it."""
+        return self._once(memory, self._host)
 
     def pictures(self, paths: Sequence[Path]) -> list[str | None]:
         """What is wrong with each."""

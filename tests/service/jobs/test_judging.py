@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ltx2_patcher.boundaries import machine
 from ltx2_patcher.boundaries.baselines import BASELINES
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
@@ -19,7 +24,8 @@ from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.models.architecture import checkpoint_keys
 from ltx2_patcher.rules.models.request import parse_argv, render_argv
 from ltx2_patcher.values.base import Base
-from ltx2_patcher.values.errors import InvalidError, UsageError
+from ltx2_patcher.values.errors import InvalidError, OutsideError, UsageError
+from ltx2_service.boundaries.berth import Berth
 from ltx2_service.jobs.judging import Judging
 from ltx2_service.values.job import Picture, Wanted
 from ltx2_service.values.refusals import UnknownModel
@@ -164,3 +170,50 @@ def test_a_card_that_its_worker_has_taken_is_judged_as_a_whole(
     with pytest.raises(UsageError, match="takes about 5.3 GiB of the card"):
         run_words(ready, base, model, "--prompt", "a cat", *usual)
     assert "auto" in judging(replace(WANTED, width=768, height=512, num_frames=121)).argv
+
+
+def test_host_memory_that_its_workers_hold_counts_as_free(
+    ready: Store,
+    base: Base,
+    model: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service that begins anew beside warm workers takes what it took before; `run` does not."""
+    config = RELEASED["LTX-2 19B"]["config"]
+    large = {"model.diffusion_model.more.weight": ("BF16", (16_384, 16_384))}  # 0.5 GiB
+    tensors = {**plain(checkpoint_keys(config)), PROJECTION: ("BF16", (4, 64 * 3)), **large}
+    write_checkpoint(model.files["--distilled-checkpoint-path"], tensors, config)
+    container = tmp_path / "container"  # of 3 GiB, of which 2.25 are free
+    container.mkdir()
+    (container / "memory.max").write_text(f"{3 << 30}\n")
+    (container / "memory.stat").write_text(f"anon {3 << 28}\nfile 0\nshmem 0\n")
+    monkeypatch.setattr(machine, "_CONTAINER", container)
+    parked = replace(model, vram_budget=4.0, host_budget=0.375)
+    settings = Settings((parked,), tmp_path / "state", tmp_path / "clips", tree=ready.root)
+    few = replace(WANTED, num_frames=9)
+    refusal = "384.0 MiB of weights and 2.0 GiB for the process are more than the 2.2 GiB"
+    with renderer_of(tmp_path / "elsewhere"), pytest.raises(OutsideError, match=refusal):
+        Judging(settings)(few)
+    with renderer_of(settings.state):
+        words = Judging(settings)(few).argv
+        assert words[words.index("--host-budget") + 1] == "0.375"
+        usual = ("--prompt", "a cat", "--num-frames", "9", "--vram-budget", "4")
+        with pytest.raises(OutsideError, match=refusal):
+            run_words(ready, base, parked, *usual, "--host-budget", "0.375")
+
+
+@contextmanager
+def renderer_of(state: Path) -> Iterator[None]:
+    """A process that a worker below `state` has started holds 256 MiB."""
+    hold = "held = b'x' * (256 << 20); print('held', flush=True); input()"
+    variables = {**os.environ, **Berth(state, "gpu0").mark}
+    argv = [sys.executable, "-c", hold]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=variables, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield
+        finally:
+            process.kill()

@@ -13,12 +13,18 @@ from ltx2_patcher.values.errors import InvalidError
 from ltx2_service.rules.preview import LONG_SIDE, preview
 
 
-def npy(shape: Sequence[int], values: Sequence[float], descr: str = "<f2") -> bytes:
+def npy(shape: Sequence[int], values: Sequence[float] | bytes, descr: str = "<f2") -> bytes:
     """As numpy.save writes it."""
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple(shape)}, }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     lead = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+    if isinstance(values, bytes):
+        return lead + header + values
     return lead + header + struct.pack(f"<{len(values)}e", *values)
+
+
+def rgb(rows: int, columns: int, values: bytes) -> bytes:
+    return npy((rows, columns, 3), values, "|u1")
 
 
 def opened(data: bytes) -> Image.Image:
@@ -63,6 +69,11 @@ def test_bytes_of_another_kind_are_refused(data: bytes) -> None:
         npy((1, 1_000_000, 1_000_000), [0.0]),
         npy((2, 2, 2), [0.0] * 8, "<f4"),
         npy((2, 2, 2), [0.0] * 8).replace(b"{", b"("),
+        rgb(2, 2, b"7" * 11),
+        rgb(0, 2, b""),
+        rgb(1_000, 1_000, b"7"),
+        npy((3, 2, 2), b"7" * 12, "|u1"),
+        npy((2, 2, 3), b"7" * 12, "|i1"),
         npy((2, 2, 2), [0.0] * 8).replace(b"'shape'", b"'shale'"),
     ],
 )
@@ -93,3 +104,24 @@ def test_a_larger_frame_is_thinned_not_cut() -> None:
     left, right = picture.getpixel((20, 200)), picture.getpixel((360, 200))
     assert isinstance(left, int) and isinstance(right, int)
     assert abs(left - right) > 60
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_colours_that_are_known_are_shown(rows: int, columns: int, data: st.DataObject) -> None:
+    colour = data.draw(st.tuples(*[st.integers(0, 255)] * 3))
+    picture = opened(rgb(rows, columns, bytes(colour) * rows * columns))
+    assert max(picture.size) == LONG_SIDE
+    seen = picture.getpixel((picture.width // 2, picture.height // 2))
+    assert isinstance(seen, tuple)
+    assert all(abs(one - other) <= 12 for one, other in zip(seen, colour, strict=True))
+
+
+def test_each_colour_is_shown_in_its_place() -> None:
+    rows, columns = 16, 24
+    red, blue = bytes([220, 30, 30]), bytes([30, 30, 220])
+    picture = opened(rgb(rows, columns, (red * 12 + blue * 12) * rows))
+    left, right = picture.getpixel((96, 128)), picture.getpixel((288, 128))
+    assert isinstance(left, tuple) and isinstance(right, tuple)
+    assert left[0] > 180 and left[2] < 70
+    assert right[2] > 180 and right[0] < 70

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from ltx2_patcher.boundaries.child import Step, parse_event
 from tests.upstream.cases import Case, Mode, command_line
@@ -21,6 +26,7 @@ from verify.upstream.command_line import LORA, Gemma
 from verify.upstream.tree import script_environment
 
 VARIANT = "2.0" if BASE == "1.0.0" else "2.3"
+PREVIEWS = Path(os.environ["XDG_CACHE_HOME"]) / "ltx2-patcher/previews"
 CASE = Case("distilled", Mode.T2V, Gemma.PLAIN, VARIANT)
 
 
@@ -310,6 +316,7 @@ def test_the_latents_of_each_step_are_given_where_asked_for(
     child: Child, image: Path, tmp_path: Path, script: str, steps: list[int], keyframe: int | None
 ) -> None:
     """They come to be those that are decoded, and the clip is the same."""
+    shutil.rmtree(PREVIEWS, ignore_errors=True)
     case = Case(script, Mode.T2V, Gemma.PLAIN, VARIANT)
     more = [] if keyframe is None else ["--image", str(image), str(keyframe), "0.8"]
     decoded = tmp_path / "decoded.npy"
@@ -334,6 +341,57 @@ def test_the_latents_of_each_step_are_given_where_asked_for(
     assert error[-1] < 0.05 * np.abs(last).mean()
     assert error[0] > 2 * error[-1]
     assert not list(tmp_path.glob("*.tmp"))
+
+
+LARGER = ("--height", "256", "--width", "384", "--num-frames", "25")  # 8 x 12 tokens, 4 frames
+
+
+@pytest.fixture
+def decoder_of_near_things(fileset: FileSets, tmp_path: Path) -> Path:
+    """A checkpoint whose decoder makes strong colours of each token by itself, as trained ones do:
+    one of random weights makes a faint mean of all that is near.
+    """
+    stored = named_models(fileset(VARIANT))["--distilled-checkpoint-path"]
+    with safe_open(stored, "pt") as opened:
+        metadata = opened.metadata()
+    weights = load_file(stored)
+    for name, weight in weights.items():
+        if name.startswith("vae.decoder.") and weight.shape[2:] == (3, 3, 3):
+            middle = weight[:, :, 1, 1, 1] * 27**0.5
+            if "conv_out" in name:  # of 4 x 4 pixels a colour
+                middle = middle.unflatten(0, (3, 16)).mean(1).repeat_interleave(16, 0) * 4
+            weights[name] = torch.zeros_like(weight)
+            weights[name][:, :, 1, 1, 1] = middle
+    path = tmp_path / "near.safetensors"
+    save_file(weights, path, metadata)
+    return path
+
+
+def test_a_preview_has_the_colours_of_its_frame_once_clips_were_decoded(
+    child: Child, decoder_of_near_things: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(PREVIEWS, ignore_errors=True)
+    more = (*LARGER, "--distilled-checkpoint-path", str(decoder_of_near_things))
+    told: list[list[np.ndarray]] = []
+    for number in range(5):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        made = child.ask(f"seed {number}", *more, "--seed", str(number), latents=folder)
+        places = [step.latents for step in child.steps(f"seed {number}")]
+        told.append([np.load(place) for place in places if place is not None])
+    assert {frame.dtype for frame in told[0]} == {np.dtype(np.float16)}
+    assert [frame.shape for frame in told[-1]] == [(4, 6, 3)] * 8 + [(8, 12, 3)] * 3
+    assert {frame.dtype for frame in told[-1]} == {np.dtype(np.uint8)}
+    with av.open(str(made)) as clip:
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)])
+    middle = frames[9:17].reshape(8, 8, 32, 12, 32, 3).mean((0, 2, 4))
+    for colour in range(3):
+        pair = told[-1][-1][..., colour].ravel(), middle[..., colour].ravel()
+        assert np.corrcoef(*pair)[0, 1] > 0.6
+        assert abs(pair[0].mean() - pair[1].mean()) < 3
+    plain = child.ask("plain", *more, "--seed", "4")
+    assert child.ended("plain")["event"] == "done"
+    assert plain.read_bytes() == made.read_bytes()
 
 
 def test_latents_that_can_not_be_written_do_not_keep_the_clip_from_being_made(

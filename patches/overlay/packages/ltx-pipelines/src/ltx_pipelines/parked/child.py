@@ -7,7 +7,8 @@ Reads a JSON object a line on stdin. A request has a name of the caller's own, a
     {"id": "7", "module": "ltx_pipelines.distilled", "argv": ["--prompt", ...]}     {"cancel": "7"}
 
 With "latents": FOLDER, one that is there, each denoising step tells what a preview can be made of: a .npy file in it,
-float16, (channels, rows, columns), of the middle frame as it is denoised so far. The clip is the same.
+float16, (channels, rows, columns), of the middle frame as it is denoised so far, or, once a clip of this video decoder
+was made so, the colours of that, uint8, (rows, columns, 3). The clip is the same.
 
 Writes an event a line on stdout, and leaves stderr to the scripts:
 
@@ -41,6 +42,7 @@ import torch
 import tqdm
 
 from ltx_core.parked.observer import observe
+from ltx_pipelines.parked.colours import Colours
 from ltx_pipelines.parked.latents import Frame, Latents
 
 _STEPPING = ("samplers", "media_io", "media_io.encode")  # below ltx_pipelines.utils: what shows its progress by tqdm
@@ -134,7 +136,7 @@ class Run:
         if self._is_cancelled():
             raise Cancelled
 
-    def substitutes(self) -> Iterator[tuple[ModuleType, str, object]]:
+    def substitutes(self, script: ModuleType) -> Iterator[tuple[ModuleType, str, object]]:
         """Yield what upstream's modules are to use in place of their own: a module, a name in it, and its value."""
         for name in _STEPPING:
             if (module := _holding(name, "tqdm")) is not None:
@@ -146,6 +148,8 @@ class Run:
                 yield module, "create_noised_state", self._latents.noting_the_video(module.create_noised_state)
         if (module := _holding("samplers", "post_process_latent")) is not None:
             yield module, "post_process_latent", self._latents.taking_the_first(module.post_process_latent)
+        if hasattr(script, "encode_video"):
+            yield script, "encode_video", self._latents.learning(script.encode_video)
 
     def _progress_of(self, name: str) -> type[tqdm.tqdm]:
         """Return upstream's progress bar, which tells of each round that is over and lets the run end there."""
@@ -164,12 +168,12 @@ class Run:
 
 
 @contextmanager
-def _as_it_was(run: Run) -> Iterator[None]:
+def _as_it_was(run: Run, script: ModuleType) -> Iterator[None]:
     """Put back what a script changes in the process, and let what upstream's modules do tell `run`."""
     argv, hook = sys.argv, sys.excepthook
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    substitutes = [(module, name, vars(module)[name], value) for module, name, value in run.substitutes()]
+    substitutes = [(module, name, vars(module)[name], value) for module, name, value in run.substitutes(script)]
     observe(run)
     try:
         for module, name, _, value in substitutes:
@@ -197,7 +201,7 @@ def _make(request: dict[str, object], run: Run) -> None:
         run.point()
         run.say("begun")
         script = _script(str(request["module"]))
-        with _as_it_was(run):
+        with _as_it_was(run, script):
             sys.argv = [str(script.__file__), *map(str, request["argv"])]
             if torch.cuda.is_available():
                 torch.cuda.reset_peak_memory_stats()
@@ -255,7 +259,7 @@ def main() -> None:
     events.say("ready")
     for request in requests:
         name, folder = request["id"], request.get("latents")
-        latents = None if folder is None else Latents(Path(str(folder)))
+        latents = None if folder is None else Latents(Path(str(folder)), Colours.of(list(map(str, request["argv"]))))
         _make(request, Run(name, events, lambda name=name: requests.is_cancelled(name), latents))
     events.close()
 

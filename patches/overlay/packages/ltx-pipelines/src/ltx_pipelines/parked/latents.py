@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 
 from ltx_core.tools import LatentTools, VideoLatentTools
 from ltx_core.types import LatentState
+from ltx_pipelines.parked.colours import Colours
 
 logger = logging.getLogger(__name__)
 
@@ -23,13 +24,19 @@ class Frame:
 
     values: torch.Tensor
     place: Path
+    colours: Colours | None = None
 
     def write(self) -> str | None:
-        """Return the .npy file that holds them, whole as soon as it is there; None where it can't be written."""
+        """Return the .npy file that holds them, or what colours they have where that is known, (rows, columns, 3).
+
+        It is whole as soon as it is there; None where it can't be written.
+        """
         unfinished = self.place.with_suffix(".tmp")
+        values = self.values.numpy()
+        picture = None if self.colours is None else self.colours.picture(values)
         try:
             with unfinished.open("wb") as file:
-                np.save(file, self.values.numpy())
+                np.save(file, values if picture is None else picture)
             unfinished.replace(self.place)
         except OSError as error:
             logger.warning(f"no latents in {self.place}: {error}")
@@ -44,13 +51,15 @@ class Latents:
     tokens are the video's, the second is given x0 first in each step of every sampler.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Their files go to `folder`, numbered from 1."""
+    def __init__(self, folder: Path, colours: Colours | None = None) -> None:
+        """Their files go to `folder`, numbered from 1; `colours` learn from the clip, where they still do."""
         self._folder = folder
+        self._colours = colours
         self._number = 0
         self._tools: VideoLatentTools | None = None
         self._mask: torch.Tensor | None = None
         self._values: torch.Tensor | None = None
+        self._tokens: torch.Tensor | None = None  # of the last step, while colours are learned
 
     def noting_the_video(self, create: Callable[..., LatentState]) -> Callable[..., LatentState]:
         """Return upstream's `create_noised_state`, which begins a stage of a modality."""
@@ -70,9 +79,28 @@ class Latents:
             blended = blend(denoised, denoise_mask, clean)
             if denoise_mask is self._mask and self._values is None:
                 self._values = _on_host(_middle_frame(blended, self._tools))
+                if self._colours is not None and self._colours.is_learning:
+                    self._tokens = blended
             return blended
 
         return blend_and_take
+
+    def learning(self, encode: Callable[..., object]) -> Callable[..., object]:
+        """Return upstream's `encode_video`, whose frames are what the latents of the last step were decoded to."""
+
+        def learn_and_encode(
+            video: torch.Tensor | Iterator[torch.Tensor], *args: object, color_space: object = None, **options: object
+        ) -> object:
+            tokens, self._tokens = self._tokens, None
+            if color_space is not None:  # of HDR, which is no colour that a screen shows
+                return encode(video, *args, color_space=color_space, **options)
+            if tokens is not None:
+                chunks = iter([video]) if isinstance(video, torch.Tensor) else video
+                latents = _video_of(tokens, self._tools)[0]
+                video = self._colours.learning(chunks, latents, self._tools.scale_factors.time)
+            return encode(video, *args, **options)
+
+        return learn_and_encode
 
     def taken(self) -> Frame | None:
         """Return what was taken in the step that is over; None of a step without video."""
@@ -80,13 +108,18 @@ class Latents:
         if values is None:
             return None
         self._number += 1
-        return Frame(values, self._folder / f"{self._number:04}.npy")
+        return Frame(values, self._folder / f"{self._number:04}.npy", self._colours)
+
+
+def _video_of(tokens: torch.Tensor, tools: VideoLatentTools) -> torch.Tensor:
+    """Return (1, channels, frames, rows, columns) of (1, tokens, values); conditioning stands behind its own."""
+    own = tokens[:, : tools.patchifier.get_token_count(tools.target_shape)]
+    return tools.patchifier.unpatchify(own, output_shape=tools.target_shape)
 
 
 def _middle_frame(tokens: torch.Tensor, tools: VideoLatentTools) -> torch.Tensor:
-    """Return (channels, rows, columns) of (1, tokens, values); conditioning stands behind the video's own tokens."""
-    own = tokens[:, : tools.patchifier.get_token_count(tools.target_shape)]
-    video = tools.patchifier.unpatchify(own, output_shape=tools.target_shape)
+    """Return (channels, rows, columns) of (1, tokens, values)."""
+    video = _video_of(tokens, tools)
     return video[0, :, video.shape[2] // 2].to(torch.float16, copy=True, memory_format=torch.contiguous_format)
 
 
