@@ -7,7 +7,8 @@
     rotation  the rotation that takes outliers out of a row; its own inverse
     rows      a row as codes and a scale
     product   a product of codes, and the values that it stands for
-    kernels   rows and product on a card; tiles says with which tiles, launching chooses between both
+    kernels   rows and product on a card; operators launches them, launching chooses between both
+    tiles     in which tiles they work; kept has those that a measurement on this card found, tuning measures
 
 A weight W (N, K) and activations x (..., K) are rotated alike, W' = W H and x' = x H, so x' W'^T = x W^T.
 """
