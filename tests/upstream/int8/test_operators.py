@@ -1,0 +1,127 @@
+"""How kernels are launched: at once what was compiled before, and whole through torch.compile."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch._functorch.aot_autograd import aot_module_simplified
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+pytest.importorskip("triton", reason="launches are Triton's")
+
+from ltx_core.int8 import operators
+from ltx_core.int8.rows import Rows
+from ltx_core.int8.tiles import TABLES
+
+from tests.upstream.int8.absent_card import AbsentCard, taking_launches
+
+pytestmark = [
+    pytest.mark.core,
+    pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[AbsentCard]:
+    if torch.cuda.is_available():
+        pytest.skip("a card is here")
+    monkeypatch.setattr(operators, "table_of", lambda _device: TABLES[9, 0])
+    with taking_launches() as made:
+        yield made
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_a_launch_like_one_before_is_given_the_same(card: AbsentCard, biased: bool) -> None:
+    """The second goes past Triton's look at each argument, and must not mix them up."""
+    rows = Rows(torch.zeros(2, 100, 512, dtype=torch.int8), torch.ones(2, 100))
+    weight = Rows(torch.zeros(64, 512, dtype=torch.int8), torch.ones(64))
+    bias = torch.zeros(64, dtype=torch.bfloat16) if biased else None
+    outs = [operators.multiplied(rows, weight, bias, torch.bfloat16) for _ in range(2)]
+    given = [rows.codes, rows.scales, *weight, bias]
+    places = [None if one is None else one.data_ptr() for one in given]
+    # 200 rows by 64 columns in tiles of 64 x 64 x 128, with as many blocks of rows to a band.
+    shape = (200, 64, 512, biased, 64, 64, 128, 8)
+    assert card.launches() == [(4, 1, 1, *places, out.data_ptr(), *shape) for out in outs]
+
+
+def test_rows_are_launched_like_rows_before(card: AbsentCard) -> None:
+    x = torch.zeros(3, 5, 512, dtype=torch.bfloat16)
+    made = [operators.rows_of(x, 256, gelu=False) for _ in range(2)]
+    assert card.launches() == [
+        (15, 1, 1, x.data_ptr(), codes.data_ptr(), scales.data_ptr(), 512, 512, 512, 256, False)
+        for codes, scales in made
+    ]
+
+
+def test_other_rows_are_launched_otherwise(card: AbsentCard) -> None:
+    """Also where only one of the things that decide a launch is another."""
+    x = torch.zeros(8, 1024, dtype=torch.bfloat16)
+    for given, group, gelu in (
+        (x[:, :512].contiguous(), 256, False),
+        (x[:, :512].contiguous(), 256, True),
+        (x[:, :512].contiguous(), None, False),
+        (x[:4, :512].contiguous(), 256, False),
+        (x[:, :512], 256, False),  # with a stride of its own
+        (x[:, 4:516], 256, False),  # not at a multiple of 16 bytes
+        (x.t()[:512, :].t().contiguous(), 256, False),
+    ):
+        for _ in range(2):
+            rows = operators.rows_of(given, group, gelu=gelu)
+            assert card.launches() == [
+                (
+                    *(given.shape[0], 1, 1),
+                    *(given.data_ptr(), rows.codes.data_ptr(), rows.scales.data_ptr()),
+                    *(given.stride(0), 512, 512, group or 1, gelu),
+                )
+            ]
+
+
+def test_a_dtype_has_a_kernel_of_its_own(card: AbsentCard) -> None:
+    x = torch.zeros(8, 512)
+    for dtype in (torch.bfloat16, torch.float16, torch.bfloat16):
+        operators.rows_of(x.to(dtype), 256, gelu=False)
+    kernels = operators.rows_kernel.device_caches[0][0].values()
+    signatures = {one.src.signature["x"] for one in kernels}
+    assert {"*bf16", "*fp16"} <= signatures
+    assert len(card.launches()) == 3
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_a_compiled_graph_holds_both_kernels_and_no_break(card: AbsentCard, dynamic: bool) -> None:
+    """On tensors of a card that is not here; nothing but their outputs counts as written to."""
+    graphs: list[torch.fx.GraphModule] = []
+
+    def kept(graph: torch.fx.GraphModule, _inputs: object) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    def backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        return aot_module_simplified(graph, inputs, fw_compiler=kept)
+
+    def layer(x: torch.Tensor, weight: Rows, bias: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows = operators.rows_of(torch.nn.functional.silu(x), 256, gelu=True)
+        biased = operators.multiplied(rows, weight, bias, torch.bfloat16)
+        return biased, operators.multiplied(rows, weight, None, torch.bfloat16)
+
+    torch._dynamo.reset()
+    with FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True), torch.no_grad():
+        there = torch.device("cuda:0")
+        x = torch.empty(1, 1536, 4096, dtype=torch.bfloat16, device=there)
+        codes = torch.empty(4096, 4096, dtype=torch.int8, device=there)
+        weight = Rows(codes, torch.empty(4096, device=there))
+        bias = torch.empty(4096, dtype=torch.bfloat16, device=there)
+        through = torch.compile(layer, fullgraph=True, backend=backend, dynamic=dynamic)
+        outs = through(x, weight, bias)
+    assert [out.shape for out in outs] == [(1, 1536, 4096)] * 2
+    (graph,) = graphs
+    launches = [node for node in graph.graph.nodes if "triton_kernel_wrapper" in str(node.target)]
+    assert [sorted(node.kwargs["tensors_to_clone"]) for node in launches] == [
+        ["codes", "scales"],
+        ["out"],
+        ["out"],
+    ]
+    grids = [node.kwargs["grid"][0][0] for node in launches]
+    assert all(isinstance(grid, torch.fx.Node) for grid in grids) is dynamic
+    assert not card.launches()
