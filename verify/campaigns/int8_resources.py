@@ -48,6 +48,7 @@ _TYPES = {
     "out": "*bf16",
     "M": "i32",
     "N": "i32",
+    "K": "i32",
 }
 _ANY = {"M"}
 """Arguments that are not multiples of 16."""
@@ -111,9 +112,9 @@ def _assembled(ptx: str, architecture: int) -> str:
     return done.stderr
 
 
-def product_resources(capability: Capability, tile: Tile, into: int) -> Resources:
-    """Of the product with weights of so many terms, with a bias."""
-    _, constants, options = product_launch(1, 4096, into, biased=True, tile=tile)
+def product_resources(capability: Capability, tile: Tile) -> Resources:
+    """Of the product with a bias."""
+    _, constants, options = product_launch(1, 4096, 4096, biased=True, tile=tile)
     return compiled(product_kernel, constants, options, capability)
 
 
@@ -124,15 +125,9 @@ def rows_resources(capability: Capability, table: Table, into: int, *, gelu: boo
     return compiled(rows_kernel, constants, options, capability)
 
 
-def products(capability: Capability) -> Iterator[tuple[Tile, int]]:
-    """Each tile of the table of a card, with each count of terms that it is taken for."""
-    table = TABLES[capability]
-    yield from dict.fromkeys(
-        (line.tile, into)
-        for line in table.lines
-        for out, into in WIDTHS
-        if line.width in {None, (out, into)}
-    )
+def products(capability: Capability) -> tuple[Tile, ...]:
+    """Each tile of the table of a card."""
+    return tuple(dict.fromkeys(line.tile for line in TABLES[capability].lines))
 
 
 def rows_made() -> Iterator[tuple[int, bool]]:
@@ -144,9 +139,9 @@ def rows_made() -> Iterator[tuple[int, bool]]:
 def table_for(capability: Capability) -> list[dict[str, Any]]:
     """A row a kernel."""
     rows = []
-    for tile, into in products(capability):
-        shape = {"terms": into, "tile": asdict(tile)}
-        rows.append({**shape, **asdict(product_resources(capability, tile, into))})
+    for tile in products(capability):
+        made = product_resources(capability, tile)
+        rows.append({"tile": asdict(tile), **asdict(made)})
     for into, gelu in rows_made():
         made = rows_resources(capability, TABLES[capability], into, gelu=gelu)
         rows.append({"rows_of": into, "gelu": gelu, **asdict(made)})

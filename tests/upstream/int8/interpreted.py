@@ -54,8 +54,8 @@ def interpreter() -> Iterator[Interpreter]:
     before = os.environ.get("TRITON_INTERPRET")
     os.environ["TRITON_INTERPRET"] = "1"
     try:
-        pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_quiet)
-        pool.submit(_quiet).result()
+        pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_mended)
+        pool.submit(int).result()  # starts it
     finally:
         if before is None:
             del os.environ["TRITON_INTERPRET"]
@@ -72,6 +72,19 @@ def _called(function: Callable[..., Any], given: Sequence[Any], named: dict[str,
     return function(*given, **named)
 
 
-def _quiet() -> None:
+def _mended() -> None:
+    """The interpreter counts a loop by a number that a kernel was given, under any numpy.
+
+    Triton 3.6 makes an array of one element of it, which a newer numpy takes for no number.
+    """
+    from triton.runtime import interpreter as triton_interpreter
+
+    patch_tensor = triton_interpreter._patch_lang_tensor
+
+    def patched(tensor: Any, scope: Any) -> None:
+        patch_tensor(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
+
+    triton_interpreter._patch_lang_tensor = patched
     # numpy warns of what a card computes without a word: 127 / 0, inf - inf.
     warnings.simplefilter("ignore", RuntimeWarning)

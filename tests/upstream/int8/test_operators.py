@@ -42,7 +42,7 @@ def test_a_launch_like_one_before_is_given_the_same(card: AbsentCard, biased: bo
     given = [rows.codes, rows.scales, *weight, bias]
     places = [None if one is None else one.data_ptr() for one in given]
     # 200 rows by 64 columns in tiles of 64 x 64 x 128, with as many blocks of rows to a band.
-    shape = (200, 64, 512, biased, 64, 64, 128, 8)
+    shape = (200, 64, 512, biased, True, 64, 64, 128, 8)
     assert card.launches() == [(4, 1, 1, *places, out.data_ptr(), *shape) for out in outs]
 
 
@@ -93,9 +93,10 @@ def test_a_compiled_graph_holds_both_kernels_and_no_break(card: AbsentCard, dyna
     """On tensors of a card that is not here; nothing but their outputs counts as written to."""
     graphs: list[torch.fx.GraphModule] = []
 
-    def kept(graph: torch.fx.GraphModule, _inputs: object) -> torch.fx.GraphModule:
-        graphs.append(graph)
-        return graph
+    def kept(gm: torch.fx.GraphModule, example_inputs: Any) -> torch.fx.GraphModule:
+        assert example_inputs
+        graphs.append(gm)
+        return gm
 
     def backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
         return aot_module_simplified(graph, inputs, fw_compiler=kept)

@@ -23,8 +23,8 @@ AS_LISTED += [pytest.param(card, marks=pytest.mark.slow) for card in OTHERS]
 @pytest.mark.parametrize("capability", AS_LISTED)
 def test_products_take_what_their_tile_says_and_spill_nothing(capability: tuple[int, int]) -> None:
     matrix = "wgmma.mma_async" if capability == (9, 0) else "mma.sync m16n8k32"
-    for tile in {tile for tile, _ in products(capability)}:
-        taken = product_resources(capability, tile, 4096)
+    for tile in products(capability):
+        taken = product_resources(capability, tile)
         assert taken.spilled_bytes == 0, tile
         assert taken.shared_bytes == tile.shared_bytes(capability), tile
         assert taken.shared_bytes <= SHARED_BYTES[capability], tile

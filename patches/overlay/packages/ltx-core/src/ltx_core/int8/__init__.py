@@ -9,6 +9,7 @@
     product   a product of codes, and the values that it stands for
     kernels   rows and product on a card; operators launches them, launching chooses between both
     tiles     in which tiles they work; kept has those that a measurement on this card found, tuning measures
+    block     the linear layers of a block, as they are measured
 
 A weight W (N, K) and activations x (..., K) are rotated alike, W' = W H and x' = x H, so x' W'^T = x W^T.
 """

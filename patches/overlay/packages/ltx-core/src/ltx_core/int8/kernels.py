@@ -102,8 +102,9 @@ def product_kernel(
     out,  # (M, N) in a float type
     M,
     N,
-    K: tl.constexpr,
+    K,
     BIASED: tl.constexpr,
+    WHOLE: tl.constexpr,  # BLOCK_K divides K
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -124,13 +125,13 @@ def product_kernel(
     left = codes + (rows % M).to(tl.int64)[:, None] * K + terms[None, :]
     right = weight + (columns % N).to(tl.int64)[None, :] * K + terms[:, None]
     total = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.int32)
-    for block in range(tl.cdiv(K, BLOCK_K)):
-        if K % BLOCK_K == 0:
+    for start in tl.range(0, K, BLOCK_K):
+        if WHOLE:
             a = tl.load(left)
             b = tl.load(right)
         else:
-            a = tl.load(left, mask=terms[None, :] < K - block * BLOCK_K, other=0)
-            b = tl.load(right, mask=terms[:, None] < K - block * BLOCK_K, other=0)
+            a = tl.load(left, mask=terms[None, :] < K - start, other=0)
+            b = tl.load(right, mask=terms[:, None] < K - start, other=0)
         total = tl.dot(a, b, total, out_dtype=tl.int32)
         left += BLOCK_K
         right += BLOCK_K

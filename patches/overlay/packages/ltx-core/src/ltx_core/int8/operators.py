@@ -34,6 +34,13 @@ def table_of(device: torch.device) -> Table:
     return kept.table_at(path, capability) or TABLES[nearest(capability)]
 
 
+def forget() -> None:
+    """Let launches from now on go by the table that lies in the cache folder by now."""
+    table_of.cache_clear()
+    _rows.forget()
+    _product.forget()
+
+
 def rows_of(x: torch.Tensor, group: int | None, gelu: bool) -> Rows:
     """Return `x` (..., K) as `rows.quantize_rows` does.
 
@@ -73,7 +80,7 @@ def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile
     programs = triton.cdiv(rows, tile.block_m) * triton.cdiv(columns, tile.block_n)
     blocks = {"BLOCK_M": tile.block_m, "BLOCK_N": tile.block_n, "BLOCK_K": tile.block_k, "BAND": _BAND}
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
-    return (programs, 1, 1), {"K": width, "BIASED": biased, **blocks}, options
+    return (programs, 1, 1), {"BIASED": biased, "WHOLE": width % tile.block_k == 0, **blocks}, options
 
 
 def channels(width: int) -> int:
@@ -90,6 +97,10 @@ class _Launched:
     def __init__(self, kernel: Any) -> None:  # noqa: ANN401
         self._kernel = kernel
         self._known: dict[Hashable, tuple[Any, tuple[int, int, int], tuple[Any, ...]]] = {}
+
+    def forget(self) -> None:
+        """Launch everything anew."""
+        self._known.clear()
 
     def known(self, key: Hashable, *given: Any) -> bool:  # noqa: ANN401
         """Launch it as before, if it was launched for such arguments; pointers are multiples of 16 bytes."""
@@ -154,7 +165,7 @@ def _make_product(
     count = scales.numel()
     if count == 0:
         return out
-    given = (codes, scales, weight, weight_scales, bias, out, count, columns)
+    given = (codes, scales, weight, weight_scales, bias, out, count, columns, width)
     with _on(codes):
         places = codes.data_ptr() | scales.data_ptr() | weight.data_ptr() | weight_scales.data_ptr()
         even = (places | (0 if bias is None else bias.data_ptr())) % 16 == 0
@@ -193,6 +204,6 @@ def _product_operator(
     # Not read without BIASED; a compiled graph passes tensors alone.
     absent = weight_scales if bias is None else bias
     wrap_triton(product_kernel)[grid](
-        codes, scales, weight, weight_scales, absent, out, count, columns, **constants, **options
+        codes, scales, weight, weight_scales, absent, out, count, columns, width, **constants, **options
     )
     return out

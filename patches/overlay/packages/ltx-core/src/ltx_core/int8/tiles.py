@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from types import MappingProxyType
 
+from ltx_core.int8.block import AUDIO_TOKENS, TEXT_TOKENS, passes
+
 Capability = tuple[int, int]
 
 LOWEST: Capability = (8, 0)
@@ -28,22 +30,10 @@ SHARED_BYTES: Mapping[Capability, int] = MappingProxyType(
 )
 """What a block of threads may have (CUDA C++ programming guide, compute capabilities)."""
 
-WIDTHS = (
-    (4096, 4096),
-    (16384, 4096),
-    (4096, 16384),
-    (2048, 4096),
-    (4096, 2048),
-    (2048, 2048),
-    (8192, 2048),
-    (2048, 8192),
-)
+WIDTHS = tuple(sorted({(out, into) for of in passes(1) for _, out, into in of.shapes}))
 """(out, in) of every linear layer of a block of LTX-2 19B, 2.3 and 2.5."""
 
-AUDIO_ROWS, TEXT_ROWS = 126, 1024
-"""Tokens of five seconds of sound, and of a prompt."""
-
-ROWS = ((256, AUDIO_ROWS), (1024, TEXT_ROWS), (3072, 1536), (12288, 6144), (None, 24576))
+ROWS = ((256, AUDIO_TOKENS), (1024, TEXT_TOKENS), (3072, 1536), (12288, 6144), (None, 24576))
 """Classes of rows: up to how many one reaches, and how many stand for it in a measurement. The last has no end."""
 
 
@@ -105,7 +95,12 @@ class Table:
 
     def row_warps(self, channels: int) -> int:
         """Return the warps that quantize one row; `channels` is a power of 2."""
-        return min(max(channels // (32 * self.row_values.get(channels, ROW_VALUES)), 1), 32)
+        return row_warps(channels, self.row_values.get(channels, ROW_VALUES))
+
+
+def row_warps(channels: int, values: int) -> int:
+    """Return the warps that hold a row of so many channels, so many of them in each thread."""
+    return min(max(channels // (32 * values), 1), 32)
 
 
 ROW_VALUES = 32
