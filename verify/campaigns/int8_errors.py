@@ -69,7 +69,7 @@ KINDS = (
 )
 
 Way = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
-"""(x (..., K), weight (N, K), the largest input that was seen before) -> x times weight, in bf16."""
+"""(x (..., K), weight (N, K), the largest input seen before) -> x times weight, in bf16."""
 
 
 def by_bf16(x: torch.Tensor, weight: torch.Tensor, _largest: float) -> torch.Tensor:
@@ -78,9 +78,11 @@ def by_bf16(x: torch.Tensor, weight: torch.Tensor, _largest: float) -> torch.Ten
 
 
 def by_int8(
-    x: torch.Tensor, weight: torch.Tensor, _largest: float, *, group: int | None
+    x: torch.Tensor, weight: torch.Tensor, _largest: float, *, turned: bool
 ) -> torch.Tensor:
-    """Codes of both with a scale a row, rotated by groups or not."""
+    """Codes of both with a scale a row, rotated or not; a tiny model has smaller groups."""
+    width = x.shape[-1]
+    group = next(n for n in (GROUP, 64, 16) if width % n == 0) if turned else None
     made: torch.Tensor = multiplied(
         rows_of(x.contiguous(), group), quantize_rows(weight, group=group), None, x.dtype
     )
@@ -111,8 +113,8 @@ def by_nf4(x: torch.Tensor, weight: torch.Tensor, _largest: float) -> torch.Tens
 
 WAYS: Mapping[str, Way] = {
     "bf16": by_bf16,
-    "int8": partial(by_int8, group=GROUP),
-    "int8, not rotated": partial(by_int8, group=None),
+    "int8": partial(by_int8, turned=True),
+    "int8, not rotated": partial(by_int8, turned=False),
     "fp8-cast": by_fp8_cast,
     "fp8-scaled-mm": by_fp8_scaled,
     "nf4": by_nf4,
@@ -125,7 +127,7 @@ def relative(made: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 def errors(x: torch.Tensor, weight: torch.Tensor, largest: float) -> dict[str, float]:
-    """Of each way, against float64 on the same bf16 operands; {} values that none can be of."""
+    """Of each way, against float64 on the same bf16 operands."""
     wanted = linear(x.double(), weight.double())
     return {name: relative(way(x, weight, largest), wanted) for name, way in WAYS.items()}
 

@@ -40,10 +40,10 @@ _PARKED = tuple(
     f"{_CORE}/parked/{name}.py"
     for name in ("card", "host", "layout", "loading", "model", "passing", "places", "plan", "unit")
 )
-_INT8 = tuple(
-    f"{_CORE}/int8/{name}.py"
-    for name in ("kernels", "operators", "product", "rotation", "rows", "tiles")
-)
+_INT8 = {
+    name: f"{_CORE}/int8/{name}.py"
+    for name in ("kernels", "operators", "product", "rotation", "rows", "tiles", "tuning")
+}
 _CAMPAIGN = "vendor/env-{base}/bin/python -m verify.campaigns."
 _WHOLE = _CAMPAIGN + "vram --tree vendor/LTX-2-{base} --work WEIGHTS --out verify/baselines"
 
@@ -73,9 +73,15 @@ KINDS: Mapping[str, Kind] = {
         _GEMMA,
         _GEMMA_HOOKS,
     ),
-    "int8": Kind(f"{_ON_TREE}int8 {{base}} {{path}}", _INT8),
-    "int8_errors": Kind(f"{_ON_TREE}int8_errors {{base}} {{path}}", _INT8),
-    "int8_resources": Kind(f"{_ON_TREE}int8_resources {{base}} {{path}}", _INT8),
+    "int8": Kind(f"{_ON_TREE}int8 {{base}} {{path}} --tune", tuple(_INT8.values())),
+    "int8_errors": Kind(
+        f"{_ON_TREE}int8_errors {{base}} {{path}}",
+        (_INT8["product"], _INT8["rotation"], _INT8["rows"]),
+    ),
+    "int8_resources": Kind(
+        f"{_ON_TREE}int8_resources {{base}} {{path}}",
+        (_INT8["kernels"], _INT8["operators"], _INT8["tiles"]),
+    ),
     "parked": Kind(
         f"{_CAMPAIGN}parked --tree vendor/LTX-2-{{base}} --work WEIGHTS --out {{path}}",
         _PARKED,

@@ -304,7 +304,7 @@ def main() -> int:
         print(line, flush=True)  # noqa: T201 - whoever started it waits a minute
 
     if not torch.cuda.is_available():
-        print("int8 products are measured on a card, and torch sees none", file=sys.stderr)  # noqa: T201
+        print("torch sees no card", file=sys.stderr)  # noqa: T201
         return 1
     device = torch.device("cuda", torch.cuda.current_device())
     if refusal := why_not(device):
