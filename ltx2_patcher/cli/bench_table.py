@@ -19,10 +19,11 @@ def bench_lines(bench: Bench) -> Iterator[str]:
     yield f"{'rows':>8}{'out x in':>14}{'ms':>9}{'before':>9}  tile"
     for one in bench.products:
         before = "-" if one.ours_ms is None else f"{one.ours_ms:.3f}"
-        block_m, block_n, block_k, warps, stages = one.tile
+        block_m, block_n, block_k, warps, stages, bulk = one.tile.values()
         yield (
             f"{one.rows:>8}{one.width[0]:>7} x{one.width[1]:>5}{one.ms:>9.3f}{before:>9}"
             f"  {block_m}x{block_n}x{block_k}, {warps} warps, {stages} stages"
+            f"{', bulk' if bulk else ''}"
         )
     yield ""
     yield f"kept in {bench.kept}; scripts take these tiles from now on"

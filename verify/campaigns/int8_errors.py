@@ -153,7 +153,7 @@ def layers(device: torch.device) -> Iterator[dict[str, Any]]:
             yield {"layer": kind.name, "into": kind.into, "inputs": given, "errors": found}
 
 
-def transformer(size: str, device: torch.device) -> torch.nn.Module:
+def transformer(size: str, device: torch.device) -> Any:
     """LTX-2.3's with random weights that keep the size of what goes through them, in bf16."""
     from ltx_core.model.transformer import LTXModelConfigurator
 
@@ -171,8 +171,7 @@ def transformer(size: str, device: torch.device) -> torch.nn.Module:
             value.normal_(std=value.shape[-1] ** -0.5)
         else:
             value.normal_(std=0.1)
-    made: torch.nn.Module = model
-    return made
+    return model
 
 
 def modalities(model: Any, tokens: tuple[int, int, int], device: torch.device) -> tuple[Any, Any]:
@@ -213,7 +212,7 @@ def whole(size: str, device: torch.device) -> dict[str, Any]:
         and name.startswith("transformer_blocks.")
         and name.endswith(_LINEARS)
     }
-    middle = f"transformer_blocks.{len(list(model.transformer_blocks)) // 2}."
+    middle = f"transformer_blocks.{len(model.transformer_blocks) // 2}."
     seen: dict[str, torch.Tensor] = {}
     largest: dict[str, float] = {}
 
@@ -307,7 +306,10 @@ def run(args: argparse.Namespace) -> int:
     require_place(args.out)
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    report = {**provenance(args.base, "int8_errors"), "layers": list(layers(device))}
+    report: dict[str, Any] = {
+        **provenance(args.base, "int8_errors"),
+        "layers": list(layers(device)),
+    }
     if args.size:
         report["transformer"] = whole(args.size, device)
     report["failures"] = failures(report["layers"])

@@ -77,8 +77,9 @@ def resources(report: dict[str, Any]) -> str:
     for card, rows in report["cards"].items():
         for row in rows:
             if "tile" in row:
-                m, n, k, warps, stages = row["tile"].values()
+                m, n, k, warps, stages, bulk = row["tile"].values()
                 what = f"product, {m} x {n} x {k}, {warps} warps, {stages} stages"
+                what += ", bulk" if bulk else ""
             else:
                 what = f"rows of {row['rows_of']}{' through GELU' if row['gelu'] else ''}"
             shared = f"{row['shared_bytes'] >> 10}" if row["shared_bytes"] >> 10 else "under 1"

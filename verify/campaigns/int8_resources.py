@@ -66,18 +66,22 @@ class Resources:
 
 
 def compiled(
-    kernel: Any, constants: Mapping[str, Any], options: Mapping[str, int], capability: Capability
+    kernel: Any,
+    constants: Mapping[str, Any],
+    options: Mapping[str, int],
+    capability: Capability,
+    types: Mapping[str, str] = _TYPES,
 ) -> Resources:
     """What `kernel` takes on a card of that capability."""
     names = kernel.arg_names
     source = ASTSource(
         fn=kernel,
-        signature={name: "constexpr" if name in constants else _TYPES[name] for name in names},
+        signature={name: "constexpr" if name in constants else types[name] for name in names},
         constexprs={(names.index(name),): value for name, value in constants.items()},
         attrs={
             (at,): [["tt.divisibility", 16]]
             for at, name in enumerate(names)
-            if name not in constants and name not in _ANY
+            if name not in constants and name not in _ANY and "desc" not in types[name]
         },
     )
     architecture = capability[0] * 10 + capability[1]
@@ -115,7 +119,11 @@ def _assembled(ptx: str, architecture: int) -> str:
 def product_resources(capability: Capability, tile: Tile) -> Resources:
     """Of the product with a bias."""
     _, constants, options = product_launch(1, 4096, 4096, biased=True, tile=tile)
-    return compiled(product_kernel, constants, options, capability)
+    types = dict(_TYPES)
+    if tile.bulk:
+        types["codes"] = f"tensordesc<i8[{tile.block_m},{tile.block_k}]>"
+        types["weight"] = f"tensordesc<i8[{tile.block_n},{tile.block_k}]>"
+    return compiled(product_kernel, constants, options, capability, types)
 
 
 def rows_resources(capability: Capability, table: Table, into: int, *, gelu: bool) -> Resources:

@@ -35,7 +35,7 @@ class Product:
 
     rows: int
     width: tuple[int, int]  # (out, in)
-    tile: tuple[int, ...]  # block_m, block_n, block_k, warps, stages
+    tile: Mapping[str, int]  # block_m, block_n, block_k, warps, stages, bulk
     ms: float
     ours_ms: float | None  # with the tile that was taken before; None where it does not run here
 
@@ -99,7 +99,7 @@ def _parsed(report: str) -> Bench:
             Product(
                 rows=one["rows"],
                 width=(one["width"][0], one["width"][1]),
-                tile=tuple(one["tile"]),
+                tile=one["tile"],
                 ms=one["ms"],
                 ours_ms=one["ours_ms"],
             )

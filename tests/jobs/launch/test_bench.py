@@ -15,11 +15,12 @@ from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, OutsideError
 
+TILE = {"block_m": 64, "block_n": 64, "block_k": 128, "warps": 4, "stages": 4, "bulk": True}
 REPORT = {
     "card": "NVIDIA GeForce RTX 3090",
     "blocks": [{"video_tokens": 1536, "ms": {"bf16": 9.5, "fp8_cast": 9.75, "int8": 3.25}}],
     "tuned": [
-        {"rows": 126, "width": [2048, 4096], "tile": [64, 64, 128, 4, 4], "ms": 0.125}
+        {"rows": 126, "width": [2048, 4096], "tile": TILE, "ms": 0.125}
         | {"most_rows": 256, "ours_ms": ours}
         for ours in (0.25, None)
     ],
@@ -54,7 +55,7 @@ def test_progress_and_tables_are_told(copied_store: Store, base: Base) -> None:
     assert [words[:6] for words in products] == [
         ["126", "2048", "x", "4096", "0.125", before] for before in ("0.250", "-")
     ]
-    assert products[0][6:] == ["64x64x128,", "4", "warps,", "4", "stages"]
+    assert products[0][6:] == ["64x64x128,", "4", "warps,", "4", "stages,", "bulk"]
     assert "/cache/table.json" in lines[-1]
 
 

@@ -9,6 +9,14 @@ from typing import Any
 import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+
+def _place(given: object) -> object:
+    """Where a tensor lies; of a descriptor also what is read at a time."""
+    if isinstance(given, TensorDescriptor):
+        return given.base.data_ptr(), *given.shape, *given.strides, *given.block_shape
+    return given.data_ptr() if isinstance(given, torch.Tensor) else given
 
 
 class _Utilities:
@@ -31,7 +39,7 @@ class AbsentCard:
         taken, self._launches = self._launches, []
         return [
             tuple(
-                one.data_ptr() if isinstance(one, torch.Tensor) else one
+                _place(one)
                 # Behind the grid: stream, function, what Triton packs of it, hooks.
                 for one in (*launch[:3], *launch[9:])
             )

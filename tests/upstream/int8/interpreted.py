@@ -23,25 +23,34 @@ SMALL = Table((Line(8, None, Tile(16, 32, 32, 4, 3)), Line(None, None, Tile(32, 
 """Tiles that the interpreter is done with soon, one for few rows."""
 
 
+BULK = Table((Line(None, None, Tile(32, 16, 64, 4, 2, bulk=True)),))
+"""With reads by the copy engine."""
+
+
 def rows_of(given: torch.Tensor, *, step: int, group: int | None, gelu: bool) -> Rows:
     """Every `step`-th row of `given`, quantized."""
-    operators = _operators()
+    operators = _operators(SMALL)
     rows: Rows = operators.rows_of(given[..., ::step, :], group, gelu)
     return rows
 
 
 def multiplied(
-    rows: Rows, weight: Rows, bias: torch.Tensor | None, dtype: torch.dtype
+    rows: Rows,
+    weight: Rows,
+    bias: torch.Tensor | None,
+    dtype: torch.dtype,
+    table: Table = SMALL,
 ) -> torch.Tensor:
     """Their product."""
-    out: torch.Tensor = _operators().multiplied(rows, weight, bias, dtype)
+    out: torch.Tensor = _operators(table).multiplied(rows, weight, bias, dtype)
     return out
 
 
-def _operators() -> Any:
+def _operators(table: Table) -> Any:
     from ltx_core.int8 import operators
 
-    operators.table_of = lambda _device: SMALL  # of a card, which is not here
+    operators._tile_of.cache_clear()
+    operators.table_of = lambda _device: table  # of a card, which is not here
     return operators
 
 

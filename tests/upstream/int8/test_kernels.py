@@ -12,8 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ltx_core.int8.product import accumulated, product
 from ltx_core.int8.rows import Rows, quantize_rows
+from ltx_core.int8.tiles import Table
 
-from tests.upstream.int8.interpreted import Interpreter, interpreter, multiplied, rows_of
+from tests.upstream.int8.interpreted import (
+    BULK,
+    SMALL,
+    Interpreter,
+    interpreter,
+    multiplied,
+    rows_of,
+)
 
 pytestmark = pytest.mark.core
 pytest.importorskip("triton", reason="the kernels run in Triton's interpreter")
@@ -45,15 +53,16 @@ def values(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32
     rows=st.integers(1, 70),
     columns=st.integers(1, 6).map(lambda n: 16 * n),
     terms=st.integers(1, 40).map(lambda n: 16 * n),
+    table=st.sampled_from([SMALL, BULK]),
     seed=st.integers(0, 99),
 )
 def test_an_accumulator_is_exact(
-    card: Interpreter, rows: int, columns: int, terms: int, seed: int
+    card: Interpreter, rows: int, columns: int, terms: int, table: Table, seed: int
 ) -> None:
     left, right = codes((rows, terms), seed), codes((columns, terms), seed + 1)
     ones = Rows(left, torch.ones(rows)), Rows(right, torch.ones(columns))
     assert terms * 127**2 < 2**24
-    out = card(multiplied, *ones, None, torch.float32)
+    out = card(multiplied, *ones, None, torch.float32, table)
     assert torch.equal(out, accumulated(left, right).to(torch.float32))
 
 

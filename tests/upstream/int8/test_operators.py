@@ -1,6 +1,7 @@
 """How kernels are launched: at once what was compiled before, and whole through torch.compile."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("triton", reason="launches are Triton's")
 
 from ltx_core.int8 import operators
 from ltx_core.int8.rows import Rows
-from ltx_core.int8.tiles import TABLES
+from ltx_core.int8.tiles import TABLES, Line, Table, Tile
 
 from tests.upstream.int8.absent_card import AbsentCard, taking_launches
 
@@ -27,9 +28,11 @@ pytestmark = [
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[AbsentCard]:
     if torch.cuda.is_available():
         pytest.skip("a card is here")
-    monkeypatch.setattr(operators, "table_of", lambda _device: TABLES[9, 0])
+    monkeypatch.setattr(operators, "table_of", cache(lambda _device: TABLES[9, 0]))
+    operators.forget()
     with taking_launches() as made:
         yield made
+    operators.forget()
 
 
 @pytest.mark.parametrize("biased", [True, False])
@@ -42,8 +45,38 @@ def test_a_launch_like_one_before_is_given_the_same(card: AbsentCard, biased: bo
     given = [rows.codes, rows.scales, *weight, bias]
     places = [None if one is None else one.data_ptr() for one in given]
     # 200 rows by 64 columns in tiles of 64 x 64 x 128, with as many blocks of rows to a band.
-    shape = (200, 64, 512, biased, True, 64, 64, 128, 8)
+    shape = (200, 64, 512, biased, True, False, 64, 64, 128, 8)
     assert card.launches() == [(4, 1, 1, *places, out.data_ptr(), *shape) for out in outs]
+
+
+def test_a_copy_engine_is_given_descriptors(
+    card: AbsentCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And pointers where what it would read does not begin at a multiple of 16 bytes."""
+    table = Table((Line(None, None, Tile(64, 128, 128, 4, 3, bulk=True)),))
+    monkeypatch.setattr(operators, "table_of", cache(lambda _device: table))
+    scales = torch.ones(2, 100), torch.ones(64)
+    held = torch.zeros(64 * 512 + 8, dtype=torch.int8)
+    weight = Rows(held[: 64 * 512].view(64, 512), scales[1])
+    rows = Rows(torch.zeros(2, 100, 512, dtype=torch.int8), scales[0])
+    outs = [operators.multiplied(rows, weight, None, torch.bfloat16) for _ in range(2)]
+    codes, stored = (one.data_ptr() for one in (rows.codes, held))
+    left, right = (codes, 200, 512, 512, 1, 64, 128), (stored, 64, 512, 512, 1, 128, 128)
+    by_scale, by_weight_scale = (one.data_ptr() for one in scales)
+    shape = (200, 64, 512, False, True, True, 64, 128, 128, 8)
+    assert card.launches() == [
+        (4, 1, 1, left, by_scale, right, by_weight_scale, None, out.data_ptr(), *shape)
+        for out in outs
+    ]
+    uneven = Rows(held[8:].view(64, 512), scales[1])
+    out = operators.multiplied(rows, uneven, None, torch.bfloat16)
+    shape = (200, 64, 512, False, True, False, 64, 128, 128, 8)
+    assert card.launches() == [
+        (
+            *(4, 1, 1, codes, by_scale, stored + 8, by_weight_scale, None, out.data_ptr()),
+            *shape,
+        )
+    ]
 
 
 def test_rows_are_launched_like_rows_before(card: AbsentCard) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("triton", reason="compiles the kernels for cards that are not here")
 
-from ltx_core.int8.tiles import SHARED_BYTES, TABLES
+from ltx_core.int8.tiles import SHARED_BYTES, TABLES, Tile, candidates
 
 from verify.campaigns.int8_resources import (
     GROUP,
@@ -31,6 +31,15 @@ def test_products_take_what_their_tile_says_and_spill_nothing(capability: tuple[
         # Of 64 Ki registers: else no block of threads starts.
         assert taken.registers * 32 * tile.warps <= 1 << 16, tile
         assert str(taken.matrix).startswith(matrix), tile
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tile", [tile for tile in candidates((9, 0)) if tile.bulk], ids=str)
+def test_what_the_copy_engine_reads_fits_too(tile: Tile) -> None:
+    """What a measurement on a Hopper card tries beside its table."""
+    taken = product_resources((9, 0), tile)
+    assert taken.spilled_bytes == 0
+    assert taken.shared_bytes == tile.shared_bytes((9, 0)) <= SHARED_BYTES[9, 0]
 
 
 @pytest.mark.parametrize("capability", AS_LISTED)

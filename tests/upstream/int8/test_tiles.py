@@ -89,6 +89,7 @@ def test_what_a_measurement_tries_fits(capability: tuple[int, int]) -> None:
     assert len(tried) >= 10
     assert len(set(tried)) == len(tried)
     assert all(tile.shared_bytes(capability) <= SHARED_BYTES[capability] for tile in tried)
+    assert any(tile.bulk for tile in tried) == (capability == (9, 0))
     assert {line.tile for line in TABLES[capability].lines} <= set(tried)
 
 
@@ -131,6 +132,9 @@ def test_a_kept_table_is_read_as_it_was(made: tuple[Line, ...], values: dict[int
     assert read == Table(made, measured=True, row_values=values)
 
 
+TILE = {"block_m": 128, "block_n": 128, "block_k": 128, "warps": 8, "stages": 4, "bulk": False}
+
+
 def usable() -> dict[str, Any]:
     line = Line(None, None, Tile(128, 128, 128, 8, 4))
     return {"lines": [kept.as_json(line)], "row_values": {"4096": 16}}
@@ -140,11 +144,18 @@ def usable() -> dict[str, Any]:
     "change",
     [
         {"lines": []},
-        {"lines": [{"most_rows": None, "width": None, "tile": [128, 128, 128, 8]}]},
-        {"lines": [{"most_rows": None, "width": None, "tile": [128, 128, 128, 8, "4"]}]},
-        {"lines": [{"most_rows": None, "width": [4096], "tile": [128, 128, 128, 8, 4]}]},
-        {"lines": [{"most_rows": True, "width": None, "tile": [128, 128, 128, 8, 4]}]},
-        {"lines": [{"most_rows": None, "width": None, "tile": [256, 256, 128, 8, 4]}]},
+        {"lines": [{"most_rows": None, "width": None, "tile": {**TILE, "warps": None}}]},
+        {"lines": [{"most_rows": None, "width": None, "tile": {**TILE, "stages": "4"}}]},
+        {"lines": [{"most_rows": None, "width": [4096], "tile": TILE}]},
+        {"lines": [{"most_rows": True, "width": None, "tile": TILE}]},
+        {
+            "lines": [
+                {"most_rows": None, "width": None, "tile": {**TILE, "block_m": 256, "block_n": 256}}
+            ]
+        },
+        {"lines": [{"most_rows": None, "width": None, "tile": {**TILE, "bulk": True}}]},
+        {"lines": [{"most_rows": None, "width": None, "tile": {**TILE, "bulk": 1}}]},
+        {"lines": [{"most_rows": None, "width": None, "tile": {**TILE, "more": 1}}]},
         {"row_values": {"4096": 0}},
         {"row_values": None},
     ],

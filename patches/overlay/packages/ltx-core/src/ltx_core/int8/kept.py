@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ltx_core.int8.tiles import SHARED_BYTES, Capability, Line, Table, Tile, nearest
+from ltx_core.int8.tiles import Capability, Line, Table, Tile
 
 _logger = logging.getLogger(__name__)
 
@@ -33,10 +34,9 @@ def table_of(text: str, capability: Capability) -> Table:
         values = {int(channels): _count(count) for channels, count in report["row_values"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a table of tiles: {error!r}") from error
-    limit = SHARED_BYTES[nearest(capability)]
     for line in lines:
-        if (needed := line.tile.shared_bytes(capability)) > limit:
-            raise ValueError(f"{line.tile} needs {needed} bytes of shared memory of {limit}")
+        if not line.tile.runs_on(capability):
+            raise ValueError(f"a card of {capability} can't work in {line.tile}")
     return Table(lines, measured=True, row_values=values)
 
 
@@ -64,12 +64,7 @@ def keep(path: Path, report: dict[str, Any]) -> None:
 
 def as_json(line: Line) -> dict[str, Any]:
     """Return a line as a report has it."""
-    tile = line.tile
-    return {
-        "most_rows": line.most_rows,
-        "width": line.width and list(line.width),
-        "tile": [tile.block_m, tile.block_n, tile.block_k, tile.warps, tile.stages],
-    }
+    return {"most_rows": line.most_rows, "width": line.width and list(line.width), "tile": asdict(line.tile)}
 
 
 def _line(line: dict[str, Any]) -> Line:
@@ -77,7 +72,15 @@ def _line(line: dict[str, Any]) -> Line:
     if width is not None:
         out, into = width
         width = (_count(out), _count(into))
-    return Line(None if most is None else _count(most), width, Tile(*map(_count, line["tile"])))
+    shape = {**line["tile"]}
+    bulk = shape.pop("bulk")
+    if not isinstance(bulk, bool):
+        raise ValueError(f"bulk of a tile is true or false, not {bulk!r}")
+    return Line(
+        None if most is None else _count(most),
+        width,
+        Tile(**{name: _count(value) for name, value in shape.items()}, bulk=bulk),
+    )
 
 
 def _count(value: object) -> int:

@@ -94,9 +94,9 @@ def rows_kernel(
 
 @triton.jit(do_not_specialize=["M"])
 def product_kernel(
-    codes,  # int8 (M, K)
+    codes,  # int8 (M, K); with BULK a tensor descriptor of (BLOCK_M, BLOCK_K)
     scales,  # float32 (M,)
-    weight,  # int8 (N, K)
+    weight,  # int8 (N, K); with BULK a tensor descriptor of (BLOCK_N, BLOCK_K)
     weight_scales,  # float32 (N,)
     bias,  # (N,) in a float type; not read without BIASED
     out,  # (M, N) in a float type
@@ -105,6 +105,7 @@ def product_kernel(
     K,
     BIASED: tl.constexpr,
     WHOLE: tl.constexpr,  # BLOCK_K divides K
+    BULK: tl.constexpr,  # a copy engine reads, which Hopper has
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -118,23 +119,28 @@ def product_kernel(
     row_block = first + program % (BAND * column_blocks) % height
     column_block = program % (BAND * column_blocks) // height
 
-    # Rows and columns beyond the end read others', which costs no mask, and are not written.
     rows = row_block * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = column_block * BLOCK_N + tl.arange(0, BLOCK_N)
     terms = tl.arange(0, BLOCK_K)
-    left = codes + (rows % M).to(tl.int64)[:, None] * K + terms[None, :]
-    right = weight + (columns % N).to(tl.int64)[None, :] * K + terms[:, None]
+    if not BULK:
+        # Rows and columns beyond the end read others', which costs no mask, and are not written.
+        left = codes + (rows % M).to(tl.int64)[:, None] * K + terms[None, :]
+        right = weight + (columns % N).to(tl.int64)[None, :] * K + terms[:, None]
     total = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.int32)
     for start in tl.range(0, K, BLOCK_K):
-        if WHOLE:
-            a = tl.load(left)
-            b = tl.load(right)
+        if BULK:  # what lies beyond an end comes as zeros
+            a = codes.load([row_block * BLOCK_M, start])
+            b = weight.load([column_block * BLOCK_N, start]).T
         else:
-            a = tl.load(left, mask=terms[None, :] < K - start, other=0)
-            b = tl.load(right, mask=terms[:, None] < K - start, other=0)
+            if WHOLE:
+                a = tl.load(left)
+                b = tl.load(right)
+            else:
+                a = tl.load(left, mask=terms[None, :] < K - start, other=0)
+                b = tl.load(right, mask=terms[:, None] < K - start, other=0)
+            left += BLOCK_K
+            right += BLOCK_K
         total = tl.dot(a, b, total, out_dtype=tl.int32)
-        left += BLOCK_K
-        right += BLOCK_K
 
     inside = columns < N
     values = total.to(tl.float32) * tl.load(scales + rows, mask=rows < M, other=0.0)[:, None]

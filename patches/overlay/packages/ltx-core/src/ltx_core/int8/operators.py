@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 import triton
 from torch.library import triton_op, wrap_triton
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ltx_core.int8 import kept
 from ltx_core.int8.kernels import product_kernel, rows_kernel
@@ -37,6 +39,7 @@ def table_of(device: torch.device) -> Table:
 def forget() -> None:
     """Let launches from now on go by the table that lies in the cache folder by now."""
     table_of.cache_clear()
+    _tile_of.cache_clear()
     _rows.forget()
     _product.forget()
 
@@ -80,12 +83,30 @@ def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile
     programs = triton.cdiv(rows, tile.block_m) * triton.cdiv(columns, tile.block_n)
     blocks = {"BLOCK_M": tile.block_m, "BLOCK_N": tile.block_n, "BLOCK_K": tile.block_k, "BAND": _BAND}
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
-    return (programs, 1, 1), {"BIASED": biased, "WHOLE": width % tile.block_k == 0, **blocks}, options
+    how = {"BIASED": biased, "WHOLE": width % tile.block_k == 0, "BULK": tile.bulk}
+    return (programs, 1, 1), {**how, **blocks}, options
+
+
+def operands(codes: torch.Tensor, weight: torch.Tensor, tile: Tile) -> tuple[Any, Any]:
+    """Return codes (..., K) and weight (N, K) as the kernel is given them for such a tile."""
+    if not tile.bulk:
+        return codes, weight
+    columns, width = weight.shape
+    rows = codes.numel() // width
+    return (
+        TensorDescriptor(codes, [rows, width], [width, 1], [tile.block_m, tile.block_k]),
+        TensorDescriptor(weight, [columns, width], [width, 1], [tile.block_n, tile.block_k]),
+    )
 
 
 def channels(width: int) -> int:
     """Return what a program holds a row of such a width as."""
     return max(triton.next_power_of_2(width), 8)
+
+
+@functools.lru_cache(_MOST)
+def _tile_of(device: torch.device, rows: int, columns: int, width: int) -> Tile:
+    return table_of(device).tile(rows, (columns, width))
 
 
 class _Launched:
@@ -165,14 +186,17 @@ def _make_product(
     count = scales.numel()
     if count == 0:
         return out
-    given = (codes, scales, weight, weight_scales, bias, out, count, columns, width)
     with _on(codes):
         places = codes.data_ptr() | scales.data_ptr() | weight.data_ptr() | weight_scales.data_ptr()
         even = (places | (0 if bias is None else bias.data_ptr())) % 16 == 0
         bias_dtype = None if bias is None else bias.dtype
         key = (codes.device, count, columns, width, bias_dtype, dtype) if even else None
+        tile = _tile_of(codes.device, count, columns, width)
+        if not even:  # the copy engine reads from multiples of 16 alone
+            tile = replace(tile, bulk=False)
+        left, right = operands(codes, weight, tile)
+        given = (left, scales, right, weight_scales, bias, out, count, columns, width)
         if not _product.known(key, *given):
-            tile = table_of(codes.device).tile(count, (columns, width))
             _product.anew(key, product_launch(count, columns, width, bias is not None, tile), *given)
     return out
 
@@ -199,9 +223,9 @@ def _product_operator(
     columns, width = map(int, weight.shape)
     out = torch.empty((*codes.shape[:-1], columns), dtype=dtype, device=codes.device)
     count = scales.numel()
-    tile = table_of(codes.device).tile(count, (columns, width))
+    # A graph passes tensors alone: no descriptors, no None.
+    tile = replace(table_of(codes.device).tile(count, (columns, width)), bulk=False)
     grid, constants, options = product_launch(count, columns, width, bias is not None, tile)
-    # Not read without BIASED; a compiled graph passes tensors alone.
     absent = weight_scales if bias is None else bias
     wrap_triton(product_kernel)[grid](
         codes, scales, weight, weight_scales, absent, out, count, columns, width, **constants, **options

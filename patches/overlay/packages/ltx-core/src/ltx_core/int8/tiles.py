@@ -46,6 +46,7 @@ class Tile:
     block_k: int  # terms that it reads at a time
     warps: int
     stages: int  # such reads under way
+    bulk: bool = False  # by the copy engine, which cards have from 9.0 on
 
     def __post_init__(self) -> None:
         """Raises: ValueError where no kernel can be made of it."""
@@ -59,7 +60,13 @@ class Tile:
     def shared_bytes(self, capability: Capability) -> int:
         """Return what its reads take: Hopper multiplies out of the last one, others have it in registers by then."""
         reads = self.stages if capability[0] == 9 else max(self.stages - 1, 1)
-        return reads * (self.block_m + self.block_n) * self.block_k
+        barriers = 8 * self.stages if self.bulk else 0
+        return reads * (self.block_m + self.block_n) * self.block_k + barriers
+
+    def runs_on(self, capability: Capability) -> bool:
+        """Return whether such a card has the memory and the engine for it."""
+        fits = self.shared_bytes(capability) <= SHARED_BYTES[nearest(capability)]
+        return fits and (not self.bulk or capability[0] == 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +145,12 @@ def nearest(capability: Capability) -> Capability:
 
 def candidates(capability: Capability) -> tuple[Tile, ...]:
     """Return the tiles that a measurement on such a card tries: within its shared memory, and likely to be fast."""
-    limit = SHARED_BYTES[nearest(capability)]
     shapes = (
-        *((*square, 128, warps) for square in ((64, 64), (64, 128), (128, 64)) for warps in (4,)),
+        *((*small, 128, 4) for small in ((64, 64), (64, 128), (128, 64))),
         *((128, 128, depth, warps) for depth, warps in product((64, 128), (4, 8))),
         *((*wide, depth, 8) for wide, depth in product(((128, 256), (256, 128)), (64, 128))),
         (64, 256, 128, 4),
         (64, 32, 256, 4),
     )
-    tried = (Tile(*shape, stages) for shape, stages in product(shapes, (3, 4)))
-    return tuple(tile for tile in tried if tile.shared_bytes(capability) <= limit)
+    tried = (Tile(*shape, stages, bulk) for shape, stages, bulk in product(shapes, (3, 4), (False, True)))
+    return tuple(tile for tile in tried if tile.runs_on(capability))

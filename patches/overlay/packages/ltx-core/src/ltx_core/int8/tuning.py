@@ -120,12 +120,13 @@ def _operands(rows: int, width: tuple[int, int], device: torch.device) -> tuple[
 
 
 def _launched(kernel: Any, *given: Any) -> Any:  # noqa: ANN401
-    from ltx_core.int8.operators import product_launch  # noqa: PLC0415 - there is a card
+    from ltx_core.int8.operators import operands, product_launch  # noqa: PLC0415 - there is a card
 
-    *operands, tile = given
-    (rows, into), (out, _) = operands[0].shape, operands[2].shape
+    codes, scales, weight, *others, tile = given
+    (rows, into), (out, _) = codes.shape, weight.shape
     grid, constants, options = product_launch(rows, out, into, biased=True, tile=tile)
-    return kernel[grid](*operands, rows, out, into, **constants, **options)
+    left, right = operands(codes, weight, tile)
+    return kernel[grid](left, scales, right, *others, rows, out, into, **constants, **options)
 
 
 def _product_runs(rows: int, width: tuple[int, int], tiles: Sequence[Tile], device: torch.device) -> list[Run]:
@@ -293,7 +294,7 @@ def blocks(device: torch.device, say: Say) -> Iterator[dict[str, Any]]:
 
 def _words(tile: Tile) -> str:
     shape = f"{tile.block_m}x{tile.block_n}x{tile.block_k}"
-    return f"{shape}, {tile.warps} warps, {tile.stages} stages"
+    return f"{shape}, {tile.warps} warps, {tile.stages} stages{', bulk' if tile.bulk else ''}"
 
 
 @torch.inference_mode()
