@@ -47,5 +47,6 @@ ORDER = (
     "launch.flags",
     "launch.doctor",
     "launch.script",
+    "launch.bench",
     "launch.batch",
 )

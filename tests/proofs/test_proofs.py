@@ -208,7 +208,7 @@ def test_a_release_is_told_what_is_stale_and_what_renews_it(
     told = capsys.readouterr().out
     assert "renew: python -m tests.runner --base 2026-01-08\n" in told
     assert re.search(r"layers.py changed .*\n  renew: on NVIDIA .* -m verify.campaigns.vram", told)
-    others = {"ampere", "parked", "service"}
+    others = {"ampere", "int8", "int8_errors", "int8_resources", "parked", "service"}
     loading = [path for path in baselines(ROOT) if path.name.split("-")[0] not in others]
     listed = [entry for path in loading for entry in entries(path)]
     assert told.endswith(f"{len(RUNS) + len(listed)} stale\n")

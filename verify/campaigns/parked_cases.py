@@ -187,7 +187,17 @@ def _rows() -> Iterator[Row]:
     yield _fitting("two stages, fp8, larger", guided, script, larger)
     yield _fitting("two stages, fp8, longest", guided, script, longest)
     yield _needs("two stages, fp8, needs", guided, script)
-    yield from _distilled("distilled, bf16", Files(Variant.LTX_2, Blocks.BF16))
+    unquantized = Files(Variant.LTX_2, Blocks.BF16)
+    yield from _distilled("distilled, bf16", unquantized)
+    for name, flags in (("distilled, int8", ()), ("distilled, int8, compiled", ("--compile",))):
+        yield Row(
+            name,
+            Judged.FITS,  # its products round otherwise than those of bf16
+            unquantized,
+            "distilled",
+            (Clip(_gib(LARGEST_GIB), LARGEST_GIB, clips=2),),
+            ("--quantization", "int8", *flags),
+        )
 
 
 def _distilled(name: str, files: Files) -> Iterator[Row]:

@@ -40,6 +40,10 @@ _PARKED = tuple(
     f"{_CORE}/parked/{name}.py"
     for name in ("card", "host", "layout", "loading", "model", "passing", "places", "plan", "unit")
 )
+_INT8 = {
+    name: f"{_CORE}/int8/{name}.py"
+    for name in ("kernels", "operators", "product", "rotation", "rows", "tiles", "tuning")
+}
 _CAMPAIGN = "vendor/env-{base}/bin/python -m verify.campaigns."
 _WHOLE = _CAMPAIGN + "vram --tree vendor/LTX-2-{base} --work WEIGHTS --out verify/baselines"
 
@@ -56,10 +60,11 @@ class Kind:
 
 _PIPELINES = Kind(f"{_WHOLE} --longest", _GEMMA + _TRANSFORMER, _GEMMA_HOOKS, ("ampere", "lean"))
 
+_ON_TREE = f"PYTHONPATH=vendor/LTX-2-{{base}}/{_CORE.removesuffix('/ltx_core')}:. {_CAMPAIGN}"
+
 KINDS: Mapping[str, Kind] = {
     "ampere": Kind(
-        f"PYTHONPATH=vendor/LTX-2-{{base}}/{_CORE.removesuffix('/ltx_core')}:. "
-        f"{_CAMPAIGN}fuse {{base}} {{path}}",
+        f"{_ON_TREE}fuse {{base}} {{path}}",
         patches=_FUSE_HOOKS,
     ),
     "gemma": Kind(
@@ -67,6 +72,15 @@ KINDS: Mapping[str, Kind] = {
         "--size full --json {path}",
         _GEMMA,
         _GEMMA_HOOKS,
+    ),
+    "int8": Kind(f"{_ON_TREE}int8 {{base}} {{path}} --tune", tuple(_INT8.values())),
+    "int8_errors": Kind(
+        f"{_ON_TREE}int8_errors {{base}} {{path}}",
+        (_INT8["product"], _INT8["rotation"], _INT8["rows"]),
+    ),
+    "int8_resources": Kind(
+        f"{_ON_TREE}int8_resources {{base}} {{path}}",
+        (_INT8["kernels"], _INT8["operators"], _INT8["tiles"]),
     ),
     "parked": Kind(
         f"{_CAMPAIGN}parked --tree vendor/LTX-2-{{base}} --work WEIGHTS --out {{path}}",

@@ -44,7 +44,7 @@ def provenance_of(tree: Path, gpu: Gpu | None, *, held_to: str | None = None) ->
 
 
 def provenance(base: str, kind: str, *, cap_gib: float | None = None) -> dict[str, object]:
-    """The fields that every baseline starts with; needs torch with CUDA.
+    """The fields that every baseline starts with; needs torch.
 
     `kind` is one of `KINDS`; `cap_gib` the allocator's cap where one stands in for a smaller card.
 
@@ -52,12 +52,13 @@ def provenance(base: str, kind: str, *, cap_gib: float | None = None) -> dict[st
     """
     import torch
 
-    gpu = torch.cuda.get_device_name()
+    cuda = torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if cuda else f"{platform.machine()} without a GPU"
     return {
         "base": base,
         "code": code_of(base, kind),
-        "machine": f"{gpu} held to 24 GB (allocator capped at {cap_gib} GiB)" if cap_gib else gpu,
-        "capability": list(torch.cuda.get_device_capability()),
+        "machine": f"{name} held to 24 GB (allocator capped at {cap_gib} GiB)" if cap_gib else name,
+        "capability": list(torch.cuda.get_device_capability()) if cuda else None,
         "versions": {"python": platform.python_version()} | versions(),
         "date": _today(),
     }

@@ -26,6 +26,12 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--gemma-root", type=path, metavar="ROOT", help="a Gemma text encoder, folder or file"
     )
+    parser.add_argument(
+        "--bench",
+        action="store_true",
+        help="measure int8 products on the card instead, about a minute, and keep the fastest "
+        "tiles for its scripts",
+    )
     add_json(parser)
 
 
@@ -35,6 +41,8 @@ def run(args: Namespace) -> int:
     from ltx2_patcher.values.finding import Level
 
     data = store()
+    if args.bench:
+        return _bench(args)
     subject = Subject(
         base=base_of_python(args),
         python=args.python,
@@ -51,3 +59,17 @@ def run(args: Namespace) -> int:
         show_findings(findings)
     failed = any(finding.level is Level.FAILURE for finding in findings)
     return OutsideError.exit_code if failed else 0
+
+
+def _bench(args: Namespace) -> int:
+    import sys
+
+    from ltx2_patcher.cli.bench_table import bench_lines
+    from ltx2_patcher.jobs.launch.bench import measure
+
+    def progress(line: str) -> None:
+        print(f"  {line}", file=sys.stderr, flush=True)
+
+    done = measure(store(), base_of_python(args), progress, python=args.python, gpu=args.gpu)
+    show(args, done, bench_lines(done))
+    return 0

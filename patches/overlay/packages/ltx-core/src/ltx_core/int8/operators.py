@@ -1,0 +1,233 @@
+"""The kernels as operators: launched at once in eager mode, and seen through by torch.compile."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+import triton
+from torch.library import triton_op, wrap_triton
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from ltx_core.int8 import kept
+from ltx_core.int8.kernels import product_kernel, rows_kernel
+from ltx_core.int8.rows import Rows
+from ltx_core.int8.tiles import TABLES, Table, Tile, nearest
+
+_BAND = 8
+"""Blocks of rows whose programs follow each other: with 128 x 256 they and their columns fit the L2 of every card."""
+_DIRECT = triton.__version__.startswith("3.6.")
+"""Whether a compiled kernel takes the arguments of its function in order, constants too, as Triton 3.6 passes them."""
+_MOST = 1024  # launches remembered of a kernel: some a size of clip
+
+_Launch = tuple[tuple[int, int, int], dict[str, Any], dict[str, int]]
+"""Grid, constants of the kernel in its order, and how it is compiled."""
+
+
+@functools.cache
+def table_of(device: torch.device) -> Table:
+    """Return what a card works with: its own measured table, if one was kept, or that of its capability."""
+    capability = torch.cuda.get_device_capability(device)
+    path = kept.place(torch.cuda.get_device_name(device), triton.__version__)
+    return kept.table_at(path, capability) or TABLES[nearest(capability)]
+
+
+def forget() -> None:
+    """Let launches from now on go by the table that lies in the cache folder by now."""
+    table_of.cache_clear()
+    _tile_of.cache_clear()
+    _rows.forget()
+    _product.forget()
+
+
+def rows_of(x: torch.Tensor, group: int | None, gelu: bool) -> Rows:
+    """Return `x` (..., K) as `rows.quantize_rows` does.
+
+    Raises: ValueError for a width that the kernel can't take.
+    """
+    width = x.shape[-1]
+    if width % 8 or (group is not None and width % group):
+        raise ValueError(f"rows of {width} values can't be quantized on a card: no multiple of 8 and of {group or 1}")
+    if not x.is_contiguous() and not (x.dim() == 2 and x.stride(1) == 1):
+        x = x.contiguous()
+    make = _rows_operator if torch.compiler.is_compiling() else _make_rows
+    return Rows(*make(x, group or 1, gelu))
+
+
+def multiplied(rows: Rows, weight: Rows, bias: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
+    """Return rows (..., K) times weight (N, K) as `product.product` does.
+
+    Raises: ValueError for operands that the kernel can't take.
+    """
+    columns, width = weight.codes.shape
+    if columns % 16 or width % 16:
+        raise ValueError(f"a weight ({columns}, {width}) can't be multiplied on a card: no multiples of 16")
+    if not (rows.codes.is_contiguous() and weight.codes.is_contiguous()):
+        raise ValueError("codes to be multiplied on a card lie row by row without gaps")
+    make = _product_operator if torch.compiler.is_compiling() else _make_product
+    return make(rows.codes, rows.scales, weight.codes, weight.scales, bias, dtype)
+
+
+def rows_launch(count: int, width: int, group: int, gelu: bool, warps: int) -> _Launch:
+    """Return the launch that quantizes `count` rows of `width` values, each by so many warps."""
+    constants = {"K": width, "COUNT": channels(width), "GROUP": group, "GELU": gelu}
+    return (count, 1, 1), constants, {"num_warps": warps}
+
+
+def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile) -> _Launch:
+    """Return the launch of a product (rows, width) times (columns, width)."""
+    programs = triton.cdiv(rows, tile.block_m) * triton.cdiv(columns, tile.block_n)
+    blocks = {"BLOCK_M": tile.block_m, "BLOCK_N": tile.block_n, "BLOCK_K": tile.block_k, "BAND": _BAND}
+    options = {"num_warps": tile.warps, "num_stages": tile.stages}
+    how = {"BIASED": biased, "WHOLE": width % tile.block_k == 0, "BULK": tile.bulk}
+    return (programs, 1, 1), {**how, **blocks}, options
+
+
+def operands(codes: torch.Tensor, weight: torch.Tensor, tile: Tile) -> tuple[Any, Any]:
+    """Return codes (..., K) and weight (N, K) as the kernel is given them for such a tile."""
+    if not tile.bulk:
+        return codes, weight
+    columns, width = weight.shape
+    rows = codes.numel() // width
+    return (
+        TensorDescriptor(codes, [rows, width], [width, 1], [tile.block_m, tile.block_k]),
+        TensorDescriptor(weight, [columns, width], [width, 1], [tile.block_n, tile.block_k]),
+    )
+
+
+def channels(width: int) -> int:
+    """Return what a program holds a row of such a width as."""
+    return max(triton.next_power_of_2(width), 8)
+
+
+@functools.lru_cache(_MOST)
+def _tile_of(device: torch.device, rows: int, columns: int, width: int) -> Tile:
+    return table_of(device).tile(rows, (columns, width))
+
+
+class _Launched:
+    """A kernel, and what it was compiled to for launches before.
+
+    Triton's own way to a compiled kernel looks at each argument anew: about 10 us, where a clip has 20,000 launches.
+    """
+
+    def __init__(self, kernel: Any) -> None:  # noqa: ANN401
+        self._kernel = kernel
+        self._known: dict[Hashable, tuple[Any, tuple[int, int, int], tuple[Any, ...]]] = {}
+
+    def forget(self) -> None:
+        """Launch everything anew."""
+        self._known.clear()
+
+    def known(self, key: Hashable, *given: Any) -> bool:  # noqa: ANN401
+        """Launch it as before, if it was launched for such arguments; pointers are multiples of 16 bytes."""
+        if (before := self._known.get(key)) is None:
+            return False
+        compiled, grid, constants = before
+        compiled[grid](*given, *constants)
+        return True
+
+    def anew(self, key: Hashable | None, launch: _Launch, *given: Any) -> None:  # noqa: ANN401
+        """Launch it, and remember how unless `key` is None."""
+        grid, constants, options = launch
+        compiled = self._kernel[grid](*given, **constants, **options)
+        if _DIRECT and key is not None and compiled is not None:  # the interpreter compiles nothing
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[key] = (compiled, grid, tuple(constants.values()))
+
+
+_rows, _product = _Launched(rows_kernel), _Launched(product_kernel)
+
+
+def _on(x: torch.Tensor) -> Any:  # noqa: ANN401
+    """Return the context in which a launch goes to the card of `x`."""
+    here = not x.is_cuda or x.device.index == torch.cuda.current_device()
+    return nullcontext() if here else torch.cuda.device(x.device)
+
+
+def _new_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    codes = torch.empty(x.shape, dtype=torch.int8, device=x.device)
+    return codes, torch.empty(x.shape[:-1], dtype=torch.float32, device=x.device)
+
+
+def _row_stride(x: torch.Tensor) -> int:
+    return x.stride(0) if x.dim() == 2 else x.shape[-1]
+
+
+def _make_rows(x: torch.Tensor, group: int, gelu: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    codes, scales = _new_rows(x)
+    stride, count = _row_stride(x), scales.numel()
+    if count == 0:
+        return codes, scales
+    with _on(x):
+        even = x.data_ptr() % 16 == 0
+        key = (x.device, x.dtype, count, x.shape[-1], stride, group, gelu) if even else None
+        if not _rows.known(key, x, codes, scales, stride):
+            warps = table_of(x.device).row_warps(channels(x.shape[-1]))
+            _rows.anew(key, rows_launch(count, x.shape[-1], group, gelu, warps), x, codes, scales, stride)
+    return codes, scales
+
+
+def _make_product(
+    codes: torch.Tensor,
+    scales: torch.Tensor,
+    weight: torch.Tensor,
+    weight_scales: torch.Tensor,
+    bias: torch.Tensor | None,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    columns, width = weight.shape
+    out = torch.empty((*codes.shape[:-1], columns), dtype=dtype, device=codes.device)
+    count = scales.numel()
+    if count == 0:
+        return out
+    with _on(codes):
+        places = codes.data_ptr() | scales.data_ptr() | weight.data_ptr() | weight_scales.data_ptr()
+        even = (places | (0 if bias is None else bias.data_ptr())) % 16 == 0
+        bias_dtype = None if bias is None else bias.dtype
+        key = (codes.device, count, columns, width, bias_dtype, dtype) if even else None
+        tile = _tile_of(codes.device, count, columns, width)
+        if not even:  # the copy engine reads from multiples of 16 alone
+            tile = replace(tile, bulk=False)
+        left, right = operands(codes, weight, tile)
+        given = (left, scales, right, weight_scales, bias, out, count, columns, width)
+        if not _product.known(key, *given):
+            _product.anew(key, product_launch(count, columns, width, bias is not None, tile), *given)
+    return out
+
+
+@triton_op("ltx2_int8::rows", mutates_args={})
+def _rows_operator(x: torch.Tensor, group: int, gelu: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    codes, scales = _new_rows(x)
+    width = int(x.shape[-1])  # a compiled graph is of one width, with any count of rows
+    warps = table_of(x.device).row_warps(channels(width))
+    grid, constants, options = rows_launch(scales.numel(), width, group, gelu, warps)
+    wrap_triton(rows_kernel)[grid](x, codes, scales, _row_stride(x), **constants, **options)
+    return codes, scales
+
+
+@triton_op("ltx2_int8::product", mutates_args={})
+def _product_operator(
+    codes: torch.Tensor,
+    scales: torch.Tensor,
+    weight: torch.Tensor,
+    weight_scales: torch.Tensor,
+    bias: torch.Tensor | None,
+    dtype: torch.dtype,
+) -> torch.Tensor:
+    columns, width = map(int, weight.shape)
+    out = torch.empty((*codes.shape[:-1], columns), dtype=dtype, device=codes.device)
+    count = scales.numel()
+    # A graph passes tensors alone: no descriptors, no None.
+    tile = replace(table_of(codes.device).tile(count, (columns, width)), bulk=False)
+    grid, constants, options = product_launch(count, columns, width, bias is not None, tile)
+    absent = weight_scales if bias is None else bias
+    wrap_triton(product_kernel)[grid](
+        codes, scales, weight, weight_scales, absent, out, count, columns, width, **constants, **options
+    )
+    return out
