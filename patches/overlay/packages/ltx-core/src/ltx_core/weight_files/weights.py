@@ -46,6 +46,8 @@ class Weight:
     def read(self) -> torch.Tensor:
         """Return the values, of `shape`: plain ones in their own dtype, others as float32, rounded once.
 
+        Not to be written to: a plain tensor may be the file itself, mapped.
+
         Raises: UnreadableFile.
         """
         return self.values()
