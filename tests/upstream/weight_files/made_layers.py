@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -57,6 +58,7 @@ E2M1 = np.array([e2m1_value(code) for code in range(16)])
 E4M3 = np.array([e4m3_value(byte) for byte in range(256)])
 
 
+@cache
 def regular_hadamard(size: int) -> Values:
     """The entry in row i and column j: the product over the base-4 digits of both."""
     four = np.array([[1, 1, 1, -1], [1, 1, -1, 1], [1, -1, 1, 1], [-1, 1, 1, 1]])
@@ -132,7 +134,7 @@ def int8(
 def mxfp8(rows: int, columns: int, seed: int, dtype: torch.dtype = torch.uint8) -> MadeLayer:
     random = _random(seed)
     codes = _e4m3_bytes(random, (rows, columns))
-    powers = random.integers(100, 130, (rows, columns // 32), dtype=np.uint8)
+    powers = random.integers(100, 128, (rows, columns // 32), dtype=np.uint8)
     factors = np.repeat(2.0 ** (powers.astype(np.float64) - 127), 32, axis=1)
     tensors = {
         "weight": torch.from_numpy(codes).view(torch.float8_e4m3fn),
@@ -161,3 +163,12 @@ def _e4m3_bytes(
     """Any byte but the two that are no numbers."""
     codes = random.integers(0, 256, shape, dtype=np.uint8)
     return np.where(codes & 0x7F == 0x7F, np.uint8(0), codes)
+
+
+def assert_rounded(tensor: torch.Tensor, values: Values, dtype: torch.dtype) -> None:
+    """Each is the number of `dtype` nearest to the true value, but for a tie that float32 makes."""
+    assert tensor.dtype == dtype
+    info = torch.finfo(dtype)
+    _, exponents = np.frexp(np.maximum(np.abs(values), info.smallest_normal))
+    half_steps = np.ldexp(info.eps / 2, exponents - 1)
+    assert (np.abs(tensor.double().numpy() - values) <= half_steps * (1 + 2**-12)).all()

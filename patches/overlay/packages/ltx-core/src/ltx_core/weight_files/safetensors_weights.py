@@ -30,7 +30,7 @@ class SafetensorsWeights:
     def __iter__(self) -> Iterator[Weight]:
         for held in self._held:
             values, codes = self._readers(held)
-            yield Weight(held.name, held.shape, held.layout, held.parts[0].dtype, values, codes)
+            yield Weight(held.name, held.shape, held.layout, held.parts[0].dtype, values, codes, held.group_size)
 
     def __enter__(self) -> "SafetensorsWeights":
         return self

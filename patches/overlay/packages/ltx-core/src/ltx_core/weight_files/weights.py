@@ -42,6 +42,7 @@ class Weight:
     stored: str  # safetensors' dtype ("BF16", "F8_E4M3") or the GGML type ("Q4_K")
     values: Callable[[], torch.Tensor] = field(repr=False)
     int8_codes: Callable[[], Int8Codes] | None = field(default=None, repr=False)
+    group_size: int | None = None  # of the rotation of an int8 weight
 
     def read(self) -> torch.Tensor:
         """Return the values, of `shape`: plain ones in their own dtype, others as float32, rounded once.
