@@ -97,14 +97,14 @@ def source_in(files: GemmaFiles, origin: str) -> Source | None:
         width, layers = config.get("hidden_size"), count(config, "num_hidden_layers")
         size = size_of("Gemma 3", width if type(width) is int else 0, layers)
         codes = precision_of(header, "")
-        layout = "a root for text alone"
         kept = components(tensors, (("language model", ""),))
-        return Source("gemma", f"Gemma 3 {size}", layout, codes, kept, header.bytes)
-    if (layout := quantized_gemma(header)) is None:
+        name, layout = f"Gemma 3 {size}", "a root for text alone"
+        return Source("gemma", name, layout, codes, kept, header.bytes)
+    if (comfy := quantized_gemma(header)) is None:
         return None
     known = identify_gemma(files, origin)
     codes = precision_of(header, "")
-    return Source("gemma", known.name, layout, codes, known.components, known.bytes)
+    return Source("gemma", known.name, comfy, codes, known.components, known.bytes)
 
 
 def identify_gemma(files: GemmaFiles, origin: str) -> GemmaRoot:
