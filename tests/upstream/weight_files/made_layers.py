@@ -67,7 +67,8 @@ def regular_hadamard(size: int) -> Values:
             for _ in range(round(np.log(size) / np.log(4))):
                 matrix[i, j] *= four[a % 4, b % 4]
                 a, b = a // 4, b // 4
-    return matrix / np.sqrt(size)
+    normalised: Values = matrix / np.sqrt(size)
+    return normalised
 
 
 def swizzled(scales: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> torch.Tensor:

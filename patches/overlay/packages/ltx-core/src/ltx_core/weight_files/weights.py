@@ -18,7 +18,7 @@ class Layout(Enum):
     INT8_CONVROT = "int8 with rotation"  # the same of a weight that was rotated by group (ConvRot)
     MXFP8 = "mxfp8"  # float8 codes and a power of two for each 32
     NVFP4 = "nvfp4"  # 4-bit floats, a float8 scale for each 16, and one scale for all
-    GGUF = "GGUF"  # a GGML type, which `Weight.stored` names
+    GGUF = "GGUF"  # a GGML type of blocks, which `Weight.stored` names; its F32, F16 and BF16 are plain
 
 
 INT8_LAYOUTS = frozenset({Layout.INT8_ROWWISE, Layout.INT8_CONVROT})

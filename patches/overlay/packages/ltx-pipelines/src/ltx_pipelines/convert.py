@@ -1,0 +1,65 @@
+"""Write whatever weights people have, a transformer and its parts or a LoRA, in a layout that these pipelines read."""
+
+import argparse
+import importlib.util
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltx_core.weight_files.conversion import convert_model
+from ltx_core.weight_files.errors import WeightFileError
+from ltx_core.weight_files.lora_conversion import convert_lora, is_lora_file
+from ltx_core.weight_files.plan import Target
+
+_TAKES_PARTS = importlib.util.find_spec("ltx_pipelines.utils.model_paths") is not None
+"""Whether these pipelines take a file a part, as upstream does from 1.2.0 on."""
+
+
+def main() -> None:
+    """Convert what the command line names. Ends with 0, or one sentence and the error's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m ltx_pipelines.convert", description=__doc__)
+    parser.add_argument(
+        "inputs",
+        metavar="IN",
+        type=Path,
+        nargs="+",
+        help="A file or folder of weights; of a part that several hold, the first is taken.",
+    )
+    parser.add_argument("--output", type=Path, required=True, help="The file to make; it must not exist yet.")
+    parser.add_argument(
+        "--to",
+        choices=[target.value for target in Target],
+        required=True,
+        help="What the linear layers of the transformer's blocks are written as; a LoRA is always bf16.",
+    )
+    parser.add_argument(
+        "--for",
+        dest="reader",
+        choices=("upstream", "comfy"),
+        default="upstream",
+        help="Who reads it: for ComfyUI the transformer alone is enough.",
+    )
+    args = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    try:
+        report = _converted(args.inputs, args.output, Target(args.to), whole=args.reader == "upstream")
+    except WeightFileError as error:
+        parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
+    sys.stdout.write(report)
+
+
+def _converted(inputs: Sequence[Path], output: Path, target: Target, *, whole: bool) -> str:
+    if any(is_lora_file(path) for path in inputs):
+        lora = convert_lora(inputs, output, target)
+        left_out = f", {lora.left_out} tensor(s) left out" if lora.left_out else ""
+        return f"{lora.output}: a LoRA that changes {lora.modules} layer(s){left_out}\n"
+    done = convert_model(inputs, output, target, whole=whole and not _TAKES_PARTS)
+    parts = "".join(f"  {part.value}: {path}\n" for part, path in done.parts.items())
+    lacking = ", ".join(part.value for part in done.missing)
+    more = f"  not in it, give their files beside it: {lacking}\n" if whole and lacking else ""
+    return f"{done.output}: {target.value}, {done.bytes / 1024**3:.2f} GiB\n{parts}{more}"
+
+
+if __name__ == "__main__":
+    main()
