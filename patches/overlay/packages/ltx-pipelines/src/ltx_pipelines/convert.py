@@ -1,12 +1,16 @@
-"""Write whatever weights people have, a transformer and its parts or a LoRA, in a layout that these pipelines read."""
+"""Write whatever weights people have, a transformer and its parts, a Gemma or a LoRA, as these pipelines read them."""
 
 import argparse
 import importlib.util
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import torch
+
+from ltx_core.text_encoders.gemma.conversion import TARGETS, convert_gemma, is_gemma
+from ltx_core.text_encoders.gemma.quantized import GemmaQuantizationError
 from ltx_core.weight_files.conversion import convert_model
 from ltx_core.weight_files.errors import WeightFileError
 from ltx_core.weight_files.lora_conversion import convert_lora, is_lora_file
@@ -29,9 +33,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="The file to make; it must not exist yet.")
     parser.add_argument(
         "--to",
-        choices=[target.value for target in Target],
+        choices=list(dict.fromkeys((*(target.value for target in Target), *TARGETS))),
         required=True,
-        help="What the linear layers of the transformer's blocks are written as; a LoRA is always bf16.",
+        help="What the linear layers of the transformer's blocks or of a Gemma become; a LoRA is always bf16.",
     )
     parser.add_argument(
         "--for",
@@ -43,10 +47,26 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     try:
-        report = _converted(args.inputs, args.output, Target(args.to), whole=args.reader == "upstream")
-    except WeightFileError as error:
+        if is_gemma(args.inputs[0]):
+            _require(parser, args.to, TARGETS, "a Gemma")
+            report = _converted_gemma(args.inputs, args.output, args.to)
+        else:
+            _require(parser, args.to, [target.value for target in Target], "a transformer")
+            report = _converted(args.inputs, args.output, Target(args.to), whole=args.reader == "upstream")
+    except (WeightFileError, GemmaQuantizationError) as error:
         parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
     sys.stdout.write(report)
+
+
+def _require(parser: argparse.ArgumentParser, to: str, offered: Iterable[str], what: str) -> None:
+    if to not in offered:
+        parser.error(f"--to {to} is not for {what}; give {' or '.join(offered)}")
+
+
+def _converted_gemma(inputs: Sequence[Path], output: Path, to: str) -> str:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    done = convert_gemma(inputs, output, to, device)
+    return f"{done.output}: Gemma, {to}, {done.bytes_after / 1024**3:.2f} GiB in {done.shards} file(s)\n"
 
 
 def _converted(inputs: Sequence[Path], output: Path, target: Target, *, whole: bool) -> str:
