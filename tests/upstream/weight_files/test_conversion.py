@@ -17,9 +17,12 @@ from ltx_core.weight_files.model_parts import TRANSFORMER_PREFIX, Part
 from ltx_core.weight_files.plan import Target
 from safetensors.torch import load_file, save_file
 
+from tests.upstream.patches.fp8 import in_fp8, ledger
+from tests.upstream.weight_files import ggml_values
 from tests.upstream.weight_files import made_layers as made
 from tests.upstream.weight_files.conftest import Tensors, TinyModel
 from tests.upstream.weight_files.made_layers import MadeLayer, Values, assert_rounded
+from tests.upstream.weight_files.test_gguf_file import Stored, write
 from tests.upstream.weight_files.test_model_parts import named_by_diffusers
 from verify.upstream.process import Pipelines
 
@@ -124,6 +127,51 @@ def test_what_is_int8_already_is_passed_on(model: TinyModel, tmp_path: Path, lay
         assert torch.equal(read[f"{name}_scale"], scales.unsqueeze(1))
         marker = json.loads(read[name.removesuffix("weight") + "comfy_quant"].numpy().tobytes())
         assert marker.get("convrot_groupsize") == group
+
+
+@pytest.mark.parametrize("target", [Target.BF16, Target.FP8], ids=lambda target: target.value)
+def test_upstream_loads_what_it_would_have_made(
+    model: TinyModel, tmp_path: Path, target: Target
+) -> None:
+    """From the published checkpoint, in bf16 or kept in fp8, from the converted one the same."""
+    output = tmp_path / "out.safetensors"
+    convert_model([model.files.checkpoint], output, target, whole=True)
+    theirs, ours = (
+        ledger(path, **(in_fp8(path) if target is Target.FP8 else {})).transformer().state_dict()
+        for path in (model.files.checkpoint, output)
+    )
+    assert any(tensor.dtype == torch.float8_e4m3fn for tensor in ours.values()) == (
+        target is Target.FP8
+    )
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        assert ours[name].dtype == tensor.dtype
+        assert torch.equal(ours[name].float(), tensor.float()), name
+
+
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
+def test_a_gguf_is_read_as_its_types_stand_for(model: TinyModel, tmp_path: Path, kind: str) -> None:
+    tensors: dict[str, Stored] = {}
+    values: dict[str, Values] = {}
+    for number, (name, tensor) in enumerate(model.of(Part.TRANSFORMER).items()):
+        bare = name.removeprefix(TRANSFORMER_PREFIX)
+        if name in model.block_weights:
+            data, values[name] = ggml_values.made(kind, *tensor.shape, number)
+            tensors[bare] = (kind, data)
+        else:
+            tensors[bare] = ("F32", tensor.float().numpy())
+            values[name] = tensor.double().numpy()
+    write(tmp_path / "in.gguf", tensors, config=model.metadata["config"])
+    output = tmp_path / "out.safetensors"
+    convert_model([tmp_path / "in.gguf"], output, Target.BF16, whole=False)
+    read = load_file(output)
+    assert read.keys() == values.keys()
+    for name, expected in values.items():
+        is_layer = name.endswith((".weight", ".bias"))
+        assert_rounded(read[name], expected, torch.bfloat16 if is_layer else torch.float32)
+    metadata = read_header(output).metadata
+    assert json.loads(metadata.pop("config")) == json.loads(model.metadata["config"])
+    assert metadata == {"format": "pt"}
 
 
 def assert_same(read: Tensors, expected: Tensors) -> None:

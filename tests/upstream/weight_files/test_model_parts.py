@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ltx_core.loader.sd_ops import SDOps
 from ltx_core.weight_files.block_linears import is_block_bias, is_block_weight
 from ltx_core.weight_files.lora_conversion import transformer_modules
 from ltx_core.weight_files.model_parts import TRANSFORMER_PREFIX, Part, part_of, upstream_names
 from ltx_core.weight_files.released import released_metadata
 
+from tests.upstream.patches.fp8 import DOWNCAST_MAP
 from verify.synthetic.published import tensors
 from verify.synthetic.tensorfile import Shape
 
@@ -97,12 +97,10 @@ def test_released_transformers_are_known_by_their_names(variant: str) -> None:
 
 @variants
 def test_block_linears_are_those_that_fp8_cast_takes(variant: str) -> None:
-    fp8_cast = pytest.importorskip("ltx_core.quantization.fp8_cast")
-    downcast: SDOps = fp8_cast.TRANSFORMER_LINEAR_DOWNCAST_MAP
     value = torch.zeros(1)
     for name in published(variant):
         key = name.removeprefix(TRANSFORMER_PREFIX)
-        (result,) = downcast.apply_to_key_value(key, value)
+        (result,) = DOWNCAST_MAP.apply_to_key_value(key, value)
         is_taken = result.new_value.dtype is torch.float8_e4m3fn
         assert is_taken == (is_block_weight(name) or is_block_bias(name)), name
 
