@@ -32,6 +32,7 @@ _PLAIN = {
     "I16": torch.int16,
     "I8": torch.int8,
 }
+_ROWS = 1024  # that are dequantized at a time: the library's arrays are several times as large as the values
 _AGAIN = "download the file again"
 _USUAL = "take a file of a usual type, such as Q8_0, Q6_K or Q4_K_M"
 
@@ -125,7 +126,10 @@ class GgufWeights:
             return torch.from_numpy(data.copy()).view(_PLAIN[stored.kind]).reshape(shape)
         by_row = data.reshape(prod(stored.shape[:-1]), -1)
         kind = self._library.GGMLQuantizationType[stored.kind]
-        return torch.from_numpy(self._library.dequantize(by_row, kind)).reshape(shape)
+        values = np.empty((len(by_row), stored.shape[-1]), np.float32)
+        for start in range(0, len(by_row), _ROWS):
+            values[start : start + _ROWS] = self._library.dequantize(by_row[start : start + _ROWS], kind)
+        return torch.from_numpy(values).reshape(shape)
 
 
 def _mapped(file: Path) -> memoryview:
