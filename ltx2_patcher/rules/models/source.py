@@ -59,6 +59,7 @@ _PARTS: Shown = (
 )
 """What a split model's other files hold, where they do not say so in their metadata."""
 _SCALED = ("weight_scale", "scale_weight")
+_COMFY, _DIFFUSERS = "ComfyUI's names", "diffusers' names"
 _NO_CONFIGURATION = "upstream's layout without its configuration"
 
 
@@ -83,11 +84,11 @@ def source_of(header: Header) -> Source | None:
     bare = {name.removeprefix(TRANSFORMER) for name in tensors}
     if any(name.startswith(_BLOCKS) for name in bare):
         if _DIFFUSERS_AUDIO_INPUT in bare:
-            return _transformer(header, "diffusers' names")
+            return _transformer(header, _DIFFUSERS)
         if _AUDIO_INPUT not in bare:
             return None
         has_prefix = any(name.startswith(TRANSFORMER) for name in tensors)
-        return _transformer(header, _NO_CONFIGURATION if has_prefix else "ComfyUI's names")
+        return _transformer(header, _NO_CONFIGURATION if has_prefix else _COMFY)
     return _gemma(header) or _part(header)
 
 
@@ -120,7 +121,8 @@ def source_of_diffusers(header: Header) -> Source | None:
     """
     if _DIFFUSERS_AUDIO_INPUT not in header.tensors:
         return None
-    return replace(_transformer(header, "a diffusers folder"), layout="a diffusers folder")
+    found = _transformer(header, _DIFFUSERS)
+    return replace(found, layout=f"a diffusers folder, {found.codes}")
 
 
 def quantized_gemma(header: Header) -> str | None:
@@ -137,7 +139,7 @@ def _transformer(header: Header, layout: str) -> Source:
     return Source(
         "transformer",
         f"transformer of {variant_of(header.tensors)}",
-        f"ComfyUI's {name}, {layout}" if name else f"{codes}, {layout}",
+        f"ComfyUI's {name}" if name and layout == _COMFY else f"{name or codes}, {layout}",
         codes,
         components(_prefixed(header.tensors), CHECKPOINT_PARTS),
         header.bytes,

@@ -241,7 +241,7 @@ def test_a_folder_of_diffusers_is_told_and_another_models_is_not(tmp_path: Path)
         found = inspect(folder)
         assert isinstance(found, Source)
         assert found.model == "transformer of LTX-2.3 22B"
-        assert found.layout == "a diffusers folder"
+        assert found.layout == "a diffusers folder, bf16"
         with pytest.raises(PatcherError) as refused:
             inspect_checkpoint(folder)
         _assert_names_command(refused.value, [str(folder)], "bf16")

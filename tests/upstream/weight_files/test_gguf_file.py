@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ltx_core.weight_files import Layout, UnreadableFile
+from ltx_core.weight_files import Layout, UnreadableFile, gguf_file
 from ltx_core.weight_files.gguf_file import GgufWeights, is_gguf
 
 from tests.upstream.weight_files.ggml_values import TYPES, made
@@ -60,6 +60,13 @@ def test_values_are_those_of_the_types_own_definition(
     # Three float32 operations, each rounded once, on terms that may cancel.
     error = np.abs(found.numpy().astype(np.float64) - values)
     assert error.max() <= 3 * 2.0**-24 * np.abs(values).max()
+
+
+def test_more_rows_than_are_read_at_a_time_come_in_their_order(tmp_path: Path) -> None:
+    data, values = made("Q8_0", 2 * gguf_file._ROWS + 3, 32, 0)
+    with GgufWeights([write(tmp_path / "a.gguf", {NAME: ("Q8_0", data)})]) as weights:
+        (weight,) = weights
+        assert np.array_equal(weight.read().numpy(), values.astype(np.float32))
 
 
 @pytest.mark.parametrize(

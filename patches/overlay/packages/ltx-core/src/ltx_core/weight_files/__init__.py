@@ -2,7 +2,7 @@
 
 weights               a weight as any file holds it: name, shape, layout, values when asked for
 safetensors_weights   the weights of safetensors files: ComfyUI's, upstream's, plain ones
-gguf_file             the weights of GGUF files, by the library gguf
+gguf_file             the weights of GGUF files, by the library gguf; gguf_header says where they lie
 layouts               which tensors make up a weight, told by headers; markers says what ComfyUI's files say of it
 dequantization        values of codes and scales; e2m1, e8m0 and swizzle are their parts
 stored, header        tensors as they lie in the files

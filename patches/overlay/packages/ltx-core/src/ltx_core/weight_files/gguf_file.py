@@ -1,26 +1,25 @@
-"""The weights of GGUF files, which ComfyUI-GGUF and llama.cpp write, by the library `gguf`.
+"""The weights of GGUF files, which ComfyUI-GGUF and llama.cpp write, dequantized by the library `gguf`.
 
-The library gives each tensor with its lengths the innermost first, and dequantizes to float32. ComfyUI-GGUF's converter
-stores what GGUF can't (more than four dimensions, rows that do not fill their blocks) in another shape and names the
-one it had in the setting `comfy.gguf.orig_shape.<tensor>` (its tools/convert.py); what a safetensors header said, such
-as LTX-2's `config`, stands in settings of the same names.
+ComfyUI-GGUF's converter stores what GGUF can't (more than four dimensions, rows that do not fill their blocks) in
+another shape and names the one it had in the setting `comfy.gguf.orig_shape.<tensor>` (its tools/convert.py); what a
+safetensors header said, such as LTX-2's `config`, stands in settings of the same names.
 """
 
+import mmap
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ltx_core.weight_files.errors import UnreadableFile
+from ltx_core.weight_files.gguf_header import MAGIC, Setting, TensorPlace, parse_gguf
 from ltx_core.weight_files.weights import Layout, Weight
 
-if TYPE_CHECKING:
-    import gguf
-
-_MAGIC = b"GGUF"
 _REQUIREMENT = "gguf>=0.17"
 _SHAPE = "comfy.gguf.orig_shape."
 _PLAIN = {
@@ -33,14 +32,26 @@ _PLAIN = {
     "I16": torch.int16,
     "I8": torch.int8,
 }
+_ROWS = 1024  # that are dequantized at a time: the library's arrays are several times as large as the values
 _AGAIN = "download the file again"
+_USUAL = "take a file of a usual type, such as Q8_0, Q6_K or Q4_K_M"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """One tensor of a file, as it lies there."""
+
+    kind: str  # the GGML type's name
+    shape: tuple[int, ...]  # that it is stored in, the outermost length first
+    file: Path
+    data: memoryview
 
 
 def is_gguf(file: Path) -> bool:
     """Whether the file begins as one of GGUF. Raises: UnreadableFile."""
     try:
         with file.open("rb") as stream:
-            return stream.read(len(_MAGIC)) == _MAGIC
+            return stream.read(len(MAGIC)) == MAGIC
     except OSError as error:
         raise UnreadableFile(
             f"{file} cannot be read ({error.strerror})", "check the file and its permissions"
@@ -51,33 +62,29 @@ class GgufWeights:
     """The weights of one file, or of the files that one model was split into, under the names they have there."""
 
     def __init__(self, files: Iterable[Path]) -> None:
-        """Read the headers. Raises: UnreadableFile."""
-        library = _library()
-        self._settings: dict[str, gguf.ReaderField] = {}
-        self._tensors: dict[str, tuple[Path, gguf.ReaderTensor]] = {}
+        """Read the headers; the files are mapped until the context ends. Raises: UnreadableFile."""
+        self._library = _library()
+        self._settings: dict[str, Setting] = {}
+        self._tensors: dict[str, _Stored] = {}
         for file in files:
             try:
-                reader = library.GGUFReader(file)
-            except Exception as error:  # the library ends at torn files with whatever its arrays do
-                raise UnreadableFile(f"{file} is no complete GGUF file ({error})", _AGAIN) from error
-            self._settings = {**reader.fields, **self._settings}
-            for tensor in reader.tensors:
-                other, _ = self._tensors.setdefault(tensor.name, (file, tensor))
-                if other != file:
-                    raise UnreadableFile(f"{tensor.name} is in both {other} and {file}", "give the files of one model")
-        self._require_known(library)
+                data = _mapped(file)
+                header = parse_gguf(data)
+            except (OSError, ValueError) as error:  # an empty file can't be mapped
+                raise UnreadableFile(f"{file} is no complete GGUF file: {error}", _AGAIN) from error
+            self._settings = {**header.settings, **self._settings}
+            for place in header.tensors:
+                self._add(place, file, data)
 
     @property
     def metadata(self) -> Mapping[str, str]:
         """The settings that are texts or numbers, as texts."""
-        single = {name: field for name, field in self._settings.items() if field.types[0].name != "ARRAY"}
-        return {name: str(field.contents()) for name, field in single.items()}
+        return {name: str(value) for name, value in self._settings.items() if not isinstance(value, tuple)}
 
     def __iter__(self) -> Iterator[Weight]:
-        for name, (_, tensor) in self._tensors.items():
-            kind = tensor.tensor_type.name
-            layout = Layout.PLAIN if kind in _PLAIN else Layout.GGUF
-            yield Weight(name, self._shape(name, tensor), layout, kind, lambda name=name: self._values(name))
+        for name, tensor in self._tensors.items():
+            layout = Layout.PLAIN if tensor.kind in _PLAIN else Layout.GGUF
+            yield Weight(name, self._shape(name), layout, tensor.kind, lambda name=name: self._values(name))
 
     def __enter__(self) -> "GgufWeights":
         return self
@@ -85,38 +92,69 @@ class GgufWeights:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tensors = {}  # which let go of the mapped files
+        self._tensors.clear()  # with the last view of a file its mapping goes
 
-    def _shape(self, name: str, tensor: "gguf.ReaderTensor") -> tuple[int, ...]:
+    def _add(self, place: TensorPlace, file: Path, data: memoryview) -> None:
+        if (other := self._tensors.get(place.name)) is not None:
+            raise UnreadableFile(f"{place.name} is in both {other.file} and {file}", "give the files of one model")
+        kind = _type_of(self._library, place, file)
+        values, size = self._library.GGML_QUANT_SIZES[kind]
+        end = place.start + prod(place.shape) // values * size
+        if end > len(data):
+            raise UnreadableFile(f"{file} is no complete GGUF file: {place.name} ends at byte {end}", _AGAIN)
+        if place.shape and place.shape[-1] % values:
+            raise UnreadableFile(f"{place.name} of {file} does not fill its blocks", _AGAIN)
+        self._tensors[place.name] = _Stored(kind.name, place.shape, file, data[place.start : end])
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """That of the values. Raises: UnreadableFile."""
+        stored = self._tensors[name]
         stated = self._settings.get(_SHAPE + name)
-        lengths = reversed(tensor.shape.tolist()) if stated is None else stated.contents()
-        return tuple(map(int, lengths))
+        if stated is None:
+            return stored.shape
+        if not isinstance(stated, tuple) or prod(stated) != prod(stored.shape):
+            raise UnreadableFile(f"{stored.file} gives {name} a shape that it can't have", _AGAIN)
+        return tuple(map(int, stated))
 
     def _values(self, name: str) -> torch.Tensor:
         """Plain values in their dtype, others as float32: a copy, made a few rows at a time."""
-        file, tensor = self._tensors[name]
-        kind = tensor.tensor_type.name
-        shape = self._shape(name, tensor)
-        try:
-            if kind in _PLAIN:
-                return torch.from_numpy(tensor.data.copy()).view(_PLAIN[kind]).reshape(shape)
-            return torch.from_numpy(_library().dequantize(tensor.data, tensor.tensor_type)).reshape(shape)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UnreadableFile(f"{name} of {file} cannot be read ({error})", _AGAIN) from error
+        import numpy as np  # noqa: PLC0415 - comes with the library
 
-    def _require_known(self, library: Any) -> None:  # noqa: ANN401 - a module that may be missing
-        """Every type is one that the library dequantizes. Raises: UnreadableFile."""
-        examples = {tensor.tensor_type: (file, tensor) for file, tensor in self._tensors.values()}
-        for kind, (file, tensor) in examples.items():
-            if kind.name in _PLAIN:
-                continue
-            try:
-                library.dequantize(tensor.data.reshape(-1)[: library.GGML_QUANT_SIZES[kind][1]], kind)
-            except NotImplementedError:
-                raise UnreadableFile(
-                    f"{file} stores {tensor.name} as {kind.name}, which the library gguf does not dequantize",
-                    "take a file of a usual type, such as Q8_0, Q6_K or Q4_K_M",
-                ) from None
+        stored, shape = self._tensors[name], self._shape(name)
+        data = np.frombuffer(stored.data, np.uint8)
+        if stored.kind in _PLAIN:
+            return torch.from_numpy(data.copy()).view(_PLAIN[stored.kind]).reshape(shape)
+        by_row = data.reshape(prod(stored.shape[:-1]), -1)
+        kind = self._library.GGMLQuantizationType[stored.kind]
+        values = np.empty((len(by_row), stored.shape[-1]), np.float32)
+        for start in range(0, len(by_row), _ROWS):
+            values[start : start + _ROWS] = self._library.dequantize(by_row[start : start + _ROWS], kind)
+        return torch.from_numpy(values).reshape(shape)
+
+
+def _mapped(file: Path) -> memoryview:
+    with file.open("rb") as stream:
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _type_of(library: Any, place: TensorPlace, file: Path) -> Any:  # noqa: ANN401 - of a module that may be missing
+    """The library's own value of a tensor's type, which it dequantizes. Raises: UnreadableFile."""
+    import numpy as np  # noqa: PLC0415 - comes with the library
+
+    try:
+        kind = library.GGMLQuantizationType(place.kind)
+    except ValueError:
+        raise UnreadableFile(
+            f"{file} stores {place.name} in a GGML type that the library gguf does not know ({place.kind})", _USUAL
+        ) from None
+    if kind.name not in _PLAIN:
+        try:
+            library.dequantize(np.zeros((1, library.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+        except NotImplementedError:
+            raise UnreadableFile(
+                f"{file} stores {place.name} as {kind.name}, which the library gguf does not dequantize", _USUAL
+            ) from None
+    return kind
 
 
 def _library() -> Any:  # noqa: ANN401 - a module that may be missing

@@ -33,6 +33,7 @@ from ltx_core.text_encoders.gemma.quantized.plan import PlannedTensor
 from ltx_core.text_encoders.gemma.quantized.root import PACKED_CONFIG, find_model, read_config, read_shards
 from ltx_core.weight_files.gguf_file import GgufWeights, is_gguf
 from ltx_core.weight_files.header import read_header
+from ltx_core.weight_files.markers import HEADER_KEY
 from ltx_core.weight_files.safetensors_weights import SafetensorsWeights
 from ltx_core.weight_files.stored import StoredTensors
 from ltx_core.weight_files.weights import Layout, Weight
@@ -106,10 +107,10 @@ def convert_gemma(inputs: Sequence[Path], output: Path, target: str, device: tor
 
 
 def _packed_metadata(path: Path) -> dict[str, str] | None:
-    """What a packed file says beside its tensors; None where it is none."""
+    """What a packed file says beside its tensors, but for how they are stored; None where it is none."""
     if path.is_dir() or is_gguf(path):
         return None
-    metadata = read_header(path).metadata
+    metadata = {key: text for key, text in read_header(path).metadata.items() if key != HEADER_KEY}
     return metadata if PACKED_CONFIG in metadata else None
 
 
