@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ltx_core.weight_files import IncompleteModel, UnreadableFile, UnwritableOutput, WeightFileError
-from ltx_core.weight_files.conversion import Conversion, convert_model
+from ltx_core.weight_files.conversion import Conversion, Scope, convert_model
 from ltx_core.weight_files.header import read_header
 from ltx_core.weight_files.model_parts import TRANSFORMER_PREFIX, Part
 from ltx_core.weight_files.plan import Target
@@ -67,7 +67,7 @@ def test_each_value_is_the_layouts_own_within_the_targets_rounding(
 ) -> None:
     values, layers = made_transformer(model, LAYOUTS[layout], tmp_path / "in.safetensors")
     output = tmp_path / "out.safetensors"
-    done = convert_model([tmp_path / "in.safetensors"], output, target, whole=False)
+    done = convert_model([tmp_path / "in.safetensors"], output, target, Scope.GIVEN)
     read = load_file(output)
     assert read.keys() == values.keys()
     narrow = torch.float8_e4m3fn if target is Target.FP8 else torch.bfloat16
@@ -84,7 +84,7 @@ def test_int8_is_rotated_rows_within_half_a_step(
 ) -> None:
     values, layers = made_transformer(model, LAYOUTS[layout], tmp_path / "in.safetensors")
     output = tmp_path / "out.safetensors"
-    convert_model([tmp_path / "in.safetensors"], output, Target.INT8, whole=False)
+    convert_model([tmp_path / "in.safetensors"], output, Target.INT8, Scope.GIVEN)
     read = load_file(output)
     rotated = 0
     for name in layers:
@@ -117,7 +117,7 @@ def test_int8_is_rotated_rows_within_half_a_step(
 def test_what_is_int8_already_is_passed_on(model: TinyModel, tmp_path: Path, layout: str) -> None:
     _, layers = made_transformer(model, LAYOUTS[layout], tmp_path / "in.safetensors")
     convert_model(
-        [tmp_path / "in.safetensors"], tmp_path / "out.safetensors", Target.INT8, whole=False
+        [tmp_path / "in.safetensors"], tmp_path / "out.safetensors", Target.INT8, Scope.GIVEN
     )
     read = load_file(tmp_path / "out.safetensors")
     for name, made_layer in layers.items():
@@ -135,7 +135,7 @@ def test_upstream_loads_what_it_would_have_made(
 ) -> None:
     """From the published checkpoint, in bf16 or kept in fp8, from the converted one the same."""
     output = tmp_path / "out.safetensors"
-    convert_model([model.files.checkpoint], output, target, whole=True)
+    convert_model([model.files.checkpoint], output, target, Scope.ONE_FILE)
     theirs, ours = (
         ledger(path, **(in_fp8(path) if target is Target.FP8 else {})).transformer().state_dict()
         for path in (model.files.checkpoint, output)
@@ -156,14 +156,14 @@ def test_a_gguf_is_read_as_its_types_stand_for(model: TinyModel, tmp_path: Path,
     for number, (name, tensor) in enumerate(model.of(Part.TRANSFORMER).items()):
         bare = name.removeprefix(TRANSFORMER_PREFIX)
         if name in model.block_weights:
-            data, values[name] = ggml_values.made(kind, *tensor.shape, number)
+            data, values[name] = ggml_values.made(kind, tensor.shape[0], tensor.shape[1], number)
             tensors[bare] = (kind, data)
         else:
             tensors[bare] = ("F32", tensor.float().numpy())
             values[name] = tensor.double().numpy()
     write(tmp_path / "in.gguf", tensors, config=model.metadata["config"])
     output = tmp_path / "out.safetensors"
-    convert_model([tmp_path / "in.gguf"], output, Target.BF16, whole=False)
+    convert_model([tmp_path / "in.gguf"], output, Target.BF16, Scope.GIVEN)
     read = load_file(output)
     assert read.keys() == values.keys()
     for name, expected in values.items():
@@ -194,7 +194,7 @@ def test_pieces_for_comfyui_are_joined_into_the_checkpoint_that_they_are_of(
 ) -> None:
     pieces = model.split(tmp_path / "pieces")
     output = tmp_path / "out.safetensors"
-    done = convert_model([*set(pieces.values())], output, Target.BF16, whole=True)
+    done = convert_model([*set(pieces.values())], output, Target.BF16, Scope.ONE_FILE)
     assert_is_checkpoint(output, model)
     assert done.parts == pieces
     assert done.missing == ()
@@ -220,11 +220,11 @@ def test_a_folder_of_diffusers_is_read_by_its_index(model: TinyModel, tmp_path: 
         index.write_text(json.dumps({"weight_map": weight_map}))
     output = tmp_path / "out.safetensors"
     inputs = [folder, pieces[Part.VIDEO_VAE], pieces[Part.AUDIO_VAE]]
-    convert_model(inputs, output, Target.BF16, whole=True)
+    convert_model(inputs, output, Target.BF16, Scope.ONE_FILE)
     assert_is_checkpoint(output, model)
     (folder / "transformer" / "diffusion_pytorch_model-00002-of-00002.safetensors").unlink()
     with pytest.raises(UnreadableFile, match=r"lacks diffusion_pytorch_model-00002-of-00002"):
-        convert_model(inputs, tmp_path / "again.safetensors", Target.BF16, whole=True)
+        convert_model(inputs, tmp_path / "again.safetensors", Target.BF16, Scope.ONE_FILE)
 
 
 def test_the_first_file_with_a_part_gives_it(model: TinyModel, tmp_path: Path) -> None:
@@ -232,10 +232,19 @@ def test_the_first_file_with_a_part_gives_it(model: TinyModel, tmp_path: Path) -
     own = {name: tensor * 2 for name, tensor in model.of(Part.TRANSFORMER).items()}
     save_file(own, tmp_path / "own.safetensors")
     inputs = [tmp_path / "own.safetensors", model.files.checkpoint]
-    done = convert_model(inputs, tmp_path / "out.safetensors", Target.BF16, whole=True)
+    done = convert_model(inputs, tmp_path / "out.safetensors", Target.BF16, Scope.ONE_FILE)
     assert_same(load_file(tmp_path / "out.safetensors"), {**model.tensors, **own})
     assert done.parts[Part.TRANSFORMER] == inputs[0]
     assert done.parts[Part.VIDEO_VAE] == inputs[1]
+
+
+def test_for_comfyui_the_transformer_and_its_connectors_are_written(
+    model: TinyModel, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.safetensors"
+    done = convert_model([model.files.checkpoint], output, Target.BF16, Scope.TRANSFORMER)
+    assert_same(load_file(output), model.of(Part.TRANSFORMER, Part.CONNECTORS))
+    assert Part.VIDEO_VAE in done.missing
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
@@ -245,7 +254,7 @@ def test_layers_are_bf16_whatever_they_were(
     tensors = {name: tensor.to(dtype) for name, tensor in model.of(Part.TRANSFORMER).items()}
     save_file(tensors, tmp_path / "in.safetensors", model.metadata)
     convert_model(
-        [tmp_path / "in.safetensors"], tmp_path / "out.safetensors", Target.BF16, whole=False
+        [tmp_path / "in.safetensors"], tmp_path / "out.safetensors", Target.BF16, Scope.GIVEN
     )
     for name, tensor in load_file(tmp_path / "out.safetensors").items():
         is_layer = name.endswith((".weight", ".bias"))
@@ -316,7 +325,7 @@ def refusals(model: TinyModel, folder: Path) -> dict[str, tuple[list[Path], Targ
         "too large": (
             [changed("large", lambda t: set_first(t, 1e4)), *others],
             Target.FP8,
-            "holds values beyond the 448 of fp8",
+            "holds values up to 9984, and fp8 ends at 448",
         ),
         "no such file": ([folder / "none.safetensors"], Target.BF16, "cannot be read"),
         "no weights": ([Path(__file__)], Target.BF16, "is no file of weights that is read here"),
@@ -335,9 +344,9 @@ def test_what_makes_no_checkpoint_is_refused_in_a_sentence(
 ) -> None:
     inputs, target, said = refusals(model, tmp_path)[case]
     before = sorted(tmp_path.iterdir())
-    whole = case != "no configuration"
+    scope = Scope.GIVEN if case == "no configuration" else Scope.ONE_FILE
     with pytest.raises(WeightFileError, match=said) as raised:
-        convert_model(inputs, tmp_path / "out.safetensors", target, whole=whole)
+        convert_model(inputs, tmp_path / "out.safetensors", target, scope)
     assert "\n" not in str(raised.value)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -345,7 +354,7 @@ def test_what_makes_no_checkpoint_is_refused_in_a_sentence(
 def test_an_output_that_exists_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "out.safetensors").write_text("mine")
     with pytest.raises(UnwritableOutput, match="exists already"):
-        convert_model([tmp_path], tmp_path / "out.safetensors", Target.BF16, whole=True)
+        convert_model([tmp_path], tmp_path / "out.safetensors", Target.BF16, Scope.ONE_FILE)
     assert (tmp_path / "out.safetensors").read_text() == "mine"
 
 
@@ -356,7 +365,7 @@ def test_what_is_left_out_and_how_far_it_is_are_said(
     save_file(tensors, tmp_path / "in.safetensors", model.metadata)
     with caplog.at_level(logging.INFO):
         done = convert_model(
-            [tmp_path / "in.safetensors"], tmp_path / "out.safetensors", Target.FP8, whole=False
+            [tmp_path / "in.safetensors"], tmp_path / "out.safetensors", Target.FP8, Scope.GIVEN
         )
     assert isinstance(done, Conversion)
     assert "left out, being no part of an LTX-2: first_stage_model.x (1)" in caplog.text

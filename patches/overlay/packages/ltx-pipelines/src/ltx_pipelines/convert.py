@@ -11,7 +11,7 @@ import torch
 
 from ltx_core.text_encoders.gemma.conversion import TARGETS, convert_gemma, is_gemma
 from ltx_core.text_encoders.gemma.quantized import GemmaQuantizationError
-from ltx_core.weight_files.conversion import convert_model
+from ltx_core.weight_files.conversion import Scope, convert_model
 from ltx_core.weight_files.errors import WeightFileError
 from ltx_core.weight_files.lora_conversion import convert_lora, is_lora_file
 from ltx_core.weight_files.plan import Target
@@ -42,7 +42,7 @@ def main() -> None:
         dest="reader",
         choices=("upstream", "comfy"),
         default="upstream",
-        help="Who reads it: for ComfyUI the transformer alone is enough.",
+        help="Who reads it: for ComfyUI the transformer and its connectors alone are written.",
     )
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
@@ -52,10 +52,16 @@ def main() -> None:
             report = _converted_gemma(args.inputs, args.output, args.to)
         else:
             _require(parser, args.to, [target.value for target in Target], "a transformer")
-            report = _converted(args.inputs, args.output, Target(args.to), whole=args.reader == "upstream")
+            report = _converted(args.inputs, args.output, Target(args.to), _scope(args.reader))
     except (WeightFileError, GemmaQuantizationError) as error:
         parser.exit(error.exit_code, f"{parser.prog}: error: {error}\n")
     sys.stdout.write(report)
+
+
+def _scope(reader: str) -> Scope:
+    if reader == "comfy":
+        return Scope.TRANSFORMER
+    return Scope.GIVEN if _TAKES_PARTS else Scope.ONE_FILE
 
 
 def _require(parser: argparse.ArgumentParser, to: str, offered: Iterable[str], what: str) -> None:
@@ -69,15 +75,15 @@ def _converted_gemma(inputs: Sequence[Path], output: Path, to: str) -> str:
     return f"{done.output}: Gemma, {to}, {done.bytes_after / 1024**3:.2f} GiB in {done.shards} file(s)\n"
 
 
-def _converted(inputs: Sequence[Path], output: Path, target: Target, *, whole: bool) -> str:
+def _converted(inputs: Sequence[Path], output: Path, target: Target, scope: Scope) -> str:
     if any(is_lora_file(path) for path in inputs):
         lora = convert_lora(inputs, output, target)
         left_out = f", {lora.left_out} tensor(s) left out" if lora.left_out else ""
         return f"{lora.output}: a LoRA that changes {lora.modules} layer(s){left_out}\n"
-    done = convert_model(inputs, output, target, whole=whole and not _TAKES_PARTS)
+    done = convert_model(inputs, output, target, scope)
     parts = "".join(f"  {part.value}: {path}\n" for part, path in done.parts.items())
     lacking = ", ".join(part.value for part in done.missing)
-    more = f"  not in it, give their files beside it: {lacking}\n" if whole and lacking else ""
+    more = f"  not in it: {lacking}\n" if lacking else ""
     return f"{done.output}: {target.value}, {done.bytes / 1024**3:.2f} GiB\n{parts}{more}"
 
 

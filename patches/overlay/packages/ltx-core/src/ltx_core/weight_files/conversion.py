@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import torch
@@ -30,7 +31,16 @@ _IN_ONE_FILE = (
     *(Part.TRANSFORMER, Part.CONNECTORS, Part.PROJECTION),
     *(Part.VIDEO_VAE, Part.AUDIO_VAE, Part.VOCODER),
 )
+_FOR_COMFYUI = (Part.TRANSFORMER, Part.CONNECTORS)
 _TENTHS = 10  # how often the log says how far a conversion is
+
+
+class Scope(Enum):
+    """Which parts are written, and which have to be there."""
+
+    ONE_FILE = "one file"  # all that are given, and none that a checkpoint in one file has may lack
+    GIVEN = "given"  # all that are given; the transformer has to be
+    TRANSFORMER = "transformer"  # the transformer and its connectors alone, as files for ComfyUI hold them
 
 
 @dataclass(frozen=True)
@@ -43,19 +53,20 @@ class Conversion:
     bytes: int  # of the output's tensors
 
 
-def convert_model(inputs: Sequence[Path], output: Path, target: Target, *, whole: bool) -> Conversion:
+def convert_model(inputs: Sequence[Path], output: Path, target: Target, scope: Scope) -> Conversion:
     """Write `output`, which appears complete or not at all; one tensor is in memory at a time.
 
-    Each part is taken from the first of `inputs` that has it. `whole` asks for every part that a checkpoint in one file
-    has; otherwise the transformer is enough. What headers tell is checked before work begins.
+    Each part is taken from the first of `inputs` that has it. What headers tell is checked before work begins.
     Raises: UnreadableFile, IncompleteModel, UnwritableOutput, WeightFileError.
     """
     require_place(output)
     with ExitStack() as files:
         sources = [source_of(path, files.enter_context(open_weights(path))) for path in inputs]
         of_part = first_of_parts(sources)
+        if scope is Scope.TRANSFORMER:
+            of_part = {part: source for part, source in of_part.items() if part in _FOR_COMFYUI}
         missing = tuple(part for part in _IN_ONE_FILE if part not in of_part)
-        _require_parts(sources, missing, whole=whole)
+        _require_parts(sources, missing, scope)
         metadata = checkpoint_metadata(sources, of_part)
         require_blocks(of_part[Part.TRANSFORMER], layers_of(metadata))
         planned = [
@@ -70,11 +81,11 @@ def convert_model(inputs: Sequence[Path], output: Path, target: Target, *, whole
     return Conversion(output, {part: source.path for part, source in of_part.items()}, missing, written)
 
 
-def _require_parts(sources: Sequence[Source], missing: Sequence[Part], *, whole: bool) -> None:
+def _require_parts(sources: Sequence[Source], missing: Sequence[Part], scope: Scope) -> None:
     named = ", ".join(str(source.path) for source in sources)
     if Part.TRANSFORMER in missing:
         raise IncompleteModel(f"there is no transformer in {named}", "give the file that holds it")
-    if whole and missing:
+    if scope is Scope.ONE_FILE and missing:
         lacking = ", ".join(part.value for part in missing)
         raise IncompleteModel(
             f"what a checkpoint in one file has is not all in {named}: {lacking}", "give the files that hold it as well"

@@ -1,5 +1,6 @@
 """The tensors that a planned weight is written as."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -9,6 +10,8 @@ from ltx_core.weight_files.errors import UnreadableFile, WeightFileError
 from ltx_core.weight_files.markers import render_marker
 from ltx_core.weight_files.output_file import Entry
 from ltx_core.weight_files.plan import Planned, Treatment
+
+_FP8_LIMIT = torch.finfo(torch.float8_e4m3fn).max
 
 
 def made(planned: Planned) -> Iterator[tuple[Entry, torch.Tensor]]:
@@ -31,20 +34,25 @@ def _int8(planned: Planned) -> tuple[torch.Tensor, ...]:
         rows = Rows(codes, scales)
     else:
         rows = quantize_rows(planned.weight.read(), group=planned.marker.group_size)
-    _require_finite(rows.scales, planned.entries[0])
+    _largest(rows.scales, planned.entries[0])
     marker = torch.tensor(list(render_marker(planned.marker)), dtype=torch.uint8)
     return rows.codes, rows.scales.unsqueeze(1), marker
 
 
 def _cast(values: torch.Tensor, entry: Entry) -> torch.Tensor:
-    _require_finite(values, entry)
-    limit = torch.finfo(entry.dtype).max
+    values = values.to(torch.float32) if values.dtype.itemsize == 1 else values  # fp8 has no comparisons
+    largest = _largest(values, entry)
     # fp8 has no infinities: what is too large becomes the largest or no number, by the release of torch.
-    if entry.dtype is torch.float8_e4m3fn and (values.abs() > limit).any():
-        raise WeightFileError(f"{entry.name} holds values beyond the {limit:g} of fp8", "convert to int8 or bf16")
+    if entry.dtype is torch.float8_e4m3fn and largest > _FP8_LIMIT:
+        raise WeightFileError(f"{entry.name} holds values up to {largest:g}, and fp8 ends at 448", "give --to int8")
     return values.to(entry.dtype)
 
 
-def _require_finite(values: torch.Tensor, entry: Entry) -> None:
-    if not torch.isfinite(values).all():
+def _largest(values: torch.Tensor, entry: Entry) -> float:
+    """The largest magnitude. Raises: UnreadableFile where one is not finite."""
+    if not values.numel():
+        return 0.0
+    low, high = (end.item() for end in values.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise UnreadableFile(f"{entry.name} holds values that are not finite", "download the file again")
+    return max(-low, high)

@@ -45,6 +45,7 @@ _HEADS = diffusers.HEADS | {  # first words of a transformer's tensors where its
     *("video_embeddings_connector", "audio_embeddings_connector"),
 }
 _VAE_HEADS = frozenset({"encoder", "decoder", "per_channel_statistics"})
+_STATISTICS = "per_channel_statistics.mean-of-means"  # which every VAE of LTX-2 has, and no encoder of texts
 _VIDEO_NDIM = 5  # of a convolution's weight (out, in, time, height, width); an audio VAE's has no time
 
 
@@ -53,9 +54,10 @@ def upstream_names(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
 
     A VAE without its prefix is told by the shapes of its convolutions.
     """
-    bare = (name for name in shapes if name.partition(".")[0] in _VAE_HEADS)
+    bare = [name for name in shapes if name.partition(".")[0] in _VAE_HEADS] if _STATISTICS in shapes else []
     vae = "vae." if any(len(shapes[name]) == _VIDEO_NDIM for name in bare) else "audio_vae."
-    return {name: ours for name in shapes if (ours := _upstream_name(name, vae)) is not None}
+    found = {name: vae + name for name in bare}
+    return found | {name: ours for name in shapes if (ours := _upstream_name(name)) is not None}
 
 
 def part_of(name: str) -> Part:
@@ -63,15 +65,13 @@ def part_of(name: str) -> Part:
     return next(part for prefix, part in _PREFIXES if name.startswith(prefix))
 
 
-def _upstream_name(name: str, vae: str) -> str | None:
+def _upstream_name(name: str) -> str | None:
     for prefix in _TRANSFORMER_PREFIXES:
         if name.startswith(prefix):
             return TRANSFORMER_PREFIX + diffusers.upstream_name(name.removeprefix(prefix))
     if any(name.startswith(prefix) for prefix, _ in _PREFIXES):
         return name
     head = name.partition(".")[0]
-    if head in _VAE_HEADS:
-        return vae + name
     if head not in _HEADS:
         return None
     ours = diffusers.upstream_name(name)
