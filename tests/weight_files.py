@@ -128,3 +128,32 @@ def packed_gemma(**config: object) -> tuple[dict[str, tuple[str, tuple[int, ...]
         "processor_config.json": "{}",
     }
     return tensors, metadata
+
+
+def write_marked(
+    path: Path,
+    tensors: Spec,
+    marks: Mapping[str, Mapping[str, object]],
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """As `write`, with a tensor of ComfyUI's beside each layer of `marks` that holds its JSON."""
+    texts = {f"{layer}.comfy_quant": json.dumps(mark).encode() for layer, mark in marks.items()}
+    before: Spec = {name: ("U8", (len(text),)) for name, text in texts.items()}
+    described, size = header({**before, **tensors}, metadata)
+    with path.open("wb") as file:
+        file.write(len(described).to_bytes(8, "little") + described + b"".join(texts.values()))
+        file.truncate(8 + len(described) + size)
+    return path
+
+
+def write_diffusers(root: Path, tensors: Spec, name: str = "LTX2VideoTransformer3DModel") -> Path:
+    """A pipeline's folder with its transformer in two shards."""
+    folder = root / "transformer"
+    folder.mkdir(parents=True)
+    (root / "model_index.json").write_text(json.dumps({"_class_name": "LTX2Pipeline"}))
+    (folder / "config.json").write_text(json.dumps({"_class_name": name}))
+    names = sorted(tensors)
+    for number, part in enumerate((names[::2], names[1::2]), 1):
+        shard = folder / f"diffusion_pytorch_model-{number:05d}-of-00002.safetensors"
+        write(shard, {name: tensors[name] for name in part})
+    return root

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from ltx2_patcher.boundaries.disk import below, translated
+from ltx2_patcher.rules.models.comfy_marks import marker_tensors, marks_of
 from ltx2_patcher.rules.models.gemma import INDEX, GemmaFiles
+from ltx2_patcher.rules.models.gguf_header import MAGIC, parse_gguf
 from ltx2_patcher.rules.models.safetensors_header import LENGTH_BYTES, parse_header, parse_length
 from ltx2_patcher.values.errors import InvalidError, UsageError
 from ltx2_patcher.values.weights import Header
@@ -17,20 +21,68 @@ _MOST_FILES = 10_000
 
 
 def read_header(path: Path) -> Header:
-    """The header of a safetensors file.
+    """The header of a safetensors file, with the marks of ComfyUI that are tensors of it.
 
     Raises: UsageError where there is no file; InvalidError where it is torn or something else;
     OutsideError where it can't be read.
     """
     with translated(path, reading=True):
-        if not path.exists():
-            raise UsageError(f"{path} does not exist", remedy="check the path")
-        if not path.is_file():  # opening a pipe would wait for a writer
-            raise UsageError(f"{path} is no plain file", remedy="name a safetensors file")
+        _require_file(path)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             length = parse_length(file.read(LENGTH_BYTES), size, str(path))
-            return parse_header(file.read(length), size - LENGTH_BYTES - length, str(path))
+            start = LENGTH_BYTES + length
+            header = parse_header(file.read(length), size - start, str(path))
+            markers: dict[str, bytes] = {}
+            for layer, tensor in marker_tensors(header).items():
+                file.seek(start + tensor.start)
+                markers[layer] = file.read(tensor.bytes)
+    return replace(header, marks=marks_of(header.metadata, markers))
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether the file begins as one of GGUF. Raises: UsageError, OutsideError as `read_header`."""
+    with translated(path, reading=True):
+        _require_file(path)
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+
+
+def read_gguf(path: Path) -> Header:
+    """The header of a GGUF file. Raises: as `read_header`."""
+    with translated(path, reading=True):
+        _require_file(path)
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as data,
+        ):
+            return parse_gguf(data, str(path))
+
+
+def read_diffusers(folder: Path) -> Header | None:
+    """The header of the transformer in a folder of diffusers, or in its transformer's own; None
+    where it is neither.
+
+    Raises: InvalidError where it is torn; OutsideError where it can't be read.
+    """
+    for inner in (folder, folder / "transformer"):
+        with translated(inner, reading=True):
+            config = inner / "config.json"
+            if not config.is_file() or b'"_class_name"' not in config.read_bytes():
+                continue
+            shards = sorted(inner.glob("*.safetensors"))
+            headers = [read_header(shard) for shard in shards]
+            tensors = {name: t for header in headers for name, t in header.tensors.items()}
+            return Header(tensors, {})
+    return None
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise UsageError(f"{path} does not exist", remedy="check the path")
+    if not path.is_file():  # opening a pipe would wait for a writer
+        raise UsageError(f"{path} is no plain file", remedy="name a weight file")
 
 
 def read_gemma(root: Path) -> GemmaFiles:

@@ -10,11 +10,12 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor as a safetensors header describes it."""
+    """One tensor as the header of a file describes it."""
 
-    dtype: str  # safetensors' spelling: "BF16", "F8_E4M3"
+    dtype: str  # safetensors' spelling: "BF16", "F8_E4M3"; of a GGUF the GGML type: "Q4_K"
     shape: tuple[int, ...]
     bytes: int
+    start: int = field(default=0, compare=False)  # of its bytes, counted from the first of all data
 
     @property
     def elements(self) -> int:
@@ -23,11 +24,20 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What ComfyUI says of a layer that it stores quantized."""
+
+    format: str  # "int8_tensorwise", "float8_e4m3fn", "nvfp4"
+    rotated: bool  # by ConvRot: the codes are those of the weight times a Hadamard matrix
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """The header of one safetensors file."""
+    """The header of one weight file."""
 
     tensors: Mapping[str, Tensor] = field(repr=False)
     metadata: Mapping[str, str] = field(repr=False)
+    marks: Mapping[str, Mark] = field(default_factory=dict, repr=False)  # by layer, "a.b.to_q"
 
     @property
     def bytes(self) -> int:
@@ -61,6 +71,7 @@ class Checkpoint:
     missing: tuple[str, ...]  # keys that upstream's model has and the file lacks
     bytes: int
     stated: str | None = None  # the generation in its metadata, by which upstream picks settings
+    layout: str = ""  # what ComfyUI calls quantized weights that are stored so: "fp8_scaled"
 
     @property
     def name(self) -> str:
@@ -179,12 +190,28 @@ class Upsampler:
         return " and ".join(f"x{factor:g} in {name}" for name, factor in scales if factor != 1)
 
 
+SourceKind = Literal["transformer", "gemma", "part"]
+"""A part is what goes beside the others: a text projection, a VAE, a vision tower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Weights in a layout that no pipeline takes, from which `convert` makes one that some do."""
+
+    kind: SourceKind
+    model: str  # "transformer of LTX-2.3 22B", "Gemma 3 12B", "text projection"
+    layout: str  # "ComfyUI's fp8_scaled", "GGUF of Q4_K and F32", "a diffusers folder"
+    codes: str  # of its quantized weights, as `Checkpoint.precision` names them
+    components: tuple[Component, ...]
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A safetensors file that no pipeline of upstream takes."""
+    """A weight file that no pipeline of upstream takes, nor `convert`."""
 
     components: tuple[Component, ...]
     bytes: int
 
 
-Weights = Checkpoint | GemmaRoot | ModelPart | Lora | Upsampler | Foreign
+Weights = Checkpoint | GemmaRoot | ModelPart | Lora | Upsampler | Source | Foreign

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.values.base import Base
+from tests.gguf_files import write_gguf
 from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.small_repository import make_repository, patcher
 from tests.small_wheels import make_environment, only_from
@@ -201,7 +202,10 @@ def test_inspect_prints_parts_and_what_is_missing(root: Path, tmp_path: Path) ->
     done = patcher(root, "inspect", gemma, **PATH)
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == "Gemma 3 64 wide, 2 layers, bf16, 408 B in 2 shards"
-    assert done.stdout.splitlines()[-1] == "complete, as base 1.0.0 expects it"
+    assert done.stdout.splitlines()[-2:] == [
+        "complete, as base 1.0.0 expects it",
+        "serves as --gemma-root",
+    ]
     small = write_gemma(tmp_path / "small", plain(["language_model.model.norm.weight"]))
     done = patcher(root, "inspect", small, **PATH)
     assert "  missing  and 38 more (--json has them all)" in done.stdout
@@ -209,6 +213,19 @@ def test_inspect_prints_parts_and_what_is_missing(root: Path, tmp_path: Path) ->
     assert (
         len(json.loads(patcher(root, "inspect", small, "--json", **PATH).stdout)["missing"]) == 50
     )
+
+
+def test_inspect_names_the_command_for_a_file_of_another_program(
+    root: Path, tmp_path: Path
+) -> None:
+    names = ["audio_patchify_proj.weight", "transformer_blocks.0.attn1.to_q.weight"]
+    path = write_gguf(tmp_path / "a.gguf", "ltxv", dict.fromkeys(names, ("Q8_0", (2, 32))))
+    done = patcher(root, "inspect", path, **PATH)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "transformer of LTX-2 19B, GGUF, mostly Q8_0, 136 B"
+    assert lines[-2].startswith(f"base 1.0.0 can't load it: {path} is the transformer")
+    assert f"`ltx2-patcher run convert -- {path} --output OUT.safetensors --to bf16`" in lines[-1]
 
 
 def test_inspect_refuses_what_is_torn(root: Path, tmp_path: Path) -> None:

@@ -31,10 +31,18 @@ def run(args: Namespace) -> int:
 
 
 def _lines(weights: Weights, base: Base, origin: str) -> Iterator[str]:
-    from ltx2_patcher.rules.models.abilities import stated
+    from ltx2_patcher.rules.models.abilities import patched
     from ltx2_patcher.rules.models.pairing import refusal_of
+    from ltx2_patcher.rules.models.serving import served_as
     from ltx2_patcher.rules.size import in_words
-    from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, Lora, ModelPart, Upsampler
+    from ltx2_patcher.values.weights import (
+        Checkpoint,
+        GemmaRoot,
+        Lora,
+        ModelPart,
+        Source,
+        Upsampler,
+    )
 
     size = in_words(weights.bytes)
     match weights:
@@ -42,7 +50,8 @@ def _lines(weights: Weights, base: Base, origin: str) -> Iterator[str]:
             name = (
                 f"{weights.name} checkpoint" if weights.whole else f"transformer of {weights.name}"
             )
-            yield f"{name}, {weights.precision}, {size}"
+            comfy = f" (ComfyUI's {weights.layout})" if weights.layout else ""
+            yield f"{name}, {weights.precision}{comfy}, {size}"
         case GemmaRoot():
             how = (
                 f"{weights.quantization}: {weights.detail}"
@@ -59,6 +68,8 @@ def _lines(weights: Weights, base: Base, origin: str) -> Iterator[str]:
         case Upsampler():
             of = f" of {weights.generation}" if weights.generation else ""
             yield f"latent upsampler {weights.scale}{of}, {size}"
+        case Source():
+            yield f"{weights.model}, {weights.layout}, {size}"
         case _:
             yield f"nothing that a pipeline takes by itself, {size}"
     for part in weights.components:
@@ -68,8 +79,12 @@ def _lines(weights: Weights, base: Base, origin: str) -> Iterator[str]:
         yield from (f"  missing  {name}" for name in weights.missing[:_SHOWN])
         if len(weights.missing) > _SHOWN:
             yield f"  missing  and {len(weights.missing) - _SHOWN} more (--json has them all)"
-        if error := refusal_of(weights, stated(base), tuple(map(stated, store().bases())), origin):
+    if isinstance(weights, Checkpoint | GemmaRoot | ModelPart | Source):
+        others = tuple(map(patched, store().bases()))
+        if error := refusal_of(weights, patched(base), others, origin):
             yield f"base {base.name} can't load it: {error}"
             yield f"  to do: {error.remedy}"
-        else:
-            yield f"complete, as base {base.name} expects it"
+            return
+        yield f"complete, as base {base.name} expects it"
+    if option := served_as(weights):
+        yield f"serves as {option}"

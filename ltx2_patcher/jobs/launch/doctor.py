@@ -18,7 +18,7 @@ from ltx2_patcher.jobs.models.inspect import inspect_checkpoint, inspect_gemma
 from ltx2_patcher.jobs.series.obtain import checkout_path
 from ltx2_patcher.rules.environment.driver import runs, wheel_tag
 from ltx2_patcher.rules.environment.requirements import accepts, normalized
-from ltx2_patcher.rules.models.abilities import stated
+from ltx2_patcher.rules.models.abilities import patched
 from ltx2_patcher.rules.models.card import GIB
 from ltx2_patcher.rules.models.mapping import refusal_of_mapping
 from ltx2_patcher.rules.models.pairing import (
@@ -253,13 +253,13 @@ def _probe(there: Environment, card: Gpu | None, *, chosen: bool) -> Iterator[Fi
 
 def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Finding]:
     checkpoint = gemma = None
-    others = tuple(map(stated, store.bases()))
+    others = tuple(map(patched, store.bases()))
     if subject.checkpoint is not None:
         try:
             checkpoint = inspect_checkpoint(subject.checkpoint)
             name = str(subject.checkpoint)
             refusal = refusal_of_checkpoint(
-                checkpoint, stated(subject.base), others, name
+                checkpoint, patched(subject.base), others, name
             ) or refusal_of_mapping(checkpoint.bytes, machine.mappable_bytes(), name)
             yield _failure("checkpoint", refusal) if refusal else _checkpoint(checkpoint)
         except PatcherError as error:
@@ -267,7 +267,7 @@ def _weights(store: Store, subject: Subject, card: Gpu | None) -> Iterator[Findi
     if subject.gemma_root is not None:
         try:
             gemma = inspect_gemma(subject.gemma_root)
-            yield _gemma(stated(subject.base), others, gemma, str(subject.gemma_root))
+            yield _gemma(patched(subject.base), others, gemma, str(subject.gemma_root))
         except PatcherError as error:
             yield _failure("gemma", error)
     if checkpoint and gemma:

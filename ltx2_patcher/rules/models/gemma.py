@@ -10,20 +10,16 @@ from pathlib import PurePath
 from typing import Literal
 
 from ltx2_patcher.rules.models.architecture import count, section
-from ltx2_patcher.rules.models.gemma_architecture import gemma_keys
-from ltx2_patcher.rules.models.variant import gemma_components, projection_width
+from ltx2_patcher.rules.models.components import components, gemma_components
+from ltx2_patcher.rules.models.gemma_architecture import gemma_keys, size_of
+from ltx2_patcher.rules.models.precision import precision_of
+from ltx2_patcher.rules.models.source import quantized_gemma
+from ltx2_patcher.rules.models.variant import projection_width
 from ltx2_patcher.values.errors import InvalidError
-from ltx2_patcher.values.weights import GemmaKind, GemmaRoot, Header, Tensor
+from ltx2_patcher.values.weights import GemmaKind, GemmaRoot, Header, Source, Tensor
 
 INDEX = "model.safetensors.index.json"
 
-_SIZES = {
-    ("Gemma 3", 1152, 26): "1B",
-    ("Gemma 3", 2560, 34): "4B",
-    ("Gemma 3", 3840, 48): "12B",
-    ("Gemma 3", 5376, 62): "27B",
-    ("Gemma 4", 3840, 48): "12B",
-}
 _KINDS: dict[str, GemmaKind] = {
     "gemma3": "gemma3",
     "gemma4_unified": "gemma4_unified",
@@ -83,6 +79,34 @@ def packed_files(header: Header, origin: str) -> GemmaFiles | None:
     return GemmaFiles(config.encode(), None, shards, frozenset(assets), packed=True)
 
 
+_TEXT_ALONE = "gemma3_text"
+"""The model_type of what transformers saves as a Gemma3ForCausalLM: no vision tower."""
+
+
+def source_in(files: GemmaFiles, origin: str) -> Source | None:
+    """What the root holds that no pipeline takes as it is: a Gemma without its vision tower, or one
+    that ComfyUI quantized; None where it holds neither.
+
+    Raises: InvalidError where its config can't be read.
+    """
+    config = _json(files.config, origin)
+    tensors = {n: t for shard in files.shards.values() for n, t in shard.tensors.items()}
+    marks = {layer: mark for s in files.shards.values() for layer, mark in s.marks.items()}
+    header = Header(tensors, {}, marks)
+    if config.get("model_type") == _TEXT_ALONE:
+        width, layers = config.get("hidden_size"), count(config, "num_hidden_layers")
+        size = size_of("Gemma 3", width if type(width) is int else 0, layers)
+        codes = precision_of(header, "")
+        kept = components(tensors, (("language model", ""),))
+        name, layout = f"Gemma 3 {size}", "a root for text alone"
+        return Source("gemma", name, layout, codes, kept, header.bytes)
+    if (comfy := quantized_gemma(header)) is None:
+        return None
+    known = identify_gemma(files, origin)
+    codes = precision_of(header, "")
+    return Source("gemma", known.name, comfy, codes, known.components, known.bytes)
+
+
 def identify_gemma(files: GemmaFiles, origin: str) -> GemmaRoot:
     """What the root is; what keeps it from loading stands in `missing` and `faults`.
 
@@ -115,7 +139,7 @@ def identify_gemma(files: GemmaFiles, origin: str) -> GemmaRoot:
     family = "Gemma 3" if kind == "gemma3" else "Gemma 4"
     return GemmaRoot(
         kind=kind,
-        size=_SIZES.get((family, width, layers), f"{width} wide, {layers} layers"),
+        size=size_of(family, width, layers),
         width=width,
         layers=layers,
         version=version if isinstance(version, str) else None,

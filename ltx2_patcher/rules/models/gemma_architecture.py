@@ -10,6 +10,19 @@ from collections.abc import Iterator
 
 from ltx2_patcher.rules.models.architecture import Config, count, section
 
+_SIZES = {
+    ("Gemma 3", 1152, 26): "1B",
+    ("Gemma 3", 2560, 34): "4B",
+    ("Gemma 3", 3840, 48): "12B",
+    ("Gemma 3", 5376, 62): "27B",
+    ("Gemma 4", 3840, 48): "12B",
+}
+
+
+def size_of(family: str, width: int, layers: int) -> str:
+    """What the size is called: "12B", or its width and layers."""
+    return _SIZES.get((family, width, layers), f"{width} wide, {layers} layers")
+
 
 def gemma_keys(config: Config) -> frozenset[str]:
     """Every tensor of a Gemma with this configuration; none where we don't know its kind.

@@ -80,16 +80,17 @@ def given_options(
     """Each option of a command line with its values, the name in full.
 
     As argparse reads them: `--name value`, `--name=value`, and a prefix that only one option has;
-    dashes before something with a space in it begin a value.
+    dashes before something with a space in it begin a value. What stands before the first option is
+    given to the script's own words without a dash, such as `inputs`, by that name.
 
-    Raises: UsageError for a value that stands before any option.
+    Raises: UsageError for a value that stands before any option of a script without such words.
     """
-    option: str | None = None
+    option = next((name for name in sorted(known) if is_positional(name)), None)
     values: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if argument.startswith("--") and " " not in name:
-            if option is not None:
+            if option is not None and (values or not is_positional(option)):
                 yield option, tuple(values)
             option, values = _full_name(known, name), [value] if equals else []
         elif option is None:
@@ -99,8 +100,13 @@ def given_options(
             )
         else:
             values.append(argument)
-    if option is not None:
+    if option is not None and (values or not is_positional(option)):
         yield option, tuple(values)
+
+
+def is_positional(name: str) -> bool:
+    """Whether a parser knows what it takes under that name by its place alone."""
+    return name.isidentifier()
 
 
 def _full_name(known: frozenset[str], name: str) -> str:

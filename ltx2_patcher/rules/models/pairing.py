@@ -6,24 +6,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ltx2_patcher.rules.models import abilities
-from ltx2_patcher.rules.models.precision import FP8, FP8_SCALED, NVFP4, UNREAD
+from ltx2_patcher.rules.models.converting import (
+    PAGES,
+    checkpoint_from,
+    joined_with,
+    refusal_of_source,
+    root_from,
+)
+from ltx2_patcher.rules.models.precision import (
+    FP8,
+    FP8_SCALED,
+    INT8,
+    NVFP4,
+    UNREAD,
+    UNREADABLE,
+)
 from ltx2_patcher.values.abilities import Abilities
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.request import GemmaFlag
-from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Upsampler
+from ltx2_patcher.values.weights import Checkpoint, GemmaRoot, ModelPart, Source, Upsampler
 
 _GOES_WITH = "Gemma 3 12B goes with LTX-2 and LTX-2.3, the Gemma 4 12B of its own with LTX-2.5"
 
 
-_PAGES = {
-    "Gemma 3": "google/gemma-3-12b-it-qat-q4_0-unquantized on huggingface.co",
-    "Gemma 4": "the text encoder that is published beside LTX-2.5",
-}
-"""Where what lies beside a Gemma's shards can be taken from, the same for each size."""
-
-
 def refusal_of(
-    found: Checkpoint | GemmaRoot | ModelPart,
+    found: Checkpoint | GemmaRoot | ModelPart | Source,
     able: Abilities,
     others: Sequence[Abilities],
     origin: str,
@@ -36,6 +43,8 @@ def refusal_of(
             return refusal_of_gemma(found, None, able, others, origin)
         case ModelPart():
             return refusal_of_part(found, able, others, origin)
+        case Source():
+            return refusal_of_source(found, origin)
 
 
 def refusal_of_checkpoint(
@@ -48,17 +57,23 @@ def refusal_of_checkpoint(
             f"{origin} is {checkpoint.variant}, which base {able.base} can't load",
             remedy=f"take {' or '.join(able.loads)}{_or_base(offering)}",
         )
+    # Before what is missing: codes have other names.
+    if checkpoint.precision in UNREAD and not takes_int8(checkpoint, able):
+        offering = [other for other in others if takes_int8(checkpoint, other)]
+        return UsageError(
+            f"the weights in {origin} are {checkpoint.precision}, which "
+            + (f"base {able.base} does not read" if offering else "no upstream reads"),
+            remedy="give the bf16 checkpoint, with --quantization fp8-cast for a card of 24 GB"
+            if checkpoint.precision in UNREADABLE
+            else checkpoint_from(origin, "" if offering else checkpoint.precision)
+            + _or_base(offering),
+        )
     if not checkpoint.whole and not able.takes_packed_files:
         return UsageError(
             f"{origin} is the transformer of {checkpoint.variant} alone, and base {able.base} "
             "takes whole checkpoints only",
-            remedy="take the whole checkpoint"
+            remedy=f"take the whole checkpoint, or {joined_with(origin)}"
             + _or_base([other for other in others if other.takes_packed_files]),
-        )
-    if checkpoint.precision in UNREAD:  # before what is missing: codes have other names
-        return UsageError(
-            f"the weights in {origin} are {checkpoint.precision}, which no upstream reads",
-            remedy="give the bf16 checkpoint, with --quantization fp8-cast for a card of 24 GB",
         )
     if abilities.is_generation(checkpoint.stated) and checkpoint.stated != checkpoint.generation:
         return InvalidError(
@@ -72,6 +87,16 @@ def refusal_of_checkpoint(
             remedy="take the whole checkpoint that Lightricks publish, and download it again",
         )
     return None
+
+
+_INT8_ABILITY: str = "int8-products"
+
+
+def takes_int8(checkpoint: Checkpoint, able: Abilities) -> bool:
+    """Whether the base multiplies by the checkpoint's int8 weights as they are stored, which are
+    those of ComfyUI under upstream's own names.
+    """
+    return checkpoint.precision in INT8 and _INT8_ABILITY in able.can
 
 
 def refusal_of_quantization(
@@ -172,7 +197,12 @@ def _unfit_files(
         return InvalidError(
             f"{origin} lacks {', '.join(lacking)}, which base {able.base} reads beside the shards",
             remedy=f"copy {'it' if len(lacking) == 1 else 'them'} there from "
-            f"{_PAGES[gemma.family]}",
+            f"{PAGES[gemma.family]}, or {root_from(origin, gemma.family)}",
+        )
+    if gemma.missing and all(name.startswith(_VISION) for name in gemma.missing):
+        return InvalidError(
+            f"{origin} lacks its vision tower ({_some(gemma.missing)})",
+            remedy=root_from(origin, gemma.family),
         )
     if gemma.missing:
         return InvalidError(
@@ -202,6 +232,7 @@ def _unfit_files(
     return None
 
 
+_VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_embedder.", "model.embed_")
 _NVFP4 = "nvfp4-prequant"
 
 
@@ -220,6 +251,11 @@ def refusal_of_codes(
             f"the checkpoint's weights are nvfp4, which is read only with --quantization {_NVFP4}",
             remedy=f"add --quantization {_NVFP4}, on a base that offers it (1.2.0), or give the "
             "bf16 checkpoint",
+        )
+    if checkpoint.precision in INT8 and quantization != "int8":
+        return UsageError(
+            "the checkpoint's weights are int8, which is read only with --quantization int8",
+            remedy="add --quantization int8",
         )
     if checkpoint.precision == FP8 and quantization is None and not able.widens_fp8:
         return UsageError(

@@ -19,7 +19,7 @@ class Pipeline:
     summary: str  # one line
     divisor: int | None  # width and height must be divisible by it; None where it takes no size
     size: tuple[int, int] | None  # width and height where none is given, likewise
-    options: frozenset[str]  # every long option that it or the parsers it builds on define
+    options: frozenset[str]  # all that it or the parsers it builds on define; "inputs" has no dash
     checkpoint: str  # the option that names a whole model
     parts: frozenset[str]  # options of the files it needs of a split model: "--video-vae-path"
     tells_length: bool  # without --num-frames it asks the model's duration head

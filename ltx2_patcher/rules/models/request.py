@@ -19,6 +19,7 @@ from ltx2_patcher.rules.models.options import (
     PARTS,
     PATHS,
     given_options,
+    is_positional,
 )
 from ltx2_patcher.rules.models.pipelines import Pipeline
 from ltx2_patcher.rules.shown import cut, shown
@@ -110,10 +111,9 @@ def _given(
 
 def render_argv(pipeline: Pipeline, request: Request) -> tuple[str, ...]:
     """The script's command line for the request; `parse_argv` reads the same request back."""
+    options = sorted(_options_of(pipeline, request), key=lambda given: not is_positional(given[0]))
     return tuple(
-        word
-        for option, values in _options_of(pipeline, request)
-        for word in _words(option, list(map(_word, values)))
+        word for option, values in options for word in _words(option, list(map(_word, values)))
     )
 
 
@@ -125,6 +125,8 @@ def _word(value: Value | Path) -> str:
 
 def _words(option: str, values: Sequence[str]) -> Sequence[str]:
     """The option and its values; one that would pass for an option stands behind a sign."""
+    if is_positional(option):
+        return values
     if len(values) == 1 and values[0].startswith("-"):
         return [f"{option}={values[0]}"]
     return [option, *values]

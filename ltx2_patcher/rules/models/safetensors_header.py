@@ -29,7 +29,11 @@ _BITS = {
 _REMEDY = "download the file again; its size and sha256 stand on the page it came from"
 
 _OTHERS = (
-    (b"GGUF", "a GGUF file, which no upstream reads", "give the model's safetensors file"),
+    (
+        b"GGUF",
+        "a GGUF file, which no upstream reads",
+        "make one that it does: `ltx2-patcher inspect` on the file says how",
+    ),
     (
         b"version ",
         "a pointer of git-lfs in the place of the file",
@@ -74,15 +78,13 @@ def parse_header(data: bytes, data_bytes: int, origin: str) -> Header:
     metadata = raw.pop("__metadata__", {})
     if not _is_texts(metadata):
         raise _invalid(origin, "its metadata is not texts")
-    spans: list[tuple[int, int]] = []
     tensors: dict[str, Tensor] = {}
     for name, entry in raw.items():
         if not name.isprintable():
             raise _invalid(origin, f"a tensor is named {name!a}")
-        tensors[name], start = _tensor(name, entry, origin)
-        spans.append((start, tensors[name].bytes))
+        tensors[name] = _tensor(name, entry, origin)
     end = 0
-    for start, size in sorted(spans):
+    for start, size in sorted((tensor.start, tensor.bytes) for tensor in tensors.values()):
         if start != end:
             raise _invalid(origin, f"tensors overlap or leave a hole at byte {end}")
         end = start + size
@@ -96,8 +98,7 @@ def parse_header(data: bytes, data_bytes: int, origin: str) -> Header:
     return Header(tensors, metadata)
 
 
-def _tensor(name: str, entry: object, origin: str) -> tuple[Tensor, int]:
-    """The tensor and where its data starts."""
+def _tensor(name: str, entry: object, origin: str) -> Tensor:
     if not isinstance(entry, Mapping):
         raise _invalid(origin, f"{name} is not described")
     dtype = entry.get("dtype")
@@ -109,7 +110,7 @@ def _tensor(name: str, entry: object, origin: str) -> tuple[Tensor, int]:
     start, end = offsets
     if (end - start) * 8 != prod(shape) * _BITS[dtype]:
         raise _invalid(origin, f"{name} does not fill its place")
-    return Tensor(dtype, shape, end - start), start
+    return Tensor(dtype, shape, end - start, start)
 
 
 def _counts(value: object) -> tuple[int, ...] | None:

@@ -16,74 +16,51 @@ from ltx2_patcher.rules.models.architecture import (
     transformer_keys,
     video_vae_keys,
 )
+from ltx2_patcher.rules.models.components import (
+    CHECKPOINT_PARTS,
+    VAE_PARTS,
+    Shown,
+    components,
+    gemma_components,
+)
 from ltx2_patcher.rules.models.lora import is_adapter, lora_of
-from ltx2_patcher.rules.models.precision import precision_of
+from ltx2_patcher.rules.models.precision import comfy_name, precision_of
+from ltx2_patcher.rules.models.source import source_of, variant_of
 from ltx2_patcher.values.errors import InvalidError
 from ltx2_patcher.values.weights import (
     Checkpoint,
-    Component,
     Foreign,
     Header,
     Lora,
     ModelPart,
     PartKind,
+    Source,
     Tensor,
     Upsampler,
 )
-
-Shown = tuple[tuple[str, str], ...]
-"""(part, prefix of its names), in order: the first that fits counts."""
 
 _BLOCKS = "model.diffusion_model.transformer_blocks."
 _PROJECTIONS = (
     "text_embedding_projection.aggregate_embed.weight",
     "text_embedding_projection.video_aggregate_embed.weight",
 )
-_CHECKPOINT_PARTS = (
-    # First match wins: the connectors lie inside the transformer's names, but upstream builds them
-    # apart, together with the text projection.
-    ("embeddings processor", "model.diffusion_model.video_embeddings_connector."),
-    ("embeddings processor", "model.diffusion_model.audio_embeddings_connector."),
-    ("embeddings processor", "text_embedding_projection."),
-    ("transformer", "model.diffusion_model."),
-    ("video vae", "vae."),
-    ("audio vae", "audio_vae."),
-    ("vocoder", "vocoder."),
-    ("duration head", "duration_head."),
-)
-_VAE_PARTS = (("encoder", "vae.encoder."), ("decoder", "vae.decoder."))
-_GEMMA_PARTS = (
-    # Of a packed file, which holds more than a Gemma.
-    ("text projection", "text_embedding_projection."),
-    ("tokenizer and settings", "tokenizer_json"),
-    ("tokenizer and settings", "hf_asset__"),
-    # Gemma 3 as it is published.
-    ("vision tower", "vision_tower."),
-    ("projector", "multi_modal_projector."),
-    ("language model", "language_model."),
-    # Gemma 4 as it is published.
-    ("vision tower", "model.vision_tower."),
-    ("audio tower", "model.audio_tower."),
-    ("embedders", "model.vision_embedder."),
-    ("embedders", "model.embed_vision."),
-    ("embedders", "model.embed_audio."),
-    ("language model", "model.language_model."),
-    ("output head", "lm_head."),
-    ("output head", "model.lm_head."),
-)
 _WHOLE = {"video vae", "audio vae", "vocoder"}  # any of these: more than a transformer
 
 
-def identify(header: Header, origin: str) -> Checkpoint | ModelPart | Lora | Upsampler | Foreign:
+def identify(
+    header: Header, origin: str
+) -> Checkpoint | ModelPart | Lora | Upsampler | Source | Foreign:
     """What the file is. Raises: InvalidError where its configuration can't be used."""
     names = header.tensors.keys()
     if any(map(is_adapter, names)):  # first: a LoRA may name its modules as a checkpoint does
         return lora_of(header, components(header.tensors, ()))
-    if any(name.startswith(_BLOCKS) for name in names):
+    configured = section(configuration(header, origin), "transformer")
+    if configured and any(name.startswith(_BLOCKS) for name in names):
         return _checkpoint(header, origin)
     if any(name.startswith("post_upsample_res_blocks.") for name in names):
         return _upsampler(header, origin)
-    return _part(header, origin) or Foreign(gemma_components(header.tensors), header.bytes)
+    found = _part(header, origin) or source_of(header)
+    return found or Foreign(gemma_components(header.tensors), header.bytes)
 
 
 def configuration(header: Header, origin: str) -> Mapping[str, object]:
@@ -100,43 +77,25 @@ def configuration(header: Header, origin: str) -> Mapping[str, object]:
     return found
 
 
-def components(tensors: Mapping[str, Tensor], parts: Shown) -> tuple[Component, ...]:
-    """The tensors by part, `parts` being (part, prefix) in order; "other" takes what none does."""
-    found: dict[str, list[Tensor]] = {part: [] for part, _ in parts}
-    for name, tensor in tensors.items():
-        part = next((part for part, prefix in parts if name.startswith(prefix)), "other")
-        found.setdefault(part, []).append(tensor)
-    return tuple(_component(part, group) for part, group in found.items() if group)
-
-
 def projection_width(tensors: Mapping[str, Tensor]) -> int | None:
     """What the text projection takes for a token; None where it is not among the tensors."""
     found = next((tensors[name] for name in _PROJECTIONS if name in tensors), None)
     return found.shape[1] if found and len(found.shape) == 2 else None
 
 
-def gemma_components(tensors: Mapping[str, Tensor]) -> tuple[Component, ...]:
-    """The parts of a Gemma whose tensors have their published names."""
-    return components(tensors, _GEMMA_PARTS)
-
-
 def _checkpoint(header: Header, origin: str) -> Checkpoint:
     tensors = header.tensors
     config = configuration(header, origin)
-    if not section(config, "transformer"):
-        raise InvalidError(
-            f"{origin} has no model configuration in its metadata, so upstream can't build it",
-            remedy="take the file that Lightricks publish; repacked ones often drop the metadata",
-        )
-    variant = _variant(tensors)
-    parts = components(tensors, _CHECKPOINT_PARTS)
+    variant = variant_of(tensors)
+    parts = components(tensors, CHECKPOINT_PARTS)
     whole = not _WHOLE.isdisjoint(part.name for part in parts)
     expected = checkpoint_keys(config) if whole else transformer_keys(config)
     missing = expected - {_monolithic(name) for name in tensors}
+    precision = precision_of(header, _BLOCKS)
     return Checkpoint(
         variant=variant,
         layers=count(section(config, "transformer"), "num_layers"),
-        precision=precision_of(header, _BLOCKS),
+        precision=precision,
         whole=whole,
         context_width=projection_width(tensors),
         gemma_version=_gemma_version(header),
@@ -149,6 +108,7 @@ def _checkpoint(header: Header, origin: str) -> Checkpoint:
         missing=tuple(sorted(missing)),
         bytes=header.bytes,
         stated=_stated_generation(header),
+        layout=comfy_name(header, precision, _BLOCKS),
     )
 
 
@@ -163,12 +123,12 @@ def _part(header: Header, origin: str) -> ModelPart | None:
         return ModelPart(kind, detail, components(tensors, shown), missing, header.bytes)
 
     if "audio_vae" in starts and section(config, "audio_vae"):
-        return part("audio VAE", "", audio_vae_keys(config), _CHECKPOINT_PARTS)
+        return part("audio VAE", "", audio_vae_keys(config), CHECKPOINT_PARTS)
     if "duration_head" in starts:
-        return part("duration head", "", duration_head_keys(), _CHECKPOINT_PARTS)
+        return part("duration head", "", duration_head_keys(), CHECKPOINT_PARTS)
     if "vae" in starts and section(config, "vae"):
         decoder = "diffusion" if has_diffusion_decoder(config) else "convolutional"
-        return part("video VAE", f"{decoder} decoder", video_vae_keys(config), _VAE_PARTS)
+        return part("video VAE", f"{decoder} decoder", video_vae_keys(config), VAE_PARTS)
     return None
 
 
@@ -230,29 +190,6 @@ def _generation(header: Header, config: Mapping[str, object]) -> str | None:
     if config.get("rational_resampler") is True and config.get("spatial_scale") == 2:
         return "LTX-2"
     return None
-
-
-def _variant(tensors: Mapping[str, Tensor]) -> str:
-    # 2.5 alone has the keyframe embedding; 2.3 alone has prompt modulation and no caption
-    # projection in its transformer.
-    if "model.diffusion_model.keyframes_abs_pos_embedding" in tensors:
-        return "LTX-2.5 22B"
-    if "model.diffusion_model.prompt_adaln_single.linear.weight" in tensors:
-        return "LTX-2.3 22B"
-    return "LTX-2 19B"
-
-
-def _component(name: str, tensors: list[Tensor]) -> Component:
-    dtypes: dict[str, int] = {}
-    for tensor in tensors:
-        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + 1
-    return Component(
-        name=name,
-        tensors=len(tensors),
-        elements=sum(tensor.elements for tensor in tensors),
-        bytes=sum(tensor.bytes for tensor in tensors),
-        dtypes=dict(sorted(dtypes.items())),
-    )
 
 
 def _unusable(origin: str) -> InvalidError:

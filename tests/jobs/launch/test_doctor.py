@@ -205,6 +205,17 @@ def test_weights_are_told_with_the_flags_that_fit_the_card(
     found = _findings(store, gone)
     assert found["checkpoint"].level is found["gemma"].level is Level.FAILURE
     assert "flags" not in found
+    text = {"model_type": "gemma3_text", "hidden_size": 64, "num_hidden_layers": 2}
+    other_layouts = replace(
+        subject,
+        checkpoint=write(tmp_path / "bare.safetensors", tensors),
+        gemma_root=write_gemma(tmp_path / "text", plain(["model.norm.weight"]), text),
+    )
+    found = _findings(store, other_layouts)
+    for finding, file in (("checkpoint", "bare.safetensors"), ("gemma", "text")):
+        assert found[finding].level is Level.FAILURE
+        command = f"`ltx2-patcher run convert -- {tmp_path / file} "
+        assert command in str(found[finding].remedy)
 
 
 def test_bitsandbytes_really_multiplies_here(store: Store, near: Base) -> None:

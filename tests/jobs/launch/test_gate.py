@@ -28,6 +28,7 @@ from ltx2_patcher.values.errors import (
     PatcherError,
     UsageError,
 )
+from tests.gguf_files import write_gguf
 from tests.jobs.launch.conftest import LINEAR, PROJECTION, Case
 from tests.small_gpu import RTX_3090, write_nvidia_smi
 from tests.small_wheels import make_environment
@@ -41,6 +42,8 @@ from tests.weight_files import (
     write_checkpoint,
     write_gemma,
 )
+
+LTX_2 = RELEASED["LTX-2 19B"]["config"]
 
 
 def test_a_lora_that_this_tree_would_leave_out_is_refused(case: Case) -> None:
@@ -64,6 +67,23 @@ def test_a_gemma_that_can_not_be_loaded_is_refused(case: Case, tmp_path: Path) -
     write_gemma(tmp_path / "less", plain(list(gemma_keys(TINY_GEMMA))[1:]))
     with pytest.raises(InvalidError, match="lacks"):
         case.prepare("--gemma-root", str(tmp_path / "less"))
+
+
+def test_files_of_other_programs_are_refused_with_the_command_that_converts_them(
+    case: Case, tmp_path: Path
+) -> None:
+    bare = [name.removeprefix("model.diffusion_model.") for name in transformer_keys(LTX_2)]
+    comfy = write(tmp_path / "comfy.safetensors", plain(bare))
+    given = {
+        "--gemma-root": write_gguf(
+            tmp_path / "a.gguf", "gemma3", {"token_embd.weight": ("Q8_0", (2, 32))}
+        ),
+        "--distilled-checkpoint-path": comfy,
+    }
+    for option, path in given.items():
+        with pytest.raises(UsageError, match="which no pipeline takes as it is") as caught:
+            case.prepare(option, str(path))
+        assert f"`ltx2-patcher run convert -- {path} " in caught.value.remedy
 
 
 def test_a_gemma_for_another_checkpoint_is_refused(case: Case, tmp_path: Path) -> None:

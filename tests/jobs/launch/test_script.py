@@ -44,7 +44,7 @@ def test_every_script_of_upstream_is_listed(ready: Store, base: Base) -> None:
     assert found["ti2vid_one_stage"].divisor == 32
     assert found["retake"].divisor is None
     without = {name for name in found if "--vram-budget" not in found[name].options}
-    assert without == {"quantize_gemma", "echo"}
+    assert without == {"convert", "quantize_gemma", "echo"}
     assert {
         "quantize_gemma",
         "keyframe_interpolation",

@@ -335,6 +335,20 @@ def test_what_is_rendered_is_read_back(
     assert parse_argv(pipeline, render_argv(pipeline, request)) == request
 
 
+CONVERT = replace(
+    TWO_STAGE, name="convert", options=frozenset({"inputs", "--output", "--to", "--for"})
+)
+
+
+@given(st.lists(WORDS | st.integers(0, 99).map(str), min_size=1))
+def test_files_that_a_script_takes_by_their_place_stay_there(files: list[str]) -> None:
+    after = ["--output", "out", "--to", "4bit"]
+    request = parse_argv(CONVERT, [*files, *after])
+    assert render_argv(CONVERT, request) == (*files, *after)
+    behind = parse_argv(CONVERT, [*after, *files])
+    assert render_argv(CONVERT, behind) == (*after, *files)
+
+
 def test_a_mapping_and_a_command_line_make_the_same_request() -> None:
     words = (
         "--checkpoint-path c.st --gemma-root g --image a.png 0 1.0 --image b.png 8 0.5 "

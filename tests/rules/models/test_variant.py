@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from ltx2_patcher.rules.models.architecture import (
     transformer_keys,
     video_vae_keys,
 )
+from ltx2_patcher.rules.models.comfy_marks import marks_of
 from ltx2_patcher.rules.models.precision import precision_of
 from ltx2_patcher.rules.models.safetensors_header import parse_header
 from ltx2_patcher.rules.models.variant import identify
@@ -84,7 +86,15 @@ def test_prequantized_weights_and_their_scales_are_told() -> None:
 
 
 WEIGHT, SCALE = f"{BLOCK}.weight", f"{BLOCK}.weight_scale"
-ROTATED = json.dumps({"layers": {BLOCK: {"format": "int8_tensorwise", "convrot": True}}})
+ROTATED, UNROTATED, SMALLER = (
+    json.dumps({"layers": {BLOCK: mark}})
+    for mark in (
+        {"format": "int8_tensorwise", "convrot": True},
+        {"format": "int8_tensorwise"},
+        {"format": "asym_w4a8_int8"},
+    )
+)
+OTHER = f"{BLOCK.removesuffix('q')}k.weight"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +108,14 @@ ROTATED = json.dumps({"layers": {BLOCK: {"format": "int8_tensorwise", "convrot":
         ("mxfp8", {WEIGHT: ("F8_E4M3", (8, 64)), SCALE: ("F8_E8M0", (8, 2))}, None),
         ("nvfp4", {WEIGHT: ("U8", (8, 32)), SCALE: ("F8_E4M3", (8, 4))}, None),
         ("codes of 8 bits", {WEIGHT: ("U8", (8, 32)), SCALE: ("F32", (8,))}, None),
-        ("int8", {WEIGHT: ("I8", (8, 64)), SCALE: ("F32", (8, 1))}, None),
+        ("int8 without marks", {WEIGHT: ("I8", (8, 64)), SCALE: ("F32", (8, 1))}, None),
+        ("int8", {WEIGHT: ("I8", (8, 64)), SCALE: ("F32", (8, 1))}, UNROTATED),
+        ("asym_w4a8_int8", {WEIGHT: ("I8", (8, 32)), f"{BLOCK}.s": ("F32", (8,))}, SMALLER),
+        (
+            "nvfp4 among others",
+            {WEIGHT: ("U8", (8, 32)), SCALE: ("F8_E4M3", (8, 4)), OTHER: ("F8_E4M3", (8, 64))},
+            None,
+        ),
         ("int8 with rotation", {WEIGHT: ("I8", (8, 64)), SCALE: ("F32", ())}, ROTATED),
         ("quanto", {f"{WEIGHT}._data": ("I8", (8, 64)), f"{WEIGHT}._scale": ("F32", (8,))}, None),
         ("bitsandbytes 4-bit", {WEIGHT: ("U8", (256, 1)), f"{WEIGHT}.absmax": ("F32", (8,))}, None),
@@ -109,6 +126,7 @@ def test_precision_is_that_of_the_weights_and_their_scales(
 ) -> None:
     metadata = {} if quantization is None else {"_quantization_metadata": quantization}
     read = parse_header(*header(tensors, metadata), "a file")
+    read = replace(read, marks=marks_of(read.metadata, {}))
     assert precision_of(read, "model.diffusion_model.transformer_blocks.") == precision
 
 
@@ -249,9 +267,8 @@ def test_a_lora_an_upsampler_and_a_stranger_are_told() -> None:
     assert isinstance(stranger, Foreign)
 
 
-@pytest.mark.parametrize("config", [None, "{", "[]", '"text"', "{}"])
-def test_a_checkpoint_without_a_usable_configuration_is_refused(config: str | None) -> None:
-    metadata = {} if config is None else {"config": config}
-    text, size = header(plain([f"{BLOCK}.weight"]), metadata)
+@pytest.mark.parametrize("config", ["{", "[]", '"text"'])
+def test_a_checkpoint_without_a_readable_configuration_is_refused(config: str) -> None:
+    text, size = header(plain([f"{BLOCK}.weight"]), {"config": config})
     with pytest.raises(InvalidError, match="configuration"):
         identify(parse_header(text, size, "a file"), "a file")

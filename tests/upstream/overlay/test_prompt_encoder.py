@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import safetensors
 import torch
+from ltx_core.text_encoders.gemma.conversion import TARGETS, convert_gemma
 from ltx_core.text_encoders.gemma.quantized import (
     GemmaFlagsError,
     GemmaOutputError,
@@ -20,10 +23,12 @@ from ltx_core.text_encoders.gemma.quantized import (
 )
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from ltx_core.text_encoders.gemma.quantized.methods import INT8, NF4, Method
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from tests.upstream.gemma_files import write_tokenizer
 from tests.upstream.overlay.conftest import ASKED_FOR, methods
+from tests.upstream.weight_files import made_layers
 from verify.campaigns.gemma_reference import (
     TOKENS,
     assert_equal,
@@ -201,8 +206,6 @@ def test_a_converted_root_gives_the_same_bits_without_a_flag_or_with_its_own(
 
 
 def test_what_else_a_packed_file_holds_stays_as_it_is(roots: Roots, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
     root, _ = roots("4, packed")
     output = convert_root(root, tmp_path / "out.safetensors", NF4, CPU).output
     before, after = load_file(root), load_file(output)
@@ -212,6 +215,44 @@ def test_what_else_a_packed_file_holds_stays_as_it_is(roots: Roots, tmp_path: Pa
     for name in others:
         assert after[name].dtype == before[name].dtype
         assert torch.equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("marked_by", ["tensors", "the header"])
+def test_a_packed_file_that_comfyui_quantized_becomes_a_plain_or_a_quantized_one(
+    roots: Roots, tmp_path: Path, target: str, marked_by: str
+) -> None:
+    """As the int8 Gemma that is published beside LTX-2.5, with rotated weights."""
+    root, _ = roots("4, packed")
+    with safetensors.safe_open(root, "pt") as file:
+        metadata = file.metadata()
+    plain = load_file(root)
+    stored, stated = dict(plain), {}
+    for number, name in enumerate(n for n in plain if n.endswith("_proj.weight")):
+        layer = name.removesuffix(".weight")
+        rows, columns = plain[name].shape
+        made = made_layers.int8(rows, columns, number, (rows, 1), 16)
+        plain[name] = torch.from_numpy(made.values).to(torch.bfloat16)
+        stored.update(made.named(layer))
+        stated[layer] = made.marker
+    assert stated
+    header = dict(metadata)
+    if marked_by == "the header":
+        stored = {name: t for name, t in stored.items() if not name.endswith(".comfy_quant")}
+        header["_quantization_metadata"] = json.dumps({"layers": stated})
+    save_file(stored, tmp_path / "comfy.safetensors", header)
+    save_file(plain, tmp_path / "plain.safetensors", metadata)
+    done = convert_gemma(
+        [tmp_path / "comfy.safetensors"], tmp_path / "out.safetensors", target, CPU
+    )
+    theirs = prompt_encoder(tmp_path / "plain.safetensors", TARGETS[target])
+    ours = prompt_encoder(done.output, None)
+    assert_equal(ours._build_text_encoder().model, theirs._build_text_encoder().model)
+    with safetensors.safe_open(done.output, "pt") as file:
+        assert "_quantization_metadata" not in file.metadata()
+    after = load_file(done.output)
+    assert torch.equal(after["tokenizer_json"], plain["tokenizer_json"])
+    assert after.keys() >= {n for n in plain if not n.endswith("_proj.weight")}
 
 
 def test_a_packed_file_becomes_one_by_that_name_only(roots: Roots, tmp_path: Path) -> None:

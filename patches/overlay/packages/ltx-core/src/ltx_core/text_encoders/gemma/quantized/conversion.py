@@ -1,11 +1,11 @@
-"""A quantized Gemma root written from a bf16 one, in the layout of transformers and the method."""
+"""A Gemma root written, quantized or in bf16, in the layout of transformers and of the method."""
 
 import fcntl
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ltx_core.text_encoders.gemma.quantized.errors import GemmaOutputError, GemmaRootError
-from ltx_core.text_encoders.gemma.quantized.header import read_header
+from ltx_core.text_encoders.gemma.quantized.header import StoredTensor, read_header
 from ltx_core.text_encoders.gemma.quantized.key_names import plain_name
 from ltx_core.text_encoders.gemma.quantized.meta_model import Slots, require_weights
 from ltx_core.text_encoders.gemma.quantized.methods import Method
@@ -29,7 +29,7 @@ from ltx_core.text_encoders.gemma.quantized.root import (
     CONFIG_NAME,
     INDEX_NAME,
     PACKED_CONFIG,
-    GemmaShards,
+    find_model,
     read_config,
     read_shards,
     require_model,
@@ -52,6 +52,18 @@ _COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".model", ".txt", ".md", ""}
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What a root is written from."""
+
+    origin: str  # as errors name it
+    config: Mapping[str, Any]
+    tensors: tuple[StoredTensor, ...]
+    values: Callable[[Iterable[PlannedTensor]], Iterator[tuple[PlannedTensor, torch.Tensor]]]
+    companions: Mapping[str, Path]  # the tokenizer's and the processor's files, by name
+    packed: Mapping[str, str] | None = None  # the metadata of a packed file, which becomes one; None: a folder
+
+
+@dataclass(frozen=True)
 class Conversion:
     """What a finished conversion has written."""
 
@@ -68,38 +80,53 @@ def convert_root(gemma_root: Path, output: Path, method: Method, device: torch.d
     time. Everything is checked before work begins.
     Raises: GemmaRootError, GemmaOutputError, BitsAndBytesUnavailable.
     """
-    output = output.absolute()
     model = require_model(gemma_root)
-    _require_place(gemma_root, output)
+    require_place([gemma_root], output, packed=gemma_root.is_file())
     config = read_config(model)
-    if stated := stated_methods(config, model):
-        raise GemmaRootError(f"{model} is already quantized to {stated[0].label}", "use it as it is")
+    require_unquantized(config, model)
     shards = read_shards(model)
     require_as_stated((), shards.tensors, str(model))
-    meta_model = _meta_model(model, config)
-    plan = _plan(model, shards, meta_model, method)
-    companions = {} if model.is_file() else _companions(gemma_root, model, config)
-    method.require(device)
-    quantized_config = _quantized_config(config, method, meta_model)
-    needed = sum(map(_planned_bytes, plan.tensors)) + sum(file.stat().st_size for file in companions.values())
+    packed = read_header(model).metadata if model.is_file() else None
+    found = {} if model.is_file() else companions([gemma_root], config)
+    return write_contents(Contents(str(model), config, shards.tensors, mapped, found, packed), output, method, device)
+
+
+def write_contents(contents: Contents, output: Path, method: Method | None, device: torch.device) -> Conversion:
+    """Write a Gemma as the new `output`, which appears complete or not at all; without a method in bf16.
+
+    Raises: GemmaRootError, GemmaOutputError, BitsAndBytesUnavailable.
+    """
+    output = output.absolute()
+    meta_model = described_model(contents.origin, contents.config)
+    plan = _plan(contents, meta_model, method)
+    if method is not None:
+        method.require(device)
+    config = _written_config(contents.config, method, meta_model)
+    needed = sum(map(_planned_bytes, plan.tensors)) + sum(file.stat().st_size for file in contents.companions.values())
     with _staging(output, needed) as staging:
-        if model.is_file():
-            metadata = {**read_header(model).metadata, PACKED_CONFIG: json.dumps(quantized_config)}
-            _write_shard(staging / output.name, plan.tensors, device, metadata)
+        if contents.packed is not None:
+            metadata = {**contents.packed, PACKED_CONFIG: json.dumps(config)}
+            _write_shard(staging / output.name, plan.tensors, contents, device, metadata)
             (staging / output.name).rename(output)
             written = [output]
         else:
-            names = _write_shards(plan, staging, device)
-            for name, file in companions.items():
+            names = _write_shards(plan, contents, staging, device)
+            for name, file in contents.companions.items():
                 shutil.copyfile(file, staging / name)
-            _publish(staging, output, names, quantized_config)
+            _publish(staging, output, names, config)
             written = [output / shard for shard in set(names.values())]
     return Conversion(
         output=output,
         shards=len(written),
-        bytes_before=sum(tensor.nbytes for tensor in shards.tensors),
+        bytes_before=sum(tensor.nbytes for tensor in contents.tensors),
         bytes_after=sum(file.stat().st_size for file in written),
     )
+
+
+def require_unquantized(config: Mapping[str, Any], model: Path) -> None:
+    """The config does not say that the model is quantized. Raises: GemmaRootError."""
+    if stated := stated_methods(dict(config), model):
+        raise GemmaRootError(f"{model} is already quantized to {stated[0].label}", "use it as it is")
 
 
 def _stored_name(name: str) -> str | None:
@@ -107,42 +134,46 @@ def _stored_name(name: str) -> str | None:
     return None if name.endswith("lm_head.weight") else name
 
 
-def _require_place(gemma_root: Path, output: Path) -> None:
+def require_place(inputs: Iterable[Path], output: Path, *, packed: bool) -> None:
+    """`output` is not there yet, lies in none of the inputs, and is named for what it will be.
+
+    Raises: GemmaOutputError.
+    """
     # Upstream looks for shards and tokenizer recursively: a model inside a model would be mixed into it.
-    if output.resolve().is_relative_to(gemma_root.resolve()):
-        raise GemmaOutputError(f"{output} lies inside {gemma_root}", "give an output outside the Gemma root")
+    if inside := next((path for path in inputs if output.resolve().is_relative_to(path.resolve())), None):
+        raise GemmaOutputError(f"{output} lies inside {inside}", "give an output outside the Gemma root")
     if os.path.lexists(output):
         raise GemmaOutputError(f"{output} exists already", "remove it, or give another output")
-    if gemma_root.is_file() and output.suffix != _PACKED_SUFFIX:
+    if packed and output.suffix != _PACKED_SUFFIX:
         raise GemmaOutputError(
             f"{output} is no name for a packed file", f"give an output that ends with {_PACKED_SUFFIX}"
         )
 
 
-def _meta_model(model: Path, config: dict[str, Any]) -> torch.nn.Module:
+def described_model(origin: str, config: Mapping[str, Any]) -> torch.nn.Module:
     """The model that the config describes, without weights. Raises: GemmaRootError."""
     from transformers import CONFIG_MAPPING, AutoModelForImageTextToText  # noqa: PLC0415 - slow, a refusal does without
 
     if not config:
-        raise GemmaRootError(f"{model} has no {CONFIG_NAME}", "download it from the Gemma repository")
+        raise GemmaRootError(f"{origin} has no {CONFIG_NAME}", "download it from the Gemma repository")
     try:
         with torch.device("meta"):
-            return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(config))
+            return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))
     except Exception as error:  # transformers fails with whatever a foreign config leads to
         raise GemmaRootError(
-            f"the config of {model} describes no image-text model that this transformers knows",
+            f"the config of {origin} describes no image-text model that this transformers knows",
             "use the Gemma that LTX-2 is made for",
         ) from error
 
 
-def _plan(model: Path, shards: GemmaShards, meta_model: torch.nn.Module, method: Method) -> Plan:
+def _plan(contents: Contents, meta_model: torch.nn.Module, method: Method | None) -> Plan:
     """What becomes of each tensor; what is not the model's, as a packed file holds it, stays as it is.
 
     Raises: GemmaRootError if the shards are not those of the model.
     """
     slots = Slots.of(meta_model, plain_name)
-    require_weights(slots, make_plan(shards.tensors, method, plain_name), str(model))
-    plan = make_plan(shards.tensors, method, _stored_name)
+    require_weights(slots, make_plan(contents.tensors, method, plain_name), contents.origin)
+    plan = make_plan(contents.tensors, method, _stored_name)
     return replace(
         plan,
         tensors=tuple(
@@ -154,22 +185,27 @@ def _plan(model: Path, shards: GemmaShards, meta_model: torch.nn.Module, method:
     )
 
 
-def _companions(gemma_root: Path, model_folder: Path, config: dict[str, Any]) -> dict[str, Path]:
-    """What lies beside the weights, by name: the tokenizer's folder first, then the processor's, then the model's."""
+def companions(roots: Sequence[Path], config: Mapping[str, Any]) -> dict[str, Path]:
+    """What belongs beside the weights, by name, each from the first root that has it.
+
+    Of a root the tokenizer's folder goes first, then the processor's, then the model's. Raises: GemmaRootError.
+    """
     folders = []
-    for name in _LANDMARKS.get(config["model_type"], _OTHER_LANDMARKS):
-        landmark = next(gemma_root.rglob(name), None)
+    for name in _LANDMARKS.get(config.get("model_type", ""), _OTHER_LANDMARKS):
+        landmark = next((found for root in roots for found in root.rglob(name)), None)
         if landmark is None:
-            raise GemmaRootError(f"no {name} lies under {gemma_root}", "download it from the Gemma repository")
+            named = ", ".join(map(str, roots))
+            raise GemmaRootError(f"no {name} lies under {named}", "download it from the Gemma repository")
         folders.append(landmark.parent)
-    companions: dict[str, Path] = {}
-    for folder in (*folders, model_folder):
+    models = [model for root in roots if (model := find_model(root)) is not None]
+    found: dict[str, Path] = {}
+    for folder in (*folders, *models):
         for file in sorted(folder.iterdir()):
             is_weight = ".safetensors" in file.name or ".bin" in file.name
             if file.is_file() and file.suffix in _COMPANION_SUFFIXES and not is_weight and file.name[0] != ".":
-                companions.setdefault(file.name, file)
-    companions.pop(CONFIG_NAME, None)
-    return companions
+                found.setdefault(file.name, file)
+    found.pop(CONFIG_NAME, None)
+    return found
 
 
 def _planned_bytes(planned: PlannedTensor) -> int:
@@ -182,26 +218,30 @@ def _planned_bytes(planned: PlannedTensor) -> int:
     return planned.stored.nbytes + extra
 
 
-def _write_shards(plan: Plan, staging: Path, device: torch.device) -> dict[str, str]:
-    """Write the quantized shards, under partial names; the final file name of each tensor."""
+def _write_shards(plan: Plan, contents: Contents, staging: Path, device: torch.device) -> dict[str, str]:
+    """Write the shards, under partial names; the final file name of each tensor."""
     groups = list(_grouped(plan.tensors))
     names: dict[str, str] = {}
     for number, group in enumerate(groups, 1):
         shard = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
-        written = _write_shard(staging / (shard + _PARTIAL), group, device, DEFAULT_METADATA)
+        written = _write_shard(staging / (shard + _PARTIAL), group, contents, device, DEFAULT_METADATA)
         names.update(dict.fromkeys(written, shard))
     return names
 
 
 def _write_shard(
-    file: Path, tensors: Sequence[PlannedTensor], device: torch.device, metadata: dict[str, str]
+    file: Path,
+    tensors: Sequence[PlannedTensor],
+    contents: Contents,
+    device: torch.device,
+    metadata: dict[str, str],
 ) -> list[str]:
-    """Write one file of quantized tensors; their names."""
+    """Write one file; the names of its tensors."""
     logger.info("Writing %s", file.name.removesuffix(_PARTIAL))
     used = tuple(planned for planned in tensors if planned.treatment is not Treatment.UNUSED)
     names = [name for planned in used for name in planned.part_names]
     with ShardWriter(file, names, metadata) as writer:
-        for planned, tensor in mapped(used):
+        for planned, tensor in contents.values(used):
             if planned.is_unchanged:  # goes from file to file, without a copy in memory
                 writer.add(planned.stored.name, tensor)
                 continue
@@ -225,11 +265,13 @@ def _grouped(tensors: tuple[PlannedTensor, ...]) -> Iterator[list[PlannedTensor]
     yield group
 
 
-def _quantized_config(config: dict[str, Any], method: Method, meta_model: torch.nn.Module) -> dict[str, Any]:
+def _written_config(config: Mapping[str, Any], method: Method | None, meta_model: torch.nn.Module) -> dict[str, Any]:
+    stated = {key: "bfloat16" for key in ("dtype", "torch_dtype") if key in config}
+    if method is None:
+        return {**config, **stated}
     # transformers 5 compares them with the start of a module's full name, older releases with any part of it.
     parts = [name for name, _ in meta_model.model.named_children() if name != _LANGUAGE_MODEL]
     not_quantized = ["lm_head", *parts, *(f"model.{part}" for part in parts)]
-    stated = {key: "bfloat16" for key in ("dtype", "torch_dtype") if key in config}
     return {**config, **stated, "quantization_config": method.config(not_quantized)}
 
 
