@@ -15,6 +15,7 @@ Ability = Literal[
     "any-lora-layout",
     "exact-rates",
     "parks-weights",
+    "int8-products",
 ]
 """- packed-files: it opens a Gemma packed into one file, and models in a file a part (from upstream
   7954dcb of 2026-08-11 on).
@@ -31,6 +32,7 @@ Ability = Literal[
 - any-lora-layout: it reads LoRAs in every layout, with their alphas (by our series alone).
 - exact-rates: the file of a clip states a frame rate that is no whole number (by our series alone).
 - parks-weights: it keeps weights in host memory, with --vram-budget (by our series alone).
+- int8-products: it takes --quantization int8, and reads files of 8-bit integers (likewise).
 """
 
 
@@ -88,3 +90,8 @@ class Abilities:
     def parks_weights(self) -> bool:
         """Whether it keeps weights in host memory, with --vram-budget."""
         return "parks-weights" in self.can
+
+    @property
+    def multiplies_integers(self) -> bool:
+        """Whether it takes --quantization int8."""
+        return "int8-products" in self.can

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from ltx2_patcher.values.abilities import Ability
 
-GROUPS = ("gemma-quant", "ampere", "lean", "portable", "parked")
+GROUPS = ("gemma-quant", "ampere", "lean", "portable", "parked", "int8")
 """Stacked in this order: one may stop after a group, not leave out the middle."""
 OPTIONAL = GROUPS[GROUPS.index("portable") + 1 :]
 """What a base may lack, and a revision goes without where it does not fit."""
+OWNED: Mapping[str, frozenset[str]] = {
+    "parked": frozenset({"parked"}),
+    "int8": frozenset({"int8", "weight_files", "convert.py", "compile_cache.py"}),
+}
+"""Names of folders and scripts of the overlay that an optional group alone lays in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,13 @@ def patched(patched_tree: Path) -> Iterator[Pipelines]:
         yield pipelines
 
 
+@pytest.fixture(scope="session")
+def parked(patched_tree: Path) -> Iterator[Pipelines]:
+    """A process of patched scripts that keeps its store from one test to the next."""
+    with forked(patched_tree) as pipelines:
+        yield pipelines
+
+
 class FileSets(Protocol):
     """Makes the tiny file set of a variant; the Gemma is the variant's own where none is named."""
 

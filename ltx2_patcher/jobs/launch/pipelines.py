@@ -10,7 +10,8 @@ from ltx2_patcher.values.errors import ConflictError
 
 _PACKAGES = ("ltx-core", "ltx-pipelines")
 _METHODS = "ltx_core/text_encoders/gemma/quantized/methods"  # each states its flag
-_ADDS_PARKED = b"add_parked_flags("  # in upstream's parsers, by a patch of ours
+_ADDED = {b"add_parked_flags(": "parked/flags.py", b"add_int8_flags(": "int8/flags.py"}
+"""What a patch of ours adds to upstream's parsers, and where its options stand."""
 
 
 def source_paths(tree: Path) -> tuple[Path, ...]:
@@ -31,5 +32,5 @@ def pipelines_in(tree: Path) -> tuple[Pipeline, ...]:
     sources = {path.stem: path.read_bytes() for path in folder.glob("*.py")}
     methods = [path.read_bytes() for path in sorted((core / _METHODS).glob("*.py"))]
     shared = disk.read(folder / "utils/args.py") or b""
-    parked = disk.read(folder / "parked/flags.py") if _ADDS_PARKED in shared else None
-    return parse_pipelines(sources, b"\n".join([shared, *methods, parked or b""]))
+    added = [disk.read(folder / path) or b"" for call, path in _ADDED.items() if call in shared]
+    return parse_pipelines(sources, b"\n".join([shared, *methods, *added]))

@@ -21,6 +21,7 @@ from ltx2_patcher.jobs.models.room import check_budget, check_card
 from ltx2_patcher.jobs.models.target import Admitted, Target
 from ltx2_patcher.rules.models.capability import refusal_of_cards
 from ltx2_patcher.rules.models.frame_rate import caution_of_rate
+from ltx2_patcher.rules.models.integers import refusal_of_integers
 from ltx2_patcher.rules.models.lora import refusal_of_paths
 from ltx2_patcher.rules.models.pairing import refusal_of_quantization
 from ltx2_patcher.rules.models.parked import refusal_of_parking
@@ -49,6 +50,7 @@ def admit(request: Request, target: Target, looked: Looked | None = None) -> Adm
     check_numbers(target.pipeline, request)
     gpus = [(gpu.name, gpu.capability) for gpu in target.gpus]
     refuse(refusal_of_quantization(request.quantization, target.abilities, target.others))
+    refuse(refusal_of_integers(target.pipeline, request, target.abilities, target.others))
     refuse(refusal_of_cards(request.quantization, gpus))
     refuse(refusal_of_paths(request, target.abilities, target.others))
     refuse(refusal_of_parking(target.pipeline, request, target.abilities, target.others))

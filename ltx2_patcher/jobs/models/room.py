@@ -15,7 +15,7 @@ from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, Card, free_card, 
 from ltx2_patcher.rules.models.forecast import require_fit
 from ltx2_patcher.rules.models.measured import of_base
 from ltx2_patcher.rules.models.parked_advice import caution_of_card
-from ltx2_patcher.rules.models.workload import workload_of
+from ltx2_patcher.rules.models.workload import sized_as, workload_of
 from ltx2_patcher.values.errors import OutsideError, UsageError
 from ltx2_patcher.values.finding import Finding, told
 from ltx2_patcher.values.request import Request
@@ -82,7 +82,10 @@ def check_budget(
         require_fit(workload_of(target.pipeline, request), card, known)
     for need in transformer_needs(checkpoint, savings_of(target.pipeline.options)):
         held = (need.quantization, need.offload)
-        if held == (request.quantization, request.offload) and need.bytes > card.usable_bytes:
+        if (
+            held == (sized_as(request.quantization), request.offload)
+            and need.bytes > card.usable_bytes
+        ):
             raise UsageError(
                 f"{need.stage} with {' '.join(need.flags) or 'no flags'} takes about "
                 f"{need.bytes / GIB:.1f} GiB, and a card of {card.name} has "

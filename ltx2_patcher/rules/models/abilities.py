@@ -42,10 +42,11 @@ _SHOWN_BY: tuple[tuple[Ability, str, bytes], ...] = (
     ("exact-rates", f"{_UTILS}/media_io.py", b"exact_rate("),
     ("exact-rates", f"{_UTILS}/media_io/encode.py", b"exact_rate("),
     ("parks-weights", f"{_UTILS}/args.py", b"add_parked_flags(parser)"),
+    ("int8-products", f"{_UTILS}/args.py", b"add_int8_flags(parser)"),
 )
 """Each ability, and a file that holds these bytes where an upstream has it."""
 _GIVEN: frozenset[Ability] = frozenset(
-    {"folds-scales", "any-lora-layout", "exact-rates", "parks-weights"}
+    {"folds-scales", "any-lora-layout", "exact-rates", "parks-weights", "int8-products"}
 )
 """What the whole series gives a base that does not lack it by vendor/upstream.toml."""
 _NEEDED_BESIDE = {

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from ltx2_patcher.values.errors import PatcherError, UsageError
 
 _SINCE = {
+    # Triton 3.6 compiles int8 products for Ampere and newer (ltx_core/int8/tiles.py, LOWEST).
+    "int8": (8, 0),
     # torch._scaled_mm and tensorrt_llm's cublas_scaled_mm multiply in fp8: Ada and newer.
     "fp8-scaled-mm": (8, 9),
     # ltx_kernels.nvfp4 of upstream 400fd31 multiplies in FP4: datacenter Blackwell and newer.

@@ -3,3 +3,5 @@
 from importlib.util import find_spec
 
 collect_ignore_glob = [] if find_spec("ltx_core.int8") else ["test_*.py"]
+
+from tests.upstream.pipelines.conftest import image  # noqa: E402, F401

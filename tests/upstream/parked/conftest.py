@@ -1,6 +1,5 @@
 """Parked weights, on the bases that have them."""
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from verify.upstream.process import Pipelines
 collect_ignore_glob = [] if find_spec("ltx_core.parked") else ["test_*.py"]
 
 from tests.upstream.conftest import FileSets  # noqa: E402
-from tests.upstream.forks import forked  # noqa: E402
 
 # Of the pipelines' tests: the same clips, each made once.
 from tests.upstream.pipelines.conftest import (  # noqa: E402
@@ -22,13 +20,6 @@ from tests.upstream.pipelines.conftest import (  # noqa: E402
     image,  # noqa: F401
     patched_clip,  # noqa: F401
 )
-
-
-@pytest.fixture(scope="session")
-def parked(patched_tree: Path) -> Iterator[Pipelines]:
-    """A process of patched scripts that keeps its store from one test to the next."""
-    with forked(patched_tree) as pipelines:
-        yield pipelines
 
 
 @pytest.fixture(scope="session")

@@ -5,28 +5,25 @@ an outlier of its own. Symmetric and orthogonal, so the rotation undoes itself, 
 is the product of the two. Its entries are +-1/16, exact in bf16.
 """
 
-from functools import cache
+from itertools import accumulate
 
 import torch
 
 GROUP = 256
 """Channels. Four Kronecker powers of `_H4`; divides every input width of the blocks of LTX-2 (2048 to 16384)."""
 
-_H4 = ((1, 1, 1, -1), (1, 1, -1, 1), (1, -1, 1, 1), (-1, 1, 1, 1))
+_H4 = torch.tensor(((1, 1, 1, -1), (1, 1, -1, 1), (1, -1, 1, 1), (-1, 1, 1, 1)), dtype=torch.float32) / 2
+_MATRICES = dict(zip((4, 16, 64, 256, 1024), accumulate([_H4] * 5, torch.kron), strict=True))
 
 
-@cache
 def hadamard(group: int = GROUP) -> torch.Tensor:
     """Return the matrix (group, group), float32, on the CPU; not to be written to.
 
-    Raises: ValueError where `group` is no power of 4.
+    Raises: ValueError where `group` is no power of 4, or above 1024.
     """
-    base = matrix = torch.tensor(_H4, dtype=torch.float32)
-    while matrix.shape[0] < group:
-        matrix = torch.kron(matrix, base)
-    if matrix.shape[0] != group:
+    if group not in _MATRICES:
         raise ValueError(f"a rotation is over 4, 16, 64, 256 or 1024 channels, not {group}")
-    return matrix / group**0.5
+    return _MATRICES[group]
 
 
 def rotated(x: torch.Tensor, group: int = GROUP) -> torch.Tensor:

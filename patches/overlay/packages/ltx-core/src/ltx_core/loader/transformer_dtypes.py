@@ -33,11 +33,14 @@ def in_bf16(sd_ops: SDOps | None, paths: str | Iterable[str]) -> SDOps | None:
 
 @cache
 def _casting(kind: type[SDOps]) -> type[SDOps]:
-    """Return the same operations, and bf16 for what they leave in another dtype."""
+    """Return the same operations, and bf16 for what they leave in another dtype, but for scales."""
 
     def apply_to_key_value(self: SDOps, key: str, value: torch.Tensor) -> list[KeyValueOperationResult]:
         results = kind.apply_to_key_value(self, key, value)
-        return [KeyValueOperationResult(k, v.to(torch.bfloat16) if v.dtype in _CAST else v) for k, v in results]
+        return [
+            KeyValueOperationResult(k, v.to(torch.bfloat16) if v.dtype in _CAST and not k.endswith("_scale") else v)
+            for k, v in results
+        ]
 
     return type(f"{kind.__name__}InBf16", (kind,), {"__slots__": (), "apply_to_key_value": apply_to_key_value})
 

@@ -38,8 +38,7 @@ class OnHost(SDOps):
         loras = self._loras_of(key)
         if not loras and (names := self._renamed(key, value)) is not None:
             return [KeyValueOperationResult(name, value) for name in names]
-        results = self._operated(key, value.to(self.device))
-        made = {name: self._fused(name, tensor) for name, tensor in results}
+        made = self._fused(dict(self._operated(key, value.to(self.device))))
         on_host = {id(tensor): self.on_host(tensor) for tensor in made.values()}  # tied tensors stay one
         return [KeyValueOperationResult(name, on_host[id(tensor)]) for name, tensor in made.items()]
 
@@ -61,13 +60,14 @@ class OnHost(SDOps):
             if all(name in lora.sd for name in pair)
         ]
 
-    def _fused(self, key: str, value: torch.Tensor) -> torch.Tensor:
-        loras = self._loras_of(key)
+    def _fused(self, made: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return what one tensor became, a weight and what is kept beside it, with the LoRAs in it."""
+        loras = [lora for key in made for lora in self._loras_of(key)]
         if not loras:
-            return value
-        alone = _alone({key: value}, self.device)
+            return made
+        alone = _alone(made, self.device)
         options = {"destination_sd": alone, **dict(self.fuse_options)}
-        return apply_loras(alone, loras, **options).sd[key]
+        return apply_loras(alone, loras, **options).sd
 
 
 def built_on_host(

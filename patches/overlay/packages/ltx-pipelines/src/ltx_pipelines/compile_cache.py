@@ -1,0 +1,40 @@
+"""Where what torch.compile makes is kept, so that the next process starts with it."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import torch
+
+from ltx_core.parked.identity import digest, of_program
+from ltx_core.parked.shelves import cache_folder
+
+_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # torch reads it when it compiles for the first time
+_UNUSED_S = 30 * 86_400.0  # after which what another torch, card or series compiled is removed
+
+
+def keep_compiled(device: torch.device) -> Path:
+    """Let torch find what a process like this one compiled, and keep what this one compiles; return the folder.
+
+    Like: of the same torch, Triton and code, for the same card and CUDA. Of any other it finds nothing, and compiles
+    anew. A folder that somebody has named to torch stays the one.
+    """
+    if named := os.environ.get(_VARIABLE):
+        return Path(named)
+    folder = cache_folder().parent / "compiled" / digest((of_program(device), torch.version.cuda))[:32]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.utime(folder)
+        _remove_unused(folder.parent)
+    except OSError:  # a cache is no reason to end: torch has a folder of its own
+        return folder
+    os.environ[_VARIABLE] = str(folder)
+    return folder
+
+
+def _remove_unused(root: Path) -> None:
+    before = time.time() - _UNUSED_S
+    for other in root.iterdir():
+        if other.stat().st_mtime < before:
+            shutil.rmtree(other, ignore_errors=True)

@@ -1,0 +1,85 @@
+"""What one process compiled the next one finds, where both are alike."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.upstream.cases import Case, Mode, command_line
+from tests.upstream.conftest import BASE, FileSets
+from verify.upstream.command_line import Gemma
+from verify.upstream.process import Pipelines
+
+PROGRAM = """
+import sys
+import torch
+from ltx_core.parked import identity
+from ltx_pipelines.compile_cache import keep_compiled
+
+if sys.argv[1:]:
+    identity._DECIDING = (*identity._DECIDING, "pytest")  # as if another package decided
+folder = keep_compiled(torch.device("cpu"))
+torch.compile(lambda x: (x * 2 + 1).relu().sum())(torch.ones(64, 64))
+found = torch._dynamo.utils.counters["inductor"]
+print(folder, found["fxgraph_cache_hit"], found["fxgraph_cache_miss"])
+"""
+
+
+def compiled(cache: Path, *words: str, **variables: str) -> tuple[Path, int, int]:
+    """The folder, and how often something was found in it, or not, by a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(cache), **variables}
+    argv = [sys.executable, "-W", "ignore", "-c", PROGRAM, *words]
+    said = subprocess.run(argv, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    folder, found, missed = said.stdout.split()[-3:]
+    return Path(folder), int(found), int(missed)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU by g++")
+def test_the_next_process_finds_what_one_compiled(tmp_path: Path) -> None:
+    folder, found, missed = compiled(tmp_path)
+    assert folder.parent == tmp_path / "ltx2-patcher/compiled"
+    assert (found, missed) == (0, 1)
+    assert compiled(tmp_path) == (folder, 1, 0)
+    other, found, missed = compiled(tmp_path, "other")
+    assert other.parent == folder.parent and other != folder
+    assert (found, missed) == (0, 1)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU by g++")
+def test_a_folder_that_was_named_stays_the_one(tmp_path: Path) -> None:
+    named = tmp_path / "named"
+    folder, *_ = compiled(tmp_path / "cache", TORCHINDUCTOR_CACHE_DIR=str(named))
+    assert folder == named
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU by g++")
+def test_what_was_not_used_for_a_month_is_removed(tmp_path: Path) -> None:
+    root = tmp_path / "ltx2-patcher/compiled"
+    for name, days in (("old", 31), ("young", 29)):
+        (root / name / "fxgraph").mkdir(parents=True)
+        used_s = (root / name).stat().st_mtime - days * 86_400
+        os.utime(root / name, (used_s, used_s))
+    folder, *_ = compiled(tmp_path)
+    assert {path.name for path in root.iterdir()} == {"young", folder.name}
+
+
+@pytest.mark.revisions(since="2026-05-28")  # before, scripts have no --compile
+def test_scripts_that_compile_keep_it(
+    patched_tree: Path, fileset: FileSets, tmp_path: Path
+) -> None:
+    case = Case("distilled", Mode.T2V, Gemma.PLAIN, "2.0" if BASE == "1.0.0" else "2.3")
+    files = fileset(case.variant)
+    out = tmp_path / "clip.mp4"
+    argv = command_line(case, files, files.text_encoder, None, out, tree=patched_tree)
+    with Pipelines(patched_tree) as fresh:
+        more = ("--compile", "backend=aot_eager", "--quantization", "int8")
+        done = fresh.run(case.module, [*argv, *more], timeout_s=300)
+    assert done.code == 0, done.err
+    assert out.stat().st_size
+    kept = Path(os.environ["XDG_CACHE_HOME"]) / "ltx2-patcher/compiled"
+    assert len(list(kept.iterdir())) == 1
