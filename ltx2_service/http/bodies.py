@@ -5,6 +5,7 @@ They are understood in a thread: one may hold pictures as text, of megabytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,18 +28,28 @@ _MOST_FILES = 64
 
 async def json_of(request: Request, model: type[M]) -> M:
     """The JSON body of a request. Raises: BadRequest."""
-    body = await request.body()
-    return await off_loop(lambda: _checked(model, _parsed(body)))
+    return await off_loop(await json_reader(request, model))
 
 
 async def form_of(request: Request, model: type[M]) -> M:
     """The form that a request is. Raises: BadRequest."""
+    return await off_loop(await form_reader(request, model))
+
+
+async def json_reader(request: Request, model: type[M]) -> Callable[[], M]:
+    """What understands the JSON body of a request once called in a thread. Raises: BadRequest."""
+    body = await request.body()
+    return lambda: _checked(model, _parsed(body))
+
+
+async def form_reader(request: Request, model: type[M]) -> Callable[[], M]:
+    """What understands the form that a request is once called in a thread. Raises: BadRequest."""
     limit = request.app.state.context.settings.limits.body_bytes  # a data: URL is a field
     async with request.form(
         max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=limit
     ) as form:
         fields = await _fields(form)
-        return await off_loop(lambda: _checked(model, nested(fields)))
+        return lambda: _checked(model, nested(fields))
 
 
 def is_form(request: Request) -> bool:

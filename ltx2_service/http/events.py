@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -73,13 +74,11 @@ async def _stream(context: Context, job_id: str, after: int) -> AsyncIterator[by
             yield b"retry: 1000\n\n"
             while True:
                 event.clear()
-                job = await off_loop(context.service.job, job_id)
-                for told in await off_loop(context.service.events, job_id, after):
-                    after = told.number
-                    yield await off_loop(_written, context, job, told)
-                    if told.kind in _ENDS:
-                        return
-                if job.state.is_end or context.held.closed:
+                news = await off_loop(_news, context, job_id, after)
+                after = news.after
+                if news.text:
+                    yield news.text
+                if news.is_last or context.held.closed:
                     return
                 try:
                     async with asyncio.timeout(_ALIVE_S):
@@ -88,6 +87,24 @@ async def _stream(context: Context, job_id: str, after: int) -> AsyncIterator[by
                     yield b": still here\n\n"
     except NoSuchJob:  # it was deleted meanwhile
         return
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What happened since an event."""
+
+    text: bytes
+    after: int  # the number of the last
+    is_last: bool  # nothing follows
+
+
+def _news(context: Context, job_id: str, after: int) -> _News:
+    """All of it in one call: each turn of threads costs as much. Raises: NoSuchJob."""
+    job = context.service.job(job_id)
+    events = context.service.events(job_id, after)
+    text = b"".join(_written(context, job, event) for event in events)
+    is_last = job.state.is_end or any(event.kind in _ENDS for event in events)
+    return _News(text, events[-1].number if events else after, is_last)
 
 
 def _written(context: Context, job: Job, event: Event) -> bytes:

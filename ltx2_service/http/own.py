@@ -49,8 +49,8 @@ def routes(context: Context) -> APIRouter:
         request: Request, body: TextToVideo, key: str | None, *references: Reference
     ) -> Response:
         wanted = wanted_of(body, owner=owner_of(request) or "", key=key)
-        job = await accept(context, wanted, references)
-        job = await wait_for_end(context, job.id, request, settings.limits.wait_s)
+        job_id = await accept(context, lambda: (wanted, references), lambda job: job.id)
+        job = await wait_for_end(context, job_id, request, settings.limits.wait_s)
         return _answer(request, job)
 
     @router.get("/health", response_model=Health)

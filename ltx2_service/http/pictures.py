@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from anyio.to_thread import run_sync
 
@@ -13,31 +14,55 @@ from ltx2_service.rules.data_urls import bytes_of
 from ltx2_service.rules.words import Reference, Sent
 from ltx2_service.values.job import Job, Picture, Wanted
 
-
-async def accept(context: Context, wanted: Wanted, references: Sequence[Reference] = ()) -> Job:
-    """The job of what is wanted, with the pictures that a request names. Raises: PatcherError."""
-    uploads = context.uploads
-    kept = [lambda one=one: _keep(uploads, one) for one in references]
-    return await _accepted(context, wanted, kept)
+T = TypeVar("T")
+Asked = tuple[Wanted, Sequence[Reference]]
 
 
-async def accept_again(context: Context, wanted: Wanted) -> Job:
-    """The job of what is wanted, with copies of the pictures that it has of another job.
+async def accept(context: Context, asked: Callable[[], Asked], shown: Callable[[Job], T]) -> T:
+    """What `shown` makes of the job of what is `asked`, with the pictures that this names.
+
+    Without pictures all is done in one thread: each turn of threads costs as much as any of it.
+    Raises: PatcherError.
+    """
+    made: list[T] = []
+
+    def begin() -> Asked:
+        wanted, references = asked()
+        if not references:
+            made.append(shown(_accept(context, wanted, ())))
+        return wanted, references
+
+    wanted, references = await off_loop(begin)
+    if made:
+        return made[0]
+    kept = [lambda one=one: _keep(context.uploads, one) for one in references]
+    return await _accepted(context, wanted, kept, shown)
+
+
+async def accept_again(context: Context, wanted: Wanted, shown: Callable[[Job], T]) -> T:
+    """As `accept`, with copies of the pictures that what is wanted has of another job.
 
     Raises: PatcherError.
     """
     uploads = context.uploads
     kept = [lambda one=one: uploads.copy(one) for one in wanted.pictures]
-    return await _accepted(context, wanted, kept)
+    return await _accepted(context, wanted, kept, shown)
 
 
 async def _accepted(
-    context: Context, wanted: Wanted, keeps: Sequence[Callable[[], Picture]]
-) -> Job:
+    context: Context,
+    wanted: Wanted,
+    keeps: Sequence[Callable[[], Picture]],
+    shown: Callable[[Job], T],
+) -> T:
     """Pictures take memory and time: few requests that bring some are taken at once."""
+
+    def taken() -> T:
+        return shown(_accept(context, wanted, keeps))
+
     if not keeps:
-        return await off_loop(_accept, context, wanted, keeps)
-    return await run_sync(_accept, context, wanted, keeps, limiter=context.decoding)
+        return await off_loop(taken)
+    return await run_sync(taken, limiter=context.decoding)
 
 
 def _accept(context: Context, wanted: Wanted, keeps: Sequence[Callable[[], Picture]]) -> Job:

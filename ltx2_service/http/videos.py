@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -11,7 +12,7 @@ from ltx2_service.http import bodies
 from ltx2_service.http.context import Context, off_loop, owner_of
 from ltx2_service.http.documents import body_of
 from ltx2_service.http.files import clip_answer, still_answer
-from ltx2_service.http.pictures import accept, accept_again
+from ltx2_service.http.pictures import Asked, accept, accept_again
 from ltx2_service.rules.openai_words import (
     CreateVideo,
     CreateVideoForm,
@@ -64,14 +65,18 @@ def routes(context: Context) -> APIRouter:
     async def create(request: Request, idempotency_key: Key = None) -> Response:
         """Ask for a clip, in JSON or by a form with files."""
         bodies.refuse_type(request, bodies.JSON, bodies.FORM)
-        body = (
-            await bodies.form_of(request, CreateVideoForm)
+        understood: Callable[[], CreateVideo] = (
+            await bodies.form_reader(request, CreateVideoForm)
             if bodies.is_form(request)
-            else await bodies.json_of(request, CreateVideo)
+            else await bodies.json_reader(request, CreateVideo)
         )
-        wanted = wanted_of(body, owner=owner_of(request) or "", key=idempotency_key)
-        job = await accept(context, wanted, references_of(body))
-        return answer(await off_loop(shown, job))
+
+        def asked() -> Asked:
+            body = understood()
+            wanted = wanted_of(body, owner=owner_of(request) or "", key=idempotency_key)
+            return wanted, references_of(body)
+
+        return answer(await accept(context, asked, shown))
 
     @router.get("", response_model=VideoList, responses=_ERRORS)
     async def list_videos(
@@ -149,7 +154,7 @@ def routes(context: Context) -> APIRouter:
         body = await bodies.json_of(request, RemixVideo)
         job = await off_loop(context.job, video_id, owner_of(request))
         wanted = remix_of(job, body, owner=owner_of(request) or "", key=idempotency_key)
-        return answer(await off_loop(shown, await accept_again(context, wanted)))
+        return answer(await accept_again(context, wanted, shown))
 
     @router.post("/edits", include_in_schema=False)
     @router.post("/extensions", include_in_schema=False)
