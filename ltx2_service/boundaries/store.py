@@ -9,33 +9,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_service.boundaries.database import Database
+from ltx2_service.boundaries.event_rows import Events
+from ltx2_service.boundaries.job_rows import Rows
+from ltx2_service.boundaries.picture_rows import Pictures
 from ltx2_service.rules.outcome import CANCELLED
-from ltx2_service.rules.wanted_text import parse_wanted, render_wanted
+from ltx2_service.rules.wanted_text import render_wanted
 from ltx2_service.values.attempt import Again, Completed, Failed, Outcome
 from ltx2_service.values.job import Claim, Failure, Job, State
-from ltx2_service.values.refusals import KeyTaken, NoSuchJob
 from ltx2_service.values.told import Event, Progress
-from ltx2_service.values.waiting import Run, Waiting
-
-_RUNS = 50  # of a model, from which its pace is told
-
-_LASTING = frozenset({"queued", "running", "completed", "failed"})
-"""Kinds of events of which each stays; of the others a newer one takes the place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many jobs there are of the two states that are no end."""
-
-    waiting: int
-    running: int
-
-
-class Store:
+class Store(Rows):
     """The database at `path`; any thread may use it. Clips are named by their place in `clips`.
 
     Every method raises OutsideError where the disk does not let it read or write, and Draining once
@@ -44,8 +31,10 @@ class Store:
 
     def __init__(self, path: Path, clips: Path) -> None:
         self.path = path
-        self._clips = clips
-        self._database = Database(path)
+        database = Database(path)
+        super().__init__(database, clips)
+        self._events = Events(database)
+        self._pictures = Pictures(database)
 
     def close(self) -> None:
         """Nothing can be asked any more."""
@@ -84,87 +73,9 @@ class Store:
                     job.created_s,
                 ),
             )
-            self._database.run_each(
-                "insert or ignore into pictures select ?, number from jobs where id = ?",
-                [(str(picture.path), job.id) for picture in wanted.pictures],
-            )
-            self._tell(job.id, "queued", data)
+            self._pictures.add(job.id, [picture.path for picture in wanted.pictures])
+            self._events.add(job.id, "queued", data)
             return self._must(job.id), True
-
-    def job(self, job_id: str) -> Job | None:
-        """The job of that id."""
-        row = self._database.one("select * from jobs where id = ?", job_id)
-        return None if row is None else self._job(row)
-
-    def of_key(self, owner: str, key: str, body: str) -> Job | None:
-        """The job that a key of that owner has made. Raises: KeyTaken where that was another
-        request.
-        """
-        row = self._database.one("select * from jobs where owner = ? and key = ?", owner, key)
-        if row is not None and row["body"] != body:
-            raise KeyTaken(key)
-        return None if row is None else self._job(row)
-
-    def claimed(self, job_id: str) -> Claim | None:
-        """The job with its latest token, whether that attempt runs or not."""
-        row = self._database.one("select * from jobs where id = ?", job_id)
-        return None if row is None else self._claim(row)
-
-    def jobs(
-        self, *, after: str | None, limit: int, newest_first: bool, owner: str | None
-    ) -> tuple[Job, ...]:
-        """So many jobs behind that of the id `after`. Raises: NoSuchJob where there is none."""
-        terms, values = ["1"], []
-        if after is not None:
-            row = self._database.one("select number from jobs where id = ?", after)
-            if row is None:
-                raise NoSuchJob(after)
-            terms.append("number < ?" if newest_first else "number > ?")
-            values.append(row["number"])
-        if owner is not None:
-            terms.append("owner = ?")
-            values.append(owner)
-        rows = self._database.all(
-            f"select * from jobs where {' and '.join(terms)} "  # noqa: S608 - words of ours
-            f"order by number {'desc' if newest_first else 'asc'} limit ?",
-            *values,
-            limit,
-        )
-        return tuple(map(self._job, rows))
-
-    def waiting(self) -> tuple[Waiting, ...]:
-        """All queued jobs, the oldest first."""
-        rows = self._database.all(
-            "select id, number, owner, priority, gpu, model, tokens from jobs where state = ? "
-            "order by number",
-            State.QUEUED.value,
-        )
-        return tuple(Waiting(*row) for row in rows)
-
-    def running(self) -> tuple[Claim, ...]:
-        """The latest attempt of each running job."""
-        rows = self._database.all("select * from jobs where state = ?", State.RUNNING.value)
-        return tuple(self._claim(row) for row in rows)
-
-    def counts(self) -> Counts:
-        """How many wait and run."""
-        rows = self._database.all(
-            "select state, count(*) from jobs where state in (?, ?) group by state",
-            State.QUEUED.value,
-            State.RUNNING.value,
-        )
-        found = {row[0]: row[1] for row in rows}
-        return Counts(found.get(State.QUEUED.value, 0), found.get(State.RUNNING.value, 0))
-
-    def runs(self, model: str) -> tuple[Run, ...]:
-        """The newest clips of a model that are there."""
-        rows = self._database.all(
-            "select model, tokens, seconds, cold from jobs where model = ? and clip is not null "
-            "order by number desc limit ?",
-            model,
-            _RUNS,
-        )
-        return tuple(Run(row[0], row[1], row[2], bool(row[3])) for row in rows)
 
     def readmit(self, job_id: str, argv: Sequence[str], series: str) -> bool:
         """A queued job has the argv of another series; whether there is such a job."""
@@ -194,8 +105,8 @@ class Store:
             )
             if row is None:
                 return None
-            self._tell(job_id, "running", {"worker": worker, "attempt": row["attempt"]})
-            return self._claim(row)
+            self._events.add(job_id, "running", {"worker": worker, "attempt": row["attempt"]})
+            return self.claim_of(row)
 
     def renew(self, job_id: str, token: int, progress: Progress, *, shows: bool = False) -> bool:
         """How far an attempt is, and whether it `shows` a preview; whether it is the latest."""
@@ -213,9 +124,9 @@ class Store:
             if row is None:
                 return False
             told = {"stage": progress.stage, "step": progress.step, "steps": progress.steps}
-            self._tell(job_id, "progress", told)
+            self._events.add(job_id, "progress", told)
             if shows:
-                self._tell(job_id, "preview", {"step": progress.step})
+                self._events.add(job_id, "preview", {"step": progress.step})
             return True
 
     def finish(self, job_id: str, token: int, outcome: Outcome, now_s: float) -> Job | None:
@@ -256,8 +167,8 @@ class Store:
             )
             if row is None:
                 return None
-            self._tell(job_id, "queued", {"attempt": row["attempt"]})
-            return self._job(row)
+            self._events.add(job_id, "queued", {"attempt": row["attempt"]})
+            return self.job_of(row)
 
     def refuse(self, job_id: str, failure: Failure, now_s: float) -> Job | None:
         """A queued job has failed before it began; None where it waits no more."""
@@ -295,7 +206,7 @@ class Store:
             row = self._database.one("select * from jobs where id = ?", job_id)
             if row is None or not State(row["state"]).is_end:
                 return None
-            free = self._lone_pictures(row["number"])
+            free = self._pictures.lone(row["number"])
             self._database.run("delete from jobs where number = ?", (row["number"],))
             return free
 
@@ -310,101 +221,34 @@ class Store:
             )
             if row is None:
                 return ()
-            free = self._lone_pictures(row["number"])
-            self._database.run("delete from pictures where job = ?", (row["number"],))
+            free = self._pictures.lone(row["number"])
+            self._pictures.drop(row["number"])
             return free
-
-    def ended_before(self, moment_s: float) -> tuple[Job, ...]:
-        """Jobs that ended before then and still hold a clip or pictures."""
-        rows = self._database.all(
-            "select * from jobs where ended_s < ? and (clip is not null or exists "
-            "(select 1 from pictures where job = jobs.number)) order by number",
-            moment_s,
-        )
-        return tuple(map(self._job, rows))
 
     def takes_picture(self, path: Path) -> bool:
         """Whether a job takes that picture."""
-        return (
-            self._database.one("select 1 from pictures where path = ? limit 1", str(path))
-            is not None
-        )
+        return self._pictures.are_taken(path)
 
     def tell(self, kind: str, data: Mapping[str, Mapping[str, object]]) -> None:
         """Something passing happened to jobs, by id; it takes the place of the last of its kind."""
         with self._database.writing(durable=False):
             for job_id, told in data.items():
-                self._tell(job_id, kind, told)
+                self._events.add(job_id, kind, told)
 
     def events(self, job_id: str, after: int) -> tuple[Event, ...]:
         """What happened to a job since its event of that number."""
-        rows = self._database.all(
-            "select events.number, kind, data from events join jobs on events.job = jobs.number "
-            "where jobs.id = ? and events.number > ? order by events.number",
-            job_id,
-            after,
-        )
-        return tuple(Event(row[0], job_id, row[1], json.loads(row[2])) for row in rows)
-
-    def _tell(self, job_id: str, kind: str, data: Mapping[str, object]) -> None:
-        row = self._database.one(
-            "update jobs set events = events + 1 where id = ? returning *", job_id
-        )
-        if row is None:
-            return
-        if kind not in _LASTING:
-            self._database.run(
-                "delete from events where job = ? and kind = ?", (row["number"], kind)
-            )
-        self._database.run(
-            "insert into events values (?, ?, ?, ?)",
-            (row["number"], row["events"], kind, json.dumps(data)),
-        )
+        return self._events.since(job_id, after)
 
     def _ended(self, row: sqlite3.Row) -> Job:
-        job = self._job(row)
+        job = self.job_of(row)
         if job.failure is None:
-            self._tell(job.id, "completed", {"seconds": job.seconds})
+            self._events.add(job.id, "completed", {"seconds": job.seconds})
         else:
             told = {"code": job.failure.code, "message": job.failure.message}
-            self._tell(job.id, "failed", told)
+            self._events.add(job.id, "failed", told)
         return job
-
-    def _lone_pictures(self, number: int) -> tuple[Path, ...]:
-        rows = self._database.all(
-            "select path from pictures where job = ? and path not in "
-            "(select path from pictures where job <> ?)",
-            number,
-            number,
-        )
-        return tuple(Path(row[0]) for row in rows)
 
     def _must(self, job_id: str) -> Job:
         job = self.job(job_id)
         assert job is not None, job_id
         return job
-
-    def _claim(self, row: sqlite3.Row) -> Claim:
-        return Claim(self._job(row), row["token"], row["worker"] or "")
-
-    def _job(self, row: sqlite3.Row) -> Job:
-        code = row["failure_code"]
-        return Job(
-            id=row["id"],
-            wanted=parse_wanted(row["wanted"]),
-            state=State(row["state"]),
-            created_s=row["created_s"],
-            argv=tuple(json.loads(row["argv"])),
-            series=row["series"],
-            attempt=row["attempt"],
-            worker=row["worker"],
-            started_s=row["started_s"],
-            ended_s=row["ended_s"],
-            stage=row["stage"],
-            step=row["step"],
-            steps=row["steps"],
-            cancels=bool(row["cancels"]),
-            failure=None if code is None else Failure(code, row["failure_message"]),
-            clip=None if row["clip"] is None else self._clips / row["clip"],
-            seconds=row["seconds"],
-        )

@@ -46,7 +46,10 @@ def weights(base: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("base", ["1.0.0", pytest.param("1.2.0", marks=pytest.mark.slow)])
-def test_a_clip_is_what_run_makes(tmp_path: Path, base: str) -> None:
+def test_a_clip_is_what_run_makes(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     files = weights(base, tmp_path / "weights")
     file = tmp_path / "serve.toml"
     text = (ROOT / "ltx2_service/demo.toml").read_text().replace('"1.0.0"', f'"{base}"')
@@ -73,6 +76,8 @@ def test_a_clip_is_what_run_makes(tmp_path: Path, base: str) -> None:
         assert "<!doctype html>" in httpx.get(there["url"]).text
     finally:
         tool("serve", "stop", "--config", str(file))
+    colours = list((tmp_path / "cache/ltx2-patcher/previews").iterdir())
+    assert [path.suffix for path in colours] == [".npy"]  # what its decoder makes of latents
     options = {
         "distilled-checkpoint-path": files / "checkpoint.safetensors",
         "spatial-upsampler-path": files / "spatial_upsampler.safetensors",
