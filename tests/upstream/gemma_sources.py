@@ -64,7 +64,7 @@ def write_comfy(path: Path, tensors: Mapping[str, torch.Tensor], kinds: tuple[st
         if kind == "bf16":
             stored[f"{layer}.weight"] = tensors[name].to(torch.bfloat16)
             continue
-        make = {"fp8": made_layers.fp8_scaled, "nvfp4": made_layers.nvfp4}[kind]
+        make = made_layers.fp8_scaled if kind == "fp8" else made_layers.nvfp4
         layer_made = make(rows, columns, number)
         stored.update(layer_made.named(layer))
         values[name] = layer_made.values

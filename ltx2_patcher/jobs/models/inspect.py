@@ -52,10 +52,9 @@ def _gemma(files: GemmaFiles, origin: str) -> GemmaRoot | Source:
 
 def inspect_gemma(root: Path) -> GemmaRoot:
     """Raises: InvalidError where a file holds something else; else as `inspect`."""
-    # Upstream takes no file of another suffix for a packed one.
-    if root.suffix not in {".safetensors", ".gguf"} and not _is_folder(root):
-        return identify_gemma(read_gemma(root), str(root))
-    found = inspect(root)
+    is_file = root.suffix in {".safetensors", ".gguf"} and not _is_folder(root)
+    # Upstream takes no file of another suffix for a packed one, and of a folder the Gemma below it.
+    found = inspect(root) if is_file else _gemma(read_gemma(root), str(root))
     if isinstance(found, Source) and found.kind == "gemma":
         raise refusal_of_source(found, str(root))
     if not isinstance(found, GemmaRoot):

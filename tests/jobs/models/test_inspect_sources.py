@@ -245,6 +245,9 @@ def test_a_folder_of_diffusers_is_told_and_another_models_is_not(tmp_path: Path)
         with pytest.raises(PatcherError) as refused:
             inspect_checkpoint(folder)
         _assert_names_command(refused.value, [str(folder)], "bf16")
+    write_gemma(root / "text_encoder")
+    assert isinstance(inspect(root), Source)
+    assert inspect_gemma(root).name == "Gemma 3 64 wide, 2 layers"
     other = write_diffusers(tmp_path / "wan", plain(["blocks.0.ffn.weight"]), "WanTransformer3D")
     assert isinstance(inspect(other), Foreign)
 

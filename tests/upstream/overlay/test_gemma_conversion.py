@@ -161,6 +161,11 @@ def test_each_layout_is_told_from_what_is_no_gemma(
     assert not is_gemma(other)
     (empty := tmp_path / "empty").mkdir()
     assert not is_gemma(empty)
+    (pipeline := tmp_path / "pipeline").mkdir()
+    shutil.copytree(bf16_root, pipeline / "text_encoder")
+    (pipeline / "model_index.json").write_text("{}")
+    assert not is_gemma(pipeline)
+    assert is_gemma(pipeline / "text_encoder")
 
 
 # --- refusals, each before anything is written ---

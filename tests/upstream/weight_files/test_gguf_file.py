@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ltx_core.weight_files import Layout, UnreadableFile, gguf_file
 from ltx_core.weight_files.gguf_file import GgufWeights, is_gguf
+from ltx_core.weight_files.opening import open_weights
 
 from tests.upstream.weight_files.ggml_values import TYPES, made
 
@@ -110,6 +111,22 @@ def test_files_of_one_model_are_read_together_and_its_settings_kept(tmp_path: Pa
         assert weights.metadata["general.architecture"] == "ltxv"
     with pytest.raises(UnreadableFile, match="a is in both"):
         GgufWeights([first, write(tmp_path / "3.gguf", {"a": ("F32", one)})])
+
+
+def test_a_model_that_was_split_is_read_whole_from_any_of_its_files(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "gemma3", split_max_tensors=2)
+    for number in range(5):
+        writer.add_tensor(f"t{number}", np.full((2, 2), number, np.float32))
+    _finish(writer)
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [f"a-{n:05d}-of-00003.gguf" for n in (1, 2, 3)]
+    for file in files:
+        with open_weights(file) as weights:
+            values = {weight.name: weight.read()[0, 0].item() for weight in weights}
+        assert values == {f"t{number}": number for number in range(5)}
+    files[1].unlink()
+    with pytest.raises(UnreadableFile, match=r"one of 3 files, and a-00002-of-00003.gguf is not"):
+        open_weights(files[0])
 
 
 def test_what_is_torn_or_of_a_rare_type_is_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ safetensors header said, such as LTX-2's `config`, stands in settings of the sam
 """
 
 import mmap
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ltx_core.weight_files.gguf_header import MAGIC, Setting, TensorPlace, parse
 from ltx_core.weight_files.weights import Layout, Weight
 
 _REQUIREMENT = "gguf>=0.17"
+_SPLIT = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 _SHAPE = "comfy.gguf.orig_shape."
 _PLAIN = {
     "F64": torch.float64,
@@ -56,6 +58,17 @@ def is_gguf(file: Path) -> bool:
         raise UnreadableFile(
             f"{file} cannot be read ({error.strerror})", "check the file and its permissions"
         ) from error
+
+
+def files_of(file: Path) -> list[Path]:
+    """The files of the model that one file belongs to, named as llama.cpp splits one. Raises: UnreadableFile."""
+    if (match := _SPLIT.search(file.name)) is None:
+        return [file]
+    stem, count = file.name[: match.start()], match.group(1)
+    files = [file.with_name(f"{stem}-{number:05d}-of-{count}.gguf") for number in range(1, int(count) + 1)]
+    if missing := [other.name for other in files if not other.is_file()]:
+        raise UnreadableFile(f"{file} is one of {int(count)} files, and {', '.join(missing)} is not beside it", _AGAIN)
+    return files
 
 
 class GgufWeights:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ltx_core.weight_files.errors import UnreadableFile
-from ltx_core.weight_files.gguf_file import GgufWeights, is_gguf
+from ltx_core.weight_files.gguf_file import GgufWeights, files_of, is_gguf
 from ltx_core.weight_files.safetensors_weights import SafetensorsWeights
 from ltx_core.weight_files.weights import Weights
 
@@ -23,7 +23,7 @@ def open_weights(path: Path) -> Weights:
         folders = [path / name for name in _DIFFUSERS_FOLDERS if (path / name).is_dir()] or [path]
         return SafetensorsWeights(file for folder in folders for file in _shards(folder))
     if is_gguf(path):
-        return GgufWeights([path])
+        return GgufWeights(files_of(path))
     if path.suffix != _SUFFIX:
         raise UnreadableFile(
             f"{path} is no file of weights that is read here", f"give a {_SUFFIX} or GGUF file, or a folder"

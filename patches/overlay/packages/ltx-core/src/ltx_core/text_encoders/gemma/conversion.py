@@ -31,7 +31,7 @@ from ltx_core.text_encoders.gemma.quantized.meta_model import Slots
 from ltx_core.text_encoders.gemma.quantized.methods import METHODS, Method
 from ltx_core.text_encoders.gemma.quantized.plan import PlannedTensor
 from ltx_core.text_encoders.gemma.quantized.root import PACKED_CONFIG, find_model, read_config, read_shards
-from ltx_core.weight_files.gguf_file import GgufWeights, is_gguf
+from ltx_core.weight_files.gguf_file import GgufWeights, files_of, is_gguf
 from ltx_core.weight_files.header import read_header
 from ltx_core.weight_files.markers import HEADER_KEY
 from ltx_core.weight_files.safetensors_weights import SafetensorsWeights
@@ -49,6 +49,7 @@ _GEMMA_3 = "gemma3"
 _FLOATS = {"F32": 4, "F16": 2, "BF16": 2}  # bytes of a value
 _EMBEDDING = "embed_tokens.weight"
 _EVERY_GEMMA = ".layers.0.post_feedforward_layernorm.weight"  # in every layout of safetensors
+_PIPELINE = "model_index.json"
 _ARCHITECTURE = "general.architecture"
 _GGUF_KINDS = ("gemma3", "clip")  # of llama.cpp: the language model, the vision tower
 _COMPLETE = (
@@ -71,9 +72,10 @@ def is_gemma(path: Path) -> bool:
     Raises: UnreadableFile, GemmaRootError.
     """
     if path.is_dir():
-        return str(_config(path).get("model_type", "")).startswith("gemma")
+        is_pipeline = (path / _PIPELINE).is_file()  # of diffusers, whose Gemma lies in a folder of its own
+        return not is_pipeline and str(_config(path).get("model_type", "")).startswith("gemma")
     if is_gguf(path):
-        with GgufWeights([path]) as weights:
+        with GgufWeights(files_of(path)) as weights:
             return weights.metadata.get(_ARCHITECTURE) in _GGUF_KINDS
     header = read_header(path)
     return PACKED_CONFIG in header.metadata or any(
@@ -198,7 +200,7 @@ def _weights(
     if path.is_dir():
         weights: Iterable[Weight] = _floats_of(path, opened)
     elif is_gguf(path):
-        yield from _gguf_weights(opened.enter_context(GgufWeights([path])))
+        yield from _gguf_weights(opened.enter_context(GgufWeights(files_of(path))))
         return
     else:
         weights = opened.enter_context(SafetensorsWeights([path]))
