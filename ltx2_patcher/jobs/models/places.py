@@ -118,7 +118,7 @@ def _check_output(path: Path, pipeline: Pipeline) -> None:
 
 def _check_kind(option: str, path: Path, looked: Looked) -> None:
     wanted = _KINDS.get(option)
-    if path.suffix != ".safetensors" or wanted is None:
+    if path.suffix not in {".safetensors", ".gguf"} or wanted is None:
         return
     weights = looked.weights(path)
     if not isinstance(weights, wanted):

@@ -84,6 +84,8 @@ def test_files_of_other_programs_are_refused_with_the_command_that_converts_them
         with pytest.raises(UsageError, match="which no pipeline takes as it is") as caught:
             case.prepare(option, str(path))
         assert f"`ltx2-patcher run convert -- {path} " in caught.value.remedy
+    with pytest.raises(UsageError, match="--lora: .* is a Gemma 3"):
+        case.prepare("--lora", str(given["--gemma-root"]))
 
 
 def test_a_gemma_for_another_checkpoint_is_refused(case: Case, tmp_path: Path) -> None:

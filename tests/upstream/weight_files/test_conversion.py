@@ -369,7 +369,13 @@ def test_what_is_left_out_and_how_far_it_is_are_said(
         )
     assert isinstance(done, Conversion)
     assert "left out, being no part of an LTX-2: first_stage_model.x (1)" in caplog.text
-    assert 5 <= caplog.text.count(" GiB") <= 10
+    said = [
+        int(record.message.split(" %")[0])
+        for record in caplog.records
+        if " % of 0.0" in record.message
+    ]
+    assert said == sorted(set(said))
+    assert (5 <= len(said) <= 10, said[-1]) == (True, 100)
 
 
 def test_the_script_converts_and_says_what_it_did(

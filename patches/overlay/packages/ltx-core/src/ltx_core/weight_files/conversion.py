@@ -110,4 +110,4 @@ def _logged(planned: Sequence[Planned], total: int) -> Iterator[tuple[Entry, tor
             done += entry.nbytes
         if (tenth := done * _TENTHS // max(total, 1)) > said:
             said = tenth
-            logger.info(f"{done / 1024**3:.1f} of {total / 1024**3:.1f} GiB")
+            logger.info(f"{100 * done // total} % of {total / 1024**3:.2f} GiB")

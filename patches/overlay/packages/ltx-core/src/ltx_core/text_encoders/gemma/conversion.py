@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ltx_core.text_encoders.gemma.foreign_names import has_shifted_norm, hub_name, hub_name_of_gguf
+from ltx_core.text_encoders.gemma.foreign_names import has_shifted_norm, hub_name_of_gguf, hub_name_of_safetensors
 from ltx_core.text_encoders.gemma.quantized.conversion import (
     Contents,
     Conversion,
@@ -206,7 +206,7 @@ def _weights(
         weights = opened.enter_context(SafetensorsWeights([path]))
     for weight in weights:
         is_renamed = config["model_type"] == _GEMMA_3 and not keeps_names
-        if (name := hub_name(weight.name) if is_renamed else weight.name) is not None:
+        if (name := hub_name_of_safetensors(weight.name) if is_renamed else weight.name) is not None:
             yield name, weight
 
 

@@ -69,7 +69,7 @@ _GGUF_VISION = {
 _SWAPPED = {"mlp.fc1": "mlp.fc2", "mlp.fc2": "mlp.fc1"}
 
 
-def hub_name(name: str) -> str | None:
+def hub_name_of_safetensors(name: str) -> str | None:
     """The hub's name of a tensor of ComfyUI's or transformers'; None for what is no weight of a Gemma 3's own."""
     for prefix, replacement in _PREFIXES:
         if name.startswith(prefix):
