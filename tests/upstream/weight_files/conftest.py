@@ -1,4 +1,4 @@
-"""A tiny LTX-2.3, whole and in the pieces that people have it in."""
+"""A tiny LTX-2, whole and in the pieces that people have it in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ltx_core.weight_files.model_parts import TRANSFORMER_PREFIX, Part, part_of
 from safetensors.torch import load_file, save_file
 
 from tests.upstream.conftest import FileSets
+from tests.upstream.pipelines.cases import WITH_GEMMA_3
 from verify.synthetic.files import FileSet
 
 Tensors = dict[str, torch.Tensor]
@@ -64,7 +65,7 @@ class TinyModel:
 
 @pytest.fixture(scope="session")
 def model(fileset: FileSets) -> TinyModel:
-    """With two blocks."""
-    files = fileset("2.3")
+    """The newest of those that need a Gemma 3, with two blocks."""
+    files = fileset(WITH_GEMMA_3)
     metadata = read_header(files.checkpoint).metadata
     return TinyModel(files, load_file(files.checkpoint), metadata)
