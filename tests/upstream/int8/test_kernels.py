@@ -66,6 +66,14 @@ def test_an_accumulator_is_exact(
     assert torch.equal(out, accumulated(left, right).to(torch.float32))
 
 
+@pytest.mark.parametrize("table", [SMALL, BULK])
+def test_rows_of_more_blocks_than_a_band_are_all_made(card: Interpreter, table: Table) -> None:
+    left, right = codes((300, 64), 0), codes((48, 64), 1)
+    ones = Rows(left, torch.ones(300)), Rows(right, torch.ones(48))
+    out = card(multiplied, *ones, None, torch.float32, table)
+    assert torch.equal(out, accumulated(left, right).to(torch.float32))
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_accumulator_holds_the_widest_sum(card: Interpreter, sign: int) -> None:
     left = torch.full((3, 16384), 127, dtype=torch.int8)
