@@ -27,7 +27,7 @@ class Fork:
         ours_out, theirs_out = FORKS.Pipe(duplex=False)
         place = f"/proc/{os.getpid()}/fd/{err.fileno()}"
         self._process = FORKS.Process(
-            target=_answer, args=(theirs_in, theirs_out, place, dict(variables))
+            target=_answer, args=(theirs_in, theirs_out, place, dict(variables)), daemon=True
         )
         self._process.start()
         for theirs in (theirs_in, theirs_out):

@@ -19,7 +19,8 @@ class Holder:
 
     def __init__(self, folder: Path, name: str, number: float, *, finish: bool) -> None:
         self._ours, theirs = FORKS.Pipe()
-        self._process = FORKS.Process(target=_hold, args=(theirs, folder, name, number, finish))
+        given = (theirs, folder, name, number, finish)
+        self._process = FORKS.Process(target=_hold, args=given, daemon=True)
         self._process.start()
         theirs.close()
 
