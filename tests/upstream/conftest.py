@@ -6,6 +6,7 @@ These tests run once for each base, in its environment; LTX2_BASE names it.
 import os
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,10 @@ LONG = pytest.mark.slow if BASE == DEFAULT_BASE else pytest.mark.revisions()
 what is core."""
 MAKER = "verify.synthetic.__main__"
 """What makes a file set, in the process of upstream's scripts."""
+
+
+collect_ignore = [] if find_spec("ltx_core.weight_files") else ["int8", "weight_files"]
+"""Where no group has them; what they stand on imports them."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -89,14 +89,11 @@ def refusal_of_checkpoint(
     return None
 
 
-_INT8_ABILITY: str = "int8-products"
-
-
 def takes_int8(checkpoint: Checkpoint, able: Abilities) -> bool:
     """Whether the base multiplies by the checkpoint's int8 weights as they are stored, which are
     those of ComfyUI under upstream's own names.
     """
-    return checkpoint.precision in INT8 and _INT8_ABILITY in able.can
+    return checkpoint.precision in INT8 and able.multiplies_integers
 
 
 def refusal_of_quantization(

@@ -142,7 +142,7 @@ def test_int8_loads_where_a_base_multiplies_by_it_and_is_converted_elsewhere(
     found = inspect(_write(path, tensors, mark, **METADATA))
     assert isinstance(found, Checkpoint)
     older = Abilities("1.0.0", (found.variant,), frozenset({"packed-files"}))
-    able: Abilities = replace(older, can=frozenset({"packed-files", "int8-products"}))  # type: ignore[arg-type]
+    able: Abilities = replace(older, can=frozenset({"packed-files", "int8-products"}))
     assert (takes_int8(found, able), takes_int8(found, older)) == (True, False)
     assert refusal_of(found, able, (), str(path)) is None
     plain_run = refusal_of_codes(found, None, "", able)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ltx_core.text_encoders.gemma.conversion import TARGETS, convert_gemma, is_gemma
 from ltx_core.text_encoders.gemma.quantized import GemmaOutputError, GemmaRootError
 from ltx_core.text_encoders.gemma.quantized.conversion import convert_root
 from ltx_core.text_encoders.gemma.quantized.methods import NF4
+from ltx_core.weight_files.gemma import TARGETS, convert_gemma, is_gemma
 from safetensors.torch import load_file, save_file
 
 from tests.upstream.gemma_files import rewrite_shards

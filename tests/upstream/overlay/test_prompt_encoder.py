@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import safetensors
 import torch
-from ltx_core.text_encoders.gemma.conversion import TARGETS, convert_gemma
 from ltx_core.text_encoders.gemma.quantized import (
     GemmaFlagsError,
     GemmaOutputError,
@@ -217,12 +216,15 @@ def test_what_else_a_packed_file_holds_stays_as_it_is(roots: Roots, tmp_path: Pa
         assert torch.equal(after[name], before[name])
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.revisions(since="2026-08-16")  # of the group int8
+@pytest.mark.parametrize("target", ["bf16", "4bit", "8bit"])
 @pytest.mark.parametrize("marked_by", ["tensors", "the header"])
 def test_a_packed_file_that_comfyui_quantized_becomes_a_plain_or_a_quantized_one(
     roots: Roots, tmp_path: Path, target: str, marked_by: str
 ) -> None:
     """As the int8 Gemma that is published beside LTX-2.5, with rotated weights."""
+    from ltx_core.weight_files.gemma import TARGETS, convert_gemma
+
     root, _ = roots("4, packed")
     with safetensors.safe_open(root, "pt") as file:
         metadata = file.metadata()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from ltx_core.text_encoders.gemma.conversion import TARGETS, convert_gemma, is_gemma
 from ltx_core.text_encoders.gemma.quantized import GemmaQuantizationError
 from ltx_core.weight_files.conversion import Scope, convert_model
 from ltx_core.weight_files.errors import WeightFileError
+from ltx_core.weight_files.gemma import TARGETS, convert_gemma, is_gemma
 from ltx_core.weight_files.lora_conversion import convert_lora, is_lora_file
 from ltx_core.weight_files.plan import Target
 

@@ -1,22 +1,19 @@
-"""The linear layers of the transformer's blocks that 8 bits are enough for: those that upstream's fp8-cast takes.
+"""The linear layers of the transformer's blocks that 8 bits are enough for, by the tensors of upstream's checkpoint."""
 
-Upstream's list is private (quantization/fp8_cast.py, 400fd31: `_FP8_CAST_LINEAR_SUFFIXES`), so it is stated here; in
-its order. Without a dot in front, `ff` is the audio's too.
-"""
-
+from ltx_core.int8.layers import is_of_a_block
 from ltx_core.weight_files.model_parts import TRANSFORMER_PREFIX
-
-_BLOCKS = f"{TRANSFORMER_PREFIX}transformer_blocks."
-_LAYERS = (".to_q", ".to_k", ".to_v", ".to_out.0", "ff.net.0.proj", "ff.net.2")
-_WEIGHTS = tuple(f"{layer}.weight" for layer in _LAYERS)
-_BIASES = tuple(f"{layer}.bias" for layer in _LAYERS)
 
 
 def is_block_weight(name: str) -> bool:
-    """Whether a tensor of upstream's checkpoint is the weight of such a layer."""
-    return name.startswith(_BLOCKS) and name.endswith(_WEIGHTS)
+    """Whether a tensor is the weight of such a layer."""
+    return _is_of_layer(name, ".weight")
 
 
 def is_block_bias(name: str) -> bool:
     """Whether it is the bias of one, which fp8-cast keeps in fp8 as well."""
-    return name.startswith(_BLOCKS) and name.endswith(_BIASES)
+    return _is_of_layer(name, ".bias")
+
+
+def _is_of_layer(name: str, end: str) -> bool:
+    layer = name.removeprefix(TRANSFORMER_PREFIX).removesuffix(end)
+    return name == f"{TRANSFORMER_PREFIX}{layer}{end}" and is_of_a_block(layer)

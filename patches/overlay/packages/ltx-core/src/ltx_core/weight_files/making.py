@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import torch
 
-from ltx_core.int8.rows import Rows, quantize_rows
+from ltx_core.int8.rows import Rows
+from ltx_core.int8.weights import quantized
 from ltx_core.weight_files.errors import UnreadableFile, WeightFileError
 from ltx_core.weight_files.markers import render_marker
 from ltx_core.weight_files.output_file import Entry
@@ -33,7 +34,7 @@ def _int8(planned: Planned) -> tuple[torch.Tensor, ...]:
         codes, scales, _ = planned.weight.codes()
         rows = Rows(codes, scales)
     else:
-        rows = quantize_rows(planned.weight.read(), group=planned.marker.group_size)
+        rows = quantized(planned.weight.read(), planned.marker.group_size)
     _largest(rows.scales, planned.entries[0])
     marker = torch.tensor(list(render_marker(planned.marker)), dtype=torch.uint8)
     return rows.codes, rows.scales.unsqueeze(1), marker

@@ -5,7 +5,7 @@ from enum import Enum
 
 import torch
 
-from ltx_core.int8.rotation import GROUP
+from ltx_core.int8.layers import group_for
 from ltx_core.weight_files.block_linears import is_block_bias, is_block_weight
 from ltx_core.weight_files.errors import UnreadableFile
 from ltx_core.weight_files.layouts import INT8_FORMAT
@@ -66,7 +66,7 @@ def _int8(weight: Weight, name: str) -> Planned:
     if weight.layout in INT8_LAYOUTS:
         treatment, group_size = Treatment.PASS_CODES, weight.group_size
     else:
-        treatment, group_size = Treatment.QUANTIZE, GROUP if columns % GROUP == 0 else None
+        treatment, group_size = Treatment.QUANTIZE, group_for(columns)
     marker = Marker(INT8_FORMAT, group_size)
     entries = (
         Entry(name, torch.int8, weight.shape),

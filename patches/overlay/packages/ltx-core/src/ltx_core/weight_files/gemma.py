@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from ltx_core.text_encoders.gemma.foreign_names import has_shifted_norm, hub_name_of_gguf, hub_name_of_safetensors
 from ltx_core.text_encoders.gemma.quantized.conversion import (
     Contents,
     Conversion,
@@ -31,6 +30,7 @@ from ltx_core.text_encoders.gemma.quantized.meta_model import Slots
 from ltx_core.text_encoders.gemma.quantized.methods import METHODS, Method
 from ltx_core.text_encoders.gemma.quantized.plan import PlannedTensor
 from ltx_core.text_encoders.gemma.quantized.root import PACKED_CONFIG, find_model, read_config, read_shards
+from ltx_core.weight_files.gemma_names import has_shifted_norm, hub_name_of_gguf, hub_name_of_safetensors
 from ltx_core.weight_files.gguf_file import GgufWeights, files_of, is_gguf
 from ltx_core.weight_files.header import read_header
 from ltx_core.weight_files.markers import HEADER_KEY
