@@ -1,6 +1,8 @@
 """Layers in integers compute what linear layers compute, but for their rounding."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -34,17 +36,22 @@ class Model(torch.nn.Module):
         self.to(torch.bfloat16).requires_grad_(False)
 
 
+def first_block(model: torch.nn.Module) -> Any:
+    """Its modules are the model's, whatever stands in their place."""
+    return model.get_submodule("transformer_blocks.0")
+
+
 def names_of(model: torch.nn.Module) -> dict[str, torch.Size]:
     return {name: layer.weight.shape for name, layer in linear_layers(model).items()}
 
 
-def in_integers(model: Model, **how: bool) -> Model:
+def in_integers(model: Model, **how: bool) -> torch.nn.Module:
     """A copy with integers of its own weights."""
     layers = quantized_layers(names_of(model), **{"rotated": True, "keeps_ends": False, **how})
     weights = {name: model.get_submodule(name).weight for name in layers}
-    made = with_integer_products(copy.deepcopy(model), layers)
+    made: torch.nn.Module = with_integer_products(copy.deepcopy(model), layers)
     for name, weight in weights.items():
-        layer = made.get_submodule(name)
+        layer: Any = made.get_submodule(name)
         rows = quantized(weight, layers[name].group)
         layer.weight.data, layer.weight_scale.data = rows.codes, rows.scales
     return made
@@ -85,19 +92,20 @@ def test_a_block_computes_the_same_within_its_rounding(rotated: bool) -> None:
     text = torch.randn(2, 5, WIDTH * 2, generator=torch.Generator().manual_seed(2)).to(
         torch.bfloat16
     )
-    for compute in (
+    ways: tuple[Callable[[Any], torch.Tensor], ...] = (
         lambda block: block.attn1(x),
         lambda block: block.attn2(x, context=text),
         lambda block: block.attn1(x, all_perturbed=True),
         lambda block: block.audio_ff(x),
-    ):
-        meant = compute(model.transformer_blocks[0]).to(torch.float64)
-        found = compute(made.transformer_blocks[0]).to(torch.float64)
+    )
+    for compute in ways:
+        meant = compute(first_block(model)).to(torch.float64)
+        found = compute(first_block(made)).to(torch.float64)
         assert 0 < (found - meant).norm() / meant.norm() < 0.03
 
 
 def test_rows_are_made_once_for_all_that_are_given_the_same() -> None:
-    attention = in_integers(Model()).transformer_blocks[0].attn1
+    attention = first_block(in_integers(Model())).attn1
     x = torch.ones(1, 3, WIDTH, dtype=torch.bfloat16)
     rows, context_rows = shared_rows(attention, x, x)
     assert isinstance(rows, Given) and rows is context_rows
@@ -110,7 +118,7 @@ def test_rows_are_made_once_for_all_that_are_given_the_same() -> None:
 
 
 def test_rows_are_not_shared_by_layers_that_rotate_otherwise() -> None:
-    attention = in_integers(Model()).transformer_blocks[0].attn1
+    attention = first_block(in_integers(Model())).attn1
     x = torch.ones(1, 3, WIDTH, dtype=torch.bfloat16)
     attention.to_q.group = None
     rows, context_rows = shared_rows(attention, x, x)
@@ -120,7 +128,7 @@ def test_rows_are_not_shared_by_layers_that_rotate_otherwise() -> None:
 
 
 def test_a_plain_attention_is_given_what_it_was_given() -> None:
-    attention = Model().transformer_blocks[0].attn1
+    attention = first_block(Model()).attn1
     x = torch.ones(1, 3, WIDTH, dtype=torch.bfloat16)
     assert all(given is x for given in shared_rows(attention, x, x))
 
@@ -131,9 +139,9 @@ def test_a_layer_that_the_model_lacks_is_named() -> None:
 
 
 def test_blocks_compile_in_one_graph() -> None:
-    made = in_integers(Model()).transformer_blocks[0]
+    made = first_block(in_integers(Model()))
     x = torch.randn(1, 9, WIDTH, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     for compute in (made.attn1, made.audio_ff):
         compiled = torch.compile(
             compute, backend="aot_eager", fullgraph=True
