@@ -160,7 +160,7 @@ def test_a_compiled_graph_holds_both_kernels_and_no_break(card: AbsentCard, dyna
     compiled_as = [
         (config.num_warps, config.num_stages)
         for node in launches
-        for config in kernel_side_table.get_kernel(node.kwargs["kernel_idx"]).configs
+        for config in vars(kernel_side_table.get_kernel(node.kwargs["kernel_idx"]))["configs"]
     ]
     tile = TABLES[9, 0].tile(1536, (4096, 4096))
     assert [warps for warps, _ in compiled_as] == [4, tile.warps, tile.warps]
