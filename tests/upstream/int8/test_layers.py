@@ -143,8 +143,7 @@ def test_blocks_compile_in_one_graph() -> None:
     x = torch.randn(1, 9, WIDTH, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
     torch.compiler.reset()
     for compute in (made.attn1, made.audio_ff):
-        compiled = torch.compile(
-            compute, backend="aot_eager", fullgraph=True
-        )  # it fails at a break
+        # It fails at a break.
+        compiled: Any = torch.compile(compute, backend="aot_eager", fullgraph=True)
         assert torch.equal(compiled(x), compute(x))
     assert isinstance(made.attn1.to_q, Int8Linear)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch._functorch.aot_autograd import aot_module_simplified
+from torch._higher_order_ops.triton_kernel_wrap import kernel_side_table
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
@@ -156,6 +157,14 @@ def test_a_compiled_graph_holds_both_kernels_and_no_break(card: AbsentCard, dyna
         ["out"],
         ["out"],
     ]
+    compiled_as = [
+        (config.num_warps, config.num_stages)
+        for node in launches
+        for config in vars(kernel_side_table.get_kernel(node.kwargs["kernel_idx"]))["configs"]
+    ]
+    tile = TABLES[9, 0].tile(1536, (4096, 4096))
+    assert [warps for warps, _ in compiled_as] == [4, tile.warps, tile.warps]
+    assert [stages for _, stages in compiled_as[1:]] == [tile.stages] * 2
     grids = [node.kwargs["grid"][0][0] for node in launches]
     assert all(isinstance(grid, torch.fx.Node) for grid in grids) is dynamic
     assert not card.launches()

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import triton
 from torch.library import triton_op, wrap_triton
-from triton.tools.tensor_descriptor import TensorDescriptor
 
 from ltx_core.int8 import kept
 from ltx_core.int8.kernels import product_kernel, rows_kernel
@@ -91,6 +90,8 @@ def operands(codes: torch.Tensor, weight: torch.Tensor, tile: Tile) -> tuple[Any
     """Return codes (..., K) and weight (N, K) as the kernel is given them for such a tile."""
     if not tile.bulk:
         return codes, weight
+    from triton.tools.tensor_descriptor import TensorDescriptor  # noqa: PLC0415 - Triton has it from 3.4 on
+
     columns, width = weight.shape
     rows = codes.numel() // width
     return (
