@@ -36,6 +36,25 @@ multiplies codes in int32, exactly, and rounds once after both scales and the bi
 plain torch beside them (`rows.py`, `product.py`): sums bit for bit, outputs within one step of
 bf16, codes within one.
 
+## Take it
+
+`--quantization int8`, on 1.0.0 and 1.2.0, in every script and with every flag but `--offload`
+(`--vram-budget` does more, and the clip is the same with it). From Python, a pipeline takes
+`quantization=int8_policy(checkpoint)` of `ltx_core.int8.policy`. It takes
+
+- the published checkpoints in bf16 or fp8, whose layers it quantizes while they load, on the card
+  where there is one;
+- ComfyUI's int8_tensorwise files, with and without ConvRot, as they are (`ltx2-patcher inspect`
+  says what a file is; [`convert`](convert.md) writes one, and makes a checkpoint of a transformer
+  alone);
+- LoRAs of any layout, added to the values of the integers.
+
+Integers are the linear layers of attention and feed-forward in each block, those that fp8-cast
+takes: the same bytes, and about two fifths of its error, below. `--int8-keep-ends` leaves the first
+block and the last in bf16. `--int8-unrotated` leaves the rotation out: with outliers among the
+channels of activations, as trained models have them, that is worse than fp8-cast. A file of integers
+has settled both. How fast it is, no card has told yet.
+
 ## Your card
 
 `ltx2-patcher doctor --bench` measures your card, about a minute: what the layers of a block take in
