@@ -52,8 +52,8 @@ bf16, codes within one.
 Integers are the linear layers of attention and feed-forward in each block, those that fp8-cast
 takes: the same bytes, and about two fifths of its error, below. `--int8-keep-ends` leaves the first
 block and the last in bf16. `--int8-unrotated` leaves the rotation out: with outliers among the
-channels of activations, as trained models have them, that is worse than fp8-cast. A file of integers
-has settled both. How fast it is, no card has told yet.
+channels of activations, as trained models have them, that is worse than fp8-cast. A file of
+integers has settled both. How fast it is, no card has told yet.
 
 ## Your card
 

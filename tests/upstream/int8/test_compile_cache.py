@@ -4,14 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.upstream.cases import Case, Mode, command_line
-from tests.upstream.conftest import BASE, FileSets
+from tests.upstream.conftest import FileSets
 from verify.upstream.command_line import Gemma
-from verify.upstream.process import Pipelines
 
 PROGRAM = """
 import sys
@@ -69,17 +69,19 @@ def test_what_was_not_used_for_a_month_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.revisions(since="2026-05-28")  # before, scripts have no --compile
-def test_scripts_that_compile_keep_it(
-    patched_tree: Path, fileset: FileSets, tmp_path: Path
+def test_scripts_keep_what_they_compile(
+    patched_tree: Path, fileset: FileSets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = Case("distilled", Mode.T2V, Gemma.PLAIN, "2.0" if BASE == "1.0.0" else "2.3")
+    from ltx_pipelines.utils.args import default_2_stage_distilled_arg_parser
+
+    case = Case("distilled", Mode.T2V, Gemma.PLAIN, "2.3")
     files = fileset(case.variant)
     out = tmp_path / "clip.mp4"
     argv = command_line(case, files, files.text_encoder, None, out, tree=patched_tree)
-    with Pipelines(patched_tree) as fresh:
-        more = ("--compile", "backend=aot_eager", "--quantization", "int8")
-        done = fresh.run(case.module, [*argv, *more], timeout_s=300)
-    assert done.code == 0, done.err
-    assert out.stat().st_size
-    kept = Path(os.environ["XDG_CACHE_HOME"]) / "ltx2-patcher/compiled"
-    assert len(list(kept.iterdir())) == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    torchs_own = Path(tempfile.gettempdir()) / "torchinductor_somebody"  # from an import of torch's
+    for flags, kept in (((), False), (("--compile",), True)):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(torchs_own))
+        default_2_stage_distilled_arg_parser().parse_args([*argv, *flags])
+        folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        assert folder.parent == (tmp_path / "ltx2-patcher/compiled" if kept else torchs_own.parent)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def keep_compiled(device: torch.device) -> Path:
     Like: of the same torch, Triton and code, for the same card and CUDA. Of any other it finds nothing, and compiles
     anew. A folder that somebody has named to torch stays the one.
     """
-    if named := os.environ.get(_VARIABLE):
+    if (named := os.environ.get(_VARIABLE)) and not _is_torchs_own(Path(named)):
         return Path(named)
     folder = cache_folder().parent / "compiled" / digest((of_program(device), torch.version.cuda))[:32]
     try:
@@ -31,6 +32,11 @@ def keep_compiled(device: torch.device) -> Path:
         return folder
     os.environ[_VARIABLE] = str(folder)
     return folder
+
+
+def _is_torchs_own(folder: Path) -> bool:
+    """Whether torch named it, as it does when parts of it are imported."""
+    return folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("torchinductor_")
 
 
 def _remove_unused(root: Path) -> None:
