@@ -16,7 +16,7 @@ from ltx2_patcher.values.errors import InvalidError, UsageError
 from verify.clips import manifest
 from verify.clips.cases import GEMMAS
 from verify.clips.decoding import read_frames
-from verify.clips.manifest import Manifest, Recording
+from verify.clips.manifest import INT8, Manifest, Recording
 from verify.clips.metrics import cosine, psnr_db, ssim, whole_cosine
 from verify.upstream.command_line import Gemma
 
@@ -92,7 +92,8 @@ def compare(reference: Recording, other: Recording) -> Comparison:
 
 
 def require_comparable(reference: Manifest, other: Manifest) -> None:
-    """Return where only what is compared differs: the upstream's files and Gemma's quantization.
+    """Return where only what is compared differs: the upstream's files, and Gemma's quantization or
+    that of the transformer, to int8.
 
     Raises: UsageError.
     """
@@ -116,10 +117,15 @@ def require_comparable(reference: Manifest, other: Manifest) -> None:
             f"{other.upstream.base}",
             remedy=remedy,
         )
-    if reference.extra != other.extra:
+    if reference.extra != other.extra and not _is_held_to_bounds(reference, other):
         extras = [" ".join(m.extra) or "none" for m in (reference, other)]
         raise UsageError(
             f"the scripts' further arguments differ: {extras[0]}, and {extras[1]}", remedy=remedy
+        )
+    if reference.extra != other.extra and reference.gemma is not other.gemma:
+        raise UsageError(
+            "the recordings differ in the transformer's quantization and in Gemma's",
+            remedy="record one of them again, so that one of the two differs",
         )
     # 4-bit may be held against 8-bit, where no card at hand holds bf16.
     if _PRECISION.index(reference.gemma) > _PRECISION.index(other.gemma):
@@ -128,6 +134,11 @@ def require_comparable(reference: Manifest, other: Manifest) -> None:
             f"({other.gemma.value})",
             remedy="name the more precise recording first",
         )
+
+
+def _is_held_to_bounds(reference: Manifest, other: Manifest) -> bool:
+    """Whether the arguments differ in this alone: the other's transformer is int8."""
+    return reference.transformer != INT8 == other.transformer and reference.beside == other.beside
 
 
 _PRECISION = (Gemma.PLAIN, Gemma.FLAG_8BIT, Gemma.FLAG_4BIT)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from verify.clips.compare import CaseComparison, Comparison
 from verify.clips.models import WEIGHTS_KINDS, WeightsKind
-from verify.upstream.command_line import Gemma
 
 BEST_DB = 60.0
 """A PSNR from which two frames can't be told apart: less than one level of 255 between them."""
@@ -19,7 +18,9 @@ BOUNDS = Path(__file__).with_name("bounds.toml")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least that a quantized Gemma must reach against bf16."""
+    """The least that a quantized Gemma must reach against bf16, or a transformer of int8 against
+    one that is not.
+    """
 
     hidden_cosine: float  # of every kept layer of every text
     video_latent_cosine: float
@@ -74,18 +75,27 @@ def spelled(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def read_bounds(path: Path = BOUNDS) -> Mapping[WeightsKind, Mapping[Gemma, Bounds]]:
-    """By weights, then by how the other recording's Gemma is quantized."""
+AllBounds = Mapping[WeightsKind, Mapping[str, Bounds]]
+
+
+def read_bounds(path: Path = BOUNDS) -> AllBounds:
+    """By weights, then by what the other recording is quantized to: "4bit", "8bit", "int8"."""
     raw = tomllib.loads(path.read_text("utf-8"))
     return {
-        kind: {Gemma(gemma): Bounds(**values) for gemma, values in raw[kind].items()}
+        kind: {name: Bounds(**values) for name, values in raw[kind].items()}
         for kind in WEIGHTS_KINDS
     }
 
 
-def judge(
-    comparison: Comparison, bounds: Mapping[WeightsKind, Mapping[Gemma, Bounds]]
-) -> ClipVerdict:
+def held_to(comparison: Comparison, bounds: AllBounds) -> Bounds | None:
+    """The bounds of what the other is quantized to; None where both are quantized alike."""
+    reference, other = comparison.reference, comparison.other
+    if reference.gemma is not other.gemma:
+        return bounds[other.weights][other.gemma.value]
+    return None if reference.extra == other.extra else bounds[other.weights][other.transformer]
+
+
+def judge(comparison: Comparison, bounds: AllBounds) -> ClipVerdict:
     """Equal where both are quantized alike, else within the bounds of the other's quantization."""
     reference, other = comparison.reference, comparison.other
     differences = {
@@ -93,9 +103,8 @@ def judge(
         for measured in comparison.cases
         if (first := measured.first_difference) is not None
     }
-    if reference.gemma is other.gemma:
+    if (limits := held_to(comparison, bounds)) is None:
         return _equality(comparison, differences)
-    limits = bounds[other.weights][other.gemma]
     checks = tuple(check for measured in comparison.cases for check in _checks(measured, limits))
     out = [check for check in checks if not check.passed]
     what = f"{other.label} against {reference.label}"

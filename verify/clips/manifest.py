@@ -26,6 +26,9 @@ FORMAT = 1
 NAME = "manifest.json"
 CLIP, LATENTS, HIDDEN = "clip.mp4", "latents.safetensors", "hidden.safetensors"
 STILLS = ("first", "middle", "last")
+INT8 = "int8"
+"""A transformer's quantization that has bounds; of others, only equality is known."""
+_QUANTIZATION, _INT8_HOW = "--quantization", ("--int8-unrotated", "--int8-keep-ends")
 CASE_FILES = frozenset((CLIP, LATENTS, HIDDEN, *(f"{still}.png" for still in STILLS)))
 
 
@@ -79,9 +82,22 @@ class Manifest:
     left_out: Mapping[str, str]  # case -> the flag that was missing
 
     @property
+    def transformer(self) -> str:
+        """How the scripts were told to quantize it: "none", "fp8-cast", "int8"."""
+        told = self.extra
+        return told[told.index(_QUANTIZATION) + 1] if _QUANTIZATION in told[:-1] else "none"
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The further arguments without those that quantize the transformer."""
+        quantizing = {_QUANTIZATION, self.transformer, *_INT8_HOW}
+        return tuple(word for word in self.extra if word not in quantizing)
+
+    @property
     def label(self) -> str:
         """What tells it from its neighbours, for people."""
         gemma = "bf16" if self.gemma is Gemma.PLAIN else f"{self.gemma.value[0]}-bit"
+        gemma += ", int8 transformer" if self.transformer == INT8 else ""
         return f"unpatched {gemma}" if self.upstream.standing == "upstream" else gemma
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ltx2_patcher.boundaries import disk
 from verify.clips import stills
 from verify.clips.compare import compare
-from verify.clips.judge import BoundCheck, ClipVerdict, judge, read_bounds, spelled
+from verify.clips.judge import BoundCheck, ClipVerdict, held_to, judge, read_bounds, spelled
 from verify.clips.manifest import Recording
 from verify.clips.models import WeightsKind
 from verify.clips.report_case import BAD, Column, case_section
@@ -49,9 +49,7 @@ def write_report(
     columns = []
     for other in others:
         comparison = compare(reference, other)
-        held = None
-        if other.manifest.gemma is not reference.manifest.gemma:
-            held = bounds[other.manifest.weights][other.manifest.gemma]
+        held = held_to(comparison, bounds)
         columns.append(Column(other, comparison, judge(comparison, bounds), held))
     disk.replace(path.absolute(), page(reference, columns, vram).encode())
     return tuple(column.verdict for column in columns)

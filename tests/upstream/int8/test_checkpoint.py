@@ -121,6 +121,13 @@ def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
     assert len(Checkpoint.of(path).layers) == 2
 
 
+def test_a_file_of_other_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_file({f"{LAYER}.weight": drawn(0, 24, 512)}, path)  # as ComfyUI names a transformer alone
+    with pytest.raises(UnreadableFile, match="run convert"):
+        Checkpoint.of(path)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="give the path of a checkpoint"):
         Checkpoint.of(tmp_path / "none.safetensors")

@@ -15,7 +15,7 @@ from tests.upstream.verify.clips.recordings import (
 )
 from verify.clips.compare import compare, require_comparable
 from verify.clips.judge import BOUNDS, judge, read_bounds, spelled
-from verify.clips.manifest import HIDDEN, LATENTS, WeightFile, open_recording
+from verify.clips.manifest import HIDDEN, LATENTS, Manifest, WeightFile, open_recording
 from verify.upstream.command_line import Gemma
 
 BOUND = read_bounds()
@@ -132,6 +132,43 @@ def test_eight_bits_may_stand_in_for_bf16(tmp_path: Path) -> None:
         compare(four, eight)
 
 
+INT8 = replace(PLAIN, extra=("--compile", "--quantization", "int8", "--int8-keep-ends"))
+CAST = replace(PLAIN, extra=("--compile", "--quantization", "fp8-cast"))
+
+
+def test_a_transformer_of_int8_is_held_to_bounds_of_its_own(tmp_path: Path) -> None:
+    cast = write_recording(tmp_path / "cast", CAST)
+    verdict = judge(compare(cast, write_recording(tmp_path / "int8", INT8)), BOUND)
+    assert verdict.passed
+    assert verdict.text.startswith("bf16, int8 transformer against bf16")
+    off = write_recording(tmp_path / "off", INT8, latent_noise=1.0)
+    assert "video latent cosine" in judge(compare(cast, off), BOUND).text
+    gemma_too = write_recording(tmp_path / "gemma", INT8, hidden_noise=0.1)
+    assert "hidden-state cosine" in judge(compare(cast, gemma_too), BOUND).text
+    again = compare(gemma_too, write_recording(tmp_path / "again", INT8, hidden_noise=0.1))
+    assert "every byte of 2 clips is equal" in judge(again, BOUND).text
+
+
+@pytest.mark.parametrize(
+    ("reference", "other", "said"),
+    [
+        (INT8, CAST, "further arguments differ"),
+        (replace(CAST, extra=CAST.extra[1:]), INT8, "further arguments differ"),
+        (
+            CAST,
+            replace(INT8, gemma=Gemma.FLAG_4BIT),
+            "the transformer's quantization and in Gemma's",
+        ),
+        (INT8, replace(INT8, extra=INT8.extra[:-1]), "further arguments differ"),
+    ],
+)
+def test_no_other_quantization_of_the_transformer_is_held_to_them(
+    reference: Manifest, other: Manifest, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        require_comparable(reference, other)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -168,12 +205,13 @@ def test_a_file_that_is_cut_off_is_refused(name: str, reference: Any, tmp_path: 
         compare(reference, other)
 
 
-def test_every_kind_of_weights_has_bounds_for_both_flags() -> None:
+def test_every_kind_of_weights_has_bounds() -> None:
     assert BOUNDS.is_file()
     assert set(BOUND) == {"tiny", "random", "real"}
     for table in BOUND.values():
-        assert set(table) == {Gemma.FLAG_4BIT, Gemma.FLAG_8BIT}
-        assert table[Gemma.FLAG_8BIT].hidden_cosine > table[Gemma.FLAG_4BIT].hidden_cosine
+        assert set(table) == {"4bit", "8bit", "int8"}
+        assert table["int8"].hidden_cosine > table["8bit"].hidden_cosine
+        assert table["8bit"].hidden_cosine > table["4bit"].hidden_cosine
 
 
 def test_a_measure_is_never_rounded_up_to_equal() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ltx_core.int8.layers import Stored, plain_name, quantized_layers
+from ltx_core.int8.layers import Stored, is_of_a_block, plain_name, quantized_layers
 from ltx_core.int8.rows import Rows
 from ltx_core.int8.weights import entries_of, quantized
 from ltx_core.loader.sd_ops import KeyValueOperationResult
@@ -29,7 +29,7 @@ class Checkpoint:
     def of(cls, path: str | Path, *, rotated: bool = True, keeps_ends: bool = False) -> "Checkpoint":
         """Return what becomes of the file at `path`. One that holds integers says itself which layers and rotations.
 
-        Raises: UnreadableFile; also where such a file is to be rotated otherwise.
+        Raises: UnreadableFile; also where such a file is to be rotated otherwise, or where it holds no transformer.
         """
         path = str(Path(path).resolve())
         weights = weights_of(path)
@@ -38,7 +38,13 @@ class Checkpoint:
             shapes = {
                 name.removesuffix(_WEIGHT): weight.shape for name, weight in weights.items() if _is_matrix(weight)
             }
-            return cls(path, quantized_layers(shapes, rotated=rotated, keeps_ends=keeps_ends))
+            layers = quantized_layers(shapes, rotated=rotated, keeps_ends=keeps_ends)
+            if not any(map(is_of_a_block, shapes)):
+                raise UnreadableFile(
+                    f"{path} holds no block of a transformer as upstream names it",
+                    "see `ltx2-patcher inspect`, or make a checkpoint of it with `ltx2-patcher run convert`",
+                )
+            return cls(path, layers)
         if keeps_ends or not rotated:
             raise UnreadableFile(
                 f"{path} holds 8-bit integers as somebody rotated and chose them",
