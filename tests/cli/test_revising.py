@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ltx2_patcher.boundaries.store import Store
-from ltx2_patcher.values.base import Base
+from ltx2_patcher.values.base import GROUPS, Base
 from tests.conftest import BASE, files, world
 from tests.jobs.series.test_publication import TWIN, add_twin, checkout
 from tests.jobs.series.test_revise import HELP, LOAD, TYPES, append
@@ -77,7 +77,7 @@ def test_a_day_of_a_maintainer(whole: Store) -> None:
     again = patcher(whole, "move", "name_the_types", "--after", LOAD)
     assert "nothing to do" in again.stdout
     assert patcher(whole, "drop", "name_the_types.patch").returncode == 0
-    assert "patched, up to parked" in patcher(whole, "status").stdout
+    assert "patched, up to int8" in patcher(whole, "status").stdout
     checked = patcher(whole, "export", "--check")
     assert checked.returncode == 0, checked.stderr
     count = len(whole.series(BASE).patches)
@@ -125,7 +125,7 @@ def test_a_message_from_a_file_or_a_pipe(whole: Store, tmp_path: Path) -> None:
         whole, "new", "name_the_types", "--message", "-", "--group", "lean", stdin=message
     )
     assert done.returncode == 0, done.stderr
-    assert whole.lock(BASE).groups == ("gemma-quant", "ampere", "lean", "portable", "parked")
+    assert whole.lock(BASE).groups == GROUPS
 
 
 @pytest.mark.parametrize(

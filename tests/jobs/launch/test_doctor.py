@@ -190,7 +190,7 @@ def test_weights_are_told_with_the_flags_that_fit_the_card(
         gemma_root=write_gemma(tmp_path / "gemma"),
     )
     found = _findings(store, subject)
-    assert found["patches"].fact.endswith("is patched up to parked")
+    assert found["patches"].fact.endswith("is patched up to int8")
     assert found["checkpoint"].fact.startswith("LTX-2 19B, bf16")
     assert found["gemma"].fact.startswith("Gemma 3 64 wide, 2 layers, bf16")
     assert found["pair"].level is Level.OK
