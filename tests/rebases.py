@@ -93,10 +93,11 @@ def settle(place: Path) -> None:
 
 
 def settle_symbols(store: Store, place: Path) -> None:
-    """Drop what is not there."""
+    """Drop what is not there: of the group int8, no hunk fits the revisions after 1.0.0."""
     path = place / SYMBOLS
     gone = "|".join(map(re.escape, (LEDGER, HELPERS)))
     text = re.sub(rf'"(?:{gone})" = \[.*?\]\n', "", path.read_text(), flags=re.DOTALL)
+    text = re.sub(r"^\[int8\]\n.*?(?=^\[|\Z)", "", text, flags=re.DOTALL | re.MULTILINE)
     path.write_text(re.sub(r"^\[[\w-]+\]\n+(?=\[|\Z)", "", text, flags=re.MULTILINE))
 
 

@@ -66,7 +66,7 @@ def test_export_refuses_what_a_series_can_not_hold(
     apply_tree(copied_store, base, tree)
     before = files(copied_store.patches)
     body = "We need this here for reasons that are long enough to be a reason.\n\nIt can go then."
-    trailers = "Upstream-Status: Pending\nGroup: parked"
+    trailers = "Upstream-Status: Pending\nGroup: int8"
     subject, path = "Do a thing", tree / "packages/ltx-core/src/ltx_core/types.py"
     if kind == "outside":
         path = tree / "NOTES.txt"
@@ -96,7 +96,7 @@ def test_an_author_and_a_subject_beyond_ascii_come_back(
     message = (
         "F\u00fcge \u00e4 hinzu, " + "und noch etwas " * 6 + "\n\n"
         "We need this here for reasons that are long enough to be a reason.\n\nIt can go then.\n\n"
-        "Upstream-Status: Pending\nGroup: parked\n"
+        "Upstream-Status: Pending\nGroup: int8\n"
     )
     author = "J\u00fcrgen \u00c4 <j@example.invalid>"
     git(tree, "commit", "-q", "-a", "-m", message, "--author", author)
