@@ -146,10 +146,11 @@ def with_other_why(patch: str) -> str:
 
 
 def test_words_stale_nothing(repository: Path) -> None:
-    for module in ("header.py", "errors.py", "bitsandbytes_layers.py", "gemma_flags.py"):
+    header = f"{GEMMA}/header.py"
+    for module in (header, f"{GEMMA}/errors.py", "bitsandbytes_layers.py", "gemma_flags.py"):
         change(repository, module, with_other_docstring)
         change(repository, module, with_comments)
-    change(repository, "header.py", with_other_message)
+    change(repository, header, with_other_message)
     change(repository, "four_bit.py", lambda text: re.sub("  # noqa: .*", "", text, count=1))
     change(repository, CONNECTORS, with_other_why)
     change(repository, CONNECTORS, with_comments)
