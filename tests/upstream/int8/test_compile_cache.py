@@ -22,10 +22,11 @@ from ltx_pipelines.compile_cache import keep_compiled
 if "other" in sys.argv:
     identity._DECIDING = (*identity._DECIDING, "pytest")  # as if another package decided
 folder = keep_compiled(torch.device("cpu"))
+found = {}
 if "compile" in sys.argv:
     torch.compile(lambda x: (x * 2 + 1).relu().sum())(torch.ones(64, 64))
-found = torch._dynamo.utils.counters["inductor"]
-print(folder, found["fxgraph_cache_hit"], found["fxgraph_cache_miss"])
+    found = torch._dynamo.utils.counters["inductor"]
+print(folder, found.get("fxgraph_cache_hit", 0), found.get("fxgraph_cache_miss", 0))
 """
 
 
