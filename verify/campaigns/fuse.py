@@ -11,12 +11,10 @@ if a claim of the patch does not hold. Needs torch with CUDA, triton and the pat
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -26,10 +24,10 @@ from ltx_core.loader.kernels import fused_add_round_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import OutsideError
 from verify import command
 from verify.campaigns.fp8_fuse import BLOCK_SIZE, launch, upcast_and_round
+from verify.campaigns.reports import hand_over, report_parser
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
 
@@ -214,14 +212,7 @@ def failures(report: dict[str, Any], shapes: Sequence[dict[str, Any]]) -> list[s
 
 def parser() -> argparse.ArgumentParser:
     """What is typed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m verify.campaigns.fuse",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("base", help="which base the patched ltx_core is")
-    parser.add_argument("out", type=Path, help="where the figures go, as JSON")
-    return parser
+    return report_parser("verify.campaigns.fuse", __doc__, "figures")
 
 
 @torch.inference_mode()
@@ -247,10 +238,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     report["shapes"] = shapes
     report["failures"] = failures(report, shapes)
-    text = json.dumps(report, indent=1)
-    disk.replace(args.out, f"{text}\n".encode())
-    print(text)
-    return 1 if report["failures"] else 0
+    return hand_over(report, args.out)
 
 
 main = partial(command.main, parser, run)

@@ -14,12 +14,10 @@ where rotated int8 is not better than fp8-cast everywhere, or worse than half a 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,8 +27,8 @@ from ltx_core.int8.rotation import GROUP
 from ltx_core.int8.rows import quantize_rows
 from torch.nn.functional import gelu, linear
 
-from ltx2_patcher.boundaries import disk
 from verify import command
+from verify.campaigns.reports import hand_over, report_parser
 from verify.synthetic.architecture import SIZES, GemmaFamily, Variant, checkpoint_metadata
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
@@ -289,13 +287,7 @@ def failures(rows: list[dict[str, Any]]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """What is typed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m verify.campaigns.int8_errors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("base", help="which base the patched ltx_core is")
-    parser.add_argument("out", type=Path, help="where the table goes, as JSON")
+    parser = report_parser("verify.campaigns.int8_errors", __doc__, "table")
     parser.add_argument("--size", choices=tuple(SIZES), help="run a whole transformer of that size")
     return parser
 
@@ -313,10 +305,7 @@ def run(args: argparse.Namespace) -> int:
     if args.size:
         report["transformer"] = whole(args.size, device)
     report["failures"] = failures(report["layers"])
-    text = json.dumps(report, indent=1)
-    disk.replace(args.out, f"{text}\n".encode())
-    print(text)
-    return 1 if report["failures"] else 0
+    return hand_over(report, args.out)
 
 
 main = partial(command.main, parser, run)

@@ -18,9 +18,11 @@ from ltx_core.int8.block import VIDEO_TOKENS, passes
 from ltx_core.int8.tiles import SHARED_BYTES
 
 from verify import command
+from verify.campaigns.pages import bring_up_to_date, page_parser, table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "int8.md"
+_PROGRAM = "verify.campaigns.int8_page"
 BASELINES = ROOT / "verify" / "baselines"
 _BF16_FLOPS, _INT8_OPS, _BYTES_PER_S = 71e12, 284e12, 936e9
 """Of an RTX 3090, dense, as NVIDIA's paper on GA102 has them: bf16 with sums in float32."""
@@ -107,7 +109,7 @@ def resources(report: dict[str, Any]) -> str:
     head = ("kernel", "registers a thread", "shared memory, KiB", "matrix instruction", "cards")
     order = {what: at for at, what in enumerate(dict.fromkeys(line[0] for line in lines))}
     rows = sorted(lines, key=lambda line: order[line[0]])
-    return _table(head, [(*line, ", ".join(lines[line])) for line in rows])
+    return table(head, [(*line, ", ".join(lines[line])) for line in rows])
 
 
 def limits() -> str:
@@ -130,7 +132,7 @@ def speed(reports: Sequence[dict[str, Any]]) -> str:
                 times = (f"{fp8 / int8:.2f}", f"{bf16 / int8:.2f}")
                 ms = (f"{one:.2f}" for one in (bf16, fp8, int8))
                 rows.append((str(row["video_tokens"]), *ms, *times))
-        tables.append(f"{_table(head, rows)}\nOn: {report['machine']}, {report['date']}.\n")
+        tables.append(f"{table(head, rows)}\nOn: {report['machine']}, {report['date']}.\n")
     return "\n".join(tables) or (
         "No card has measured it yet: `python -m verify.campaigns.int8 BASE OUT --tune`.\n"
     )
@@ -149,7 +151,7 @@ def floors() -> str:
         bf16 = operations / _BF16_FLOPS
         ways = (bf16, bf16 + widened, operations / _INT8_OPS + quantized)
         rows.append((str(video), *(f"{1e3 * one:.1f}" for one in ways)))
-    return _table(("video tokens", "bf16, ms", "fp8-cast, ms", "int8, ms"), rows)
+    return table(("video tokens", "bf16, ms", "fp8-cast, ms", "int8, ms"), rows)
 
 
 def errors(report: dict[str, Any]) -> str:
@@ -164,7 +166,7 @@ def errors(report: dict[str, Any]) -> str:
         )
         for row in report["layers"]
     ]
-    return _table(("layer", "K", "inputs", *ways), rows)
+    return table(("layer", "K", "inputs", *ways), rows)
 
 
 def page(folder: Path = BASELINES) -> str:
@@ -187,30 +189,14 @@ def _read(folder: Path, kind: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob(f"{kind}-*.json"))]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def parser() -> argparse.ArgumentParser:
     """What is typed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m verify.campaigns.int8_page",
-        description="Write docs/int8.md from the baselines.",
-    )
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    return parser
+    return page_parser(_PROGRAM, PAGE)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where docs/int8.md says what the baselines say, or does so now."""
-    new = page()
-    if not args.check:
-        PAGE.write_text(new, encoding="utf-8")
-    elif PAGE.read_text("utf-8") != new:
-        print("docs/int8.md is out of date: run `python -m verify.campaigns.int8_page`")
-        return 1
-    return 0
+    return bring_up_to_date(PAGE, page(), _PROGRAM, check=args.check)
 
 
 main = partial(command.main, parser, run)

@@ -10,7 +10,6 @@ registers, spilled bytes, shared memory, and the matrix instruction that Triton 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import tempfile
@@ -27,8 +26,8 @@ from ltx_core.int8.tiles import SHARED_BYTES, TABLES, WIDTHS, Capability, Table,
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ltx2_patcher.boundaries import disk
 from verify import command
+from verify.campaigns.reports import hand_over, report_parser
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
 
@@ -172,14 +171,7 @@ def failures(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """What is typed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m verify.campaigns.int8_resources",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("base", help="which base the patched ltx_core is")
-    parser.add_argument("out", type=Path, help="where the table goes, as JSON")
-    return parser
+    return report_parser("verify.campaigns.int8_resources", __doc__, "table")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -191,10 +183,7 @@ def run(args: argparse.Namespace) -> int:
         "cards": cards,
         "failures": failures(cards),
     }
-    text = json.dumps(report, indent=1)
-    disk.replace(args.out, f"{text}\n".encode())
-    print(text)
-    return 1 if report["failures"] else 0
+    return hand_over(report, args.out)
 
 
 main = partial(command.main, parser, run)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltx2_patcher.rules.models.card import CONTEXT_BYTES, GIB, parse_card
 from verify import command
+from verify.campaigns.pages import bring_up_to_date, page_parser, table
 from verify.vram.report import gib
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "measured.md"
+_PROGRAM = "verify.campaigns.tables"
 BASELINES = ROOT / "verify" / "baselines"
 # {prompts}, {clips} and {lengths} are tables, each with its line end.
 _PAGE = """\
@@ -79,7 +81,7 @@ def _tables(
         here = [b for b in baselines if (b["machine"], b["budget_gib"]) == (machine, budget_gib)]
         if lines := rows(here):
             dates = ", ".join(sorted({one["date"] for one in here}))
-            tables.append(f"{_table(head(budget_gib), lines)}\nOn: {machine}, {dates}.\n")
+            tables.append(f"{table(head(budget_gib), lines)}\nOn: {machine}, {dates}.\n")
     return "\n".join(tables)
 
 
@@ -143,7 +145,7 @@ def lengths(baselines: Sequence[Baseline]) -> str:
     ]
     if not rows:
         return "No baseline of the series as it is holds one yet.\n"
-    return _table(("model", "pipeline", "size", "base", "most frames"), rows)
+    return table(("model", "pipeline", "size", "base", "most frames"), rows)
 
 
 def page(baselines: Sequence[Baseline]) -> str:
@@ -160,23 +162,12 @@ def read_all(folder: Path = BASELINES) -> list[Baseline]:
 
 def parser() -> argparse.ArgumentParser:
     """What is typed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m verify.campaigns.tables",
-        description="Write docs/measured.md from the baselines.",
-    )
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    return parser
+    return page_parser(_PROGRAM, PAGE)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where docs/measured.md says what the baselines say, or does so now."""
-    new = page(read_all())
-    if not args.check:
-        PAGE.write_text(new, encoding="utf-8")
-    elif PAGE.read_text("utf-8") != new:
-        print("docs/measured.md is out of date: run `python -m verify.campaigns.tables`")
-        return 1
-    return 0
+    return bring_up_to_date(PAGE, page(read_all()), _PROGRAM, check=args.check)
 
 
 def _stage(run: dict[str, Any], name: str) -> dict[str, Any]:
@@ -191,11 +182,6 @@ def _is_whole(run: dict[str, Any]) -> bool:
 
 def _outcome(run: dict[str, Any], value: str) -> str:
     return "out of memory" if run["out_of_memory"] else value
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 main = partial(command.main, parser, run)
