@@ -9,6 +9,7 @@ Each row in a process of its own, OUT.json written after each:
   and odd counts of rows: sums bit for bit, outputs within one step of bf16, codes within one;
 - *1536, 6144 and 24576 tokens*: the linear layers of a block by bf16, upstream's fp8-cast and int8,
   in turn, medians; torch._int_mm alone beside them;
+- *step*: a call of the whole 19B transformer by each way, eager, what the host takes included;
 - *memory*: what a down projection holds above what it is given, by fp8-cast and by int8.
 Ends with 1 where something that has to hold does not. Needs torch with CUDA, triton and the patched
 ltx_core.
@@ -21,23 +22,31 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import prod
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import OutsideError
 from verify import command
+from verify.campaigns.random_transformer import Change, modalities, transformer
+from verify.synthetic.architecture import Variant
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
 
-TILES, RIGHT, MEMORY = "tiles", "right", "memory"
+TILES, RIGHT, STEP, MEMORY = "tiles", "right", "step", "memory"
 BLOCKS = {f"{tokens} tokens": tokens for tokens in (1536, 6144, 24576)}
 LEAST_OVER_FP8 = {1536: 1.8, 6144: 1.8, 24576: 1.6}
 LEAST_OVER_BF16 = 1.4
+LEAST_OF_STEP = 1.4
 MOST_ABOVE_FP8_BYTES = int(0.3 * 1024**3)
 ODD_ROWS = (1, 3, 17, 126, 127, 257, 1023, 1537)
+_STEP_TOKENS = (16, 16, 24)  # by time, height and width: 768x512, 121 frames
+_STEP_ROUNDS = 7
 _SCALES = 2.0**-6  # keeps sums of 16,384 terms within what float32 holds of them
 
 
@@ -179,6 +188,48 @@ def block(video: int) -> dict[str, Any]:
         return dict(made)
 
 
+def step() -> dict[str, Any]:
+    """Seconds of a denoising step by each way, in turn, medians."""
+    import torch
+
+    device, tokens = _device(), prod(_STEP_TOKENS)
+    with torch.inference_mode():
+        models = {
+            way: transformer(Variant.LTX_2, "full", device, of) for way, of in changes().items()
+        }
+        given = modalities(models["bf16"], _STEP_TOKENS, device)
+        taken: dict[str, list[float]] = {way: [] for way in models}
+        for _ in range(_STEP_ROUNDS + 2):
+            for way, model in models.items():
+                torch.cuda.synchronize()
+                began_s = time.perf_counter()
+                model(*given, None)
+                torch.cuda.synchronize()
+                taken[way].append(time.perf_counter() - began_s)
+    return {"tokens": tokens, "s": {way: median(seconds[2:]) for way, seconds in taken.items()}}
+
+
+def changes() -> Mapping[str, Change | None]:
+    """What makes a model in bf16 one of each way."""
+    import torch
+    from ltx_core.int8.layers import is_of_a_block, linear_layers, quantized_layers
+    from ltx_core.int8.policy import with_integer_products
+    from ltx_core.quantization.fp8_cast import UPCAST_DURING_INFERENCE
+
+    def fp8_cast(model: Any) -> Any:
+        for name, layer in linear_layers(model).items():
+            if is_of_a_block(name):
+                layer.to(torch.float8_e4m3fn)
+        return UPCAST_DURING_INFERENCE.mutator(model)
+
+    def int8(model: Any) -> Any:
+        shapes = {name: layer.weight.shape for name, layer in linear_layers(model).items()}
+        layers = quantized_layers(shapes, rotated=True, keeps_ends=False)
+        return with_integer_products(model, layers)
+
+    return {"bf16": None, "fp8_cast": fp8_cast, "int8": int8}
+
+
 def memory() -> dict[str, Any]:
     """Bytes that the layers of a feed-forward hold above what they are given, at most."""
     import torch
@@ -234,6 +285,7 @@ ROWS: Mapping[str, Callable[[], dict[str, Any]]] = {
     TILES: tiles,
     RIGHT: right,
     **{name: partial(block, tokens) for name, tokens in BLOCKS.items()},
+    STEP: step,
     MEMORY: memory,
 }
 
@@ -251,6 +303,9 @@ def failures(rows: Mapping[str, Any]) -> list[str]:
             for other, bound in (("fp8_cast", least), ("bf16", LEAST_OVER_BF16)):
                 if (times := ms[other] / ms["int8"]) < bound:
                     wrong.append(f"{name}: {times:.2f} times {other}'s speed, not {bound}")
+        elif name == STEP:
+            if (times := row["s"]["fp8_cast"] / row["s"]["int8"]) < LEAST_OF_STEP:
+                wrong.append(f"{name}: {times:.2f} times fp8_cast's speed, not {LEAST_OF_STEP}")
         elif name == MEMORY and row["int8_bytes"] > row["fp8_cast_bytes"] + MOST_ABOVE_FP8_BYTES:
             wrong.append(f"{name}: {row}")
     return wrong

@@ -28,8 +28,9 @@ from ltx_core.int8.rows import quantize_rows
 from torch.nn.functional import gelu, linear
 
 from verify import command
+from verify.campaigns.random_transformer import modalities, transformer
 from verify.campaigns.reports import hand_over, report_parser
-from verify.synthetic.architecture import SIZES, GemmaFamily, Variant, checkpoint_metadata
+from verify.synthetic.architecture import SIZES, Variant
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
 
@@ -151,56 +152,9 @@ def layers(device: torch.device) -> Iterator[dict[str, Any]]:
             yield {"layer": kind.name, "into": kind.into, "inputs": given, "errors": found}
 
 
-def transformer(size: str, device: torch.device) -> Any:
-    """LTX-2.3's with random weights that keep the size of what goes through them, in bf16."""
-    from ltx_core.model.transformer import LTXModelConfigurator
-
-    metadata = checkpoint_metadata(Variant.LTX_2_3, SIZES[size], GemmaFamily.GEMMA_3)
-    with torch.device("meta"):
-        if hasattr(LTXModelConfigurator, "from_config"):
-            model = LTXModelConfigurator.from_config(metadata["config"])
-        else:
-            model = LTXModelConfigurator.from_metadata(metadata)
-    model = model.to(torch.bfloat16).to_empty(device=device).eval().requires_grad_(False)
-    for name, value in model.named_parameters():
-        if value.dim() == 1 and name.endswith("weight"):  # a norm's
-            value.fill_(1)
-        elif name.endswith(".weight"):
-            value.normal_(std=value.shape[-1] ** -0.5)
-        else:
-            value.normal_(std=0.1)
-    return model
-
-
-def modalities(model: Any, tokens: tuple[int, int, int], device: torch.device) -> tuple[Any, Any]:
-    """Random inputs of a denoising step: `tokens` by time, height and width, and as many of sound
-    as frames of latents.
-    """
-    from ltx_core.model.transformer.modality import Modality
-
-    def of(count: int, channels: int, grid: torch.Tensor, width: int) -> Any:
-        return Modality(
-            latent=torch.randn(1, count, channels, device=device, dtype=torch.bfloat16),
-            sigma=torch.tensor([0.7], device=device),
-            timesteps=torch.full((1, count), 0.7, device=device),
-            positions=torch.stack((grid, grid + 1), dim=-1)[None].to(device, torch.float32),
-            context=torch.randn(1, 64, width, device=device, dtype=torch.bfloat16),
-        )
-
-    grid = torch.cartesian_prod(*map(torch.arange, tokens)).T
-    block = model.transformer_blocks[0]
-    video_width = block.attn2.to_k.in_features
-    audio_width = block.audio_attn2.to_k.in_features
-    sound = torch.arange(tokens[0] * 8)[None]
-    return (
-        of(grid.shape[1], model.patchify_proj.in_features, grid, video_width),
-        of(sound.shape[1], model.audio_patchify_proj.in_features, sound, audio_width),
-    )
-
-
 def whole(size: str, device: torch.device) -> dict[str, Any]:
     """The errors of a whole transformer's outputs, and on what its layers are given."""
-    model = transformer(size, device)
+    model = transformer(Variant.LTX_2_3, size, device)
     tokens = (16, 16, 24) if size == "full" else (3, 4, 4)
     given = modalities(model, tokens, device)
     chosen = {

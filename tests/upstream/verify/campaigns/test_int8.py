@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
 
 from verify.campaigns import int8, int8_resources
+from verify.campaigns.random_transformer import modalities, transformer
+from verify.synthetic.architecture import Variant
 
 GOOD: dict[str, Any] = {
     int8.RIGHT: {
@@ -17,6 +20,7 @@ GOOD: dict[str, Any] = {
     },
     "1536 tokens": {"ms": {"int8": 1.0, "fp8_cast": 1.8, "bf16": 1.4}},
     "24576 tokens": {"ms": {"int8": 1.0, "fp8_cast": 1.6, "bf16": 1.4}},
+    int8.STEP: {"s": {"bf16": 1.0, "fp8_cast": 1.4, "int8": 1.0}},
     int8.MEMORY: {"fp8_cast_bytes": 1 << 30, "int8_bytes": (1 << 30) + (300 << 20)},
 }
 
@@ -31,6 +35,7 @@ def test_what_holds_is_no_failure() -> None:
         ("6144 tokens", {"ms": {"int8": 1.0, "fp8_cast": 1.79, "bf16": 1.4}}),
         ("24576 tokens", {"ms": {"int8": 1.0, "fp8_cast": 1.6, "bf16": 1.39}}),
         (int8.MEMORY, {"fp8_cast_bytes": 1 << 30, "int8_bytes": (1 << 30) + (308 << 20)}),
+        (int8.STEP, {"s": {"bf16": 2.0, "fp8_cast": 1.39, "int8": 1.0}}),
         (int8.TILES, {"failure": "its process ended with 1"}),
         (int8.RIGHT, {**GOOD[int8.RIGHT], "odd_values": {"group 256": False}}),
         (int8.RIGHT, {**GOOD[int8.RIGHT], "products": [{"sums_equal": False, "bf16_steps": 0.5}]}),
@@ -57,3 +62,16 @@ def test_a_kernel_that_does_not_fit_is_a_failure() -> None:
     assert int8_resources.failures({"8.6": [fits]}) == []
     assert len(int8_resources.failures({"8.6": [{**fits, "shared_bytes": 100 << 10}]})) == 1
     assert len(int8_resources.failures({"8.6": [{**fits, "spilled_bytes": 8}]})) == 1
+
+
+@pytest.mark.parametrize("variant", [Variant.LTX_2, Variant.LTX_2_3])
+@torch.inference_mode()
+def test_a_step_is_of_the_way_that_it_is_named_by(variant: Variant) -> None:
+    torch.manual_seed(0)
+    device = torch.device("cpu")
+    stored = {"bf16": torch.bfloat16, "fp8_cast": torch.float8_e4m3fn, "int8": torch.int8}
+    for way, change in int8.changes().items():
+        model = transformer(variant, "tiny", device, change)
+        assert model.transformer_blocks[0].ff.net[2].weight.dtype is stored[way]
+        made = model(*modalities(model, (2, 3, 4), device), None)
+        assert all(out.isfinite().all() for out in made)

@@ -157,6 +157,8 @@ class Run:
         latents = self._latents if name == "samplers" else None
 
         class Told(tqdm.tqdm):
+            monitor_interval = 0  # tqdm starts a thread a class, which would stay after the request
+
             def __iter__(self) -> Iterator[object]:
                 for number, item in enumerate(super().__iter__(), 1):
                     run.point()
