@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
-from triton.tools.tensor_descriptor import TensorDescriptor
 
 
-def _place(given: object) -> object:
-    """Where a tensor lies; of a descriptor also what is read at a time."""
-    if isinstance(given, TensorDescriptor):
-        return given.base.data_ptr(), *given.shape, *given.strides, *given.block_shape
+def _place(given: Any) -> object:
+    """Where a tensor lies; of a descriptor all that the launcher looks at."""
+    if hasattr(given, "base"):
+        return given.base.data_ptr(), *given.shape, *given.strides, given.padding
     return given.data_ptr() if isinstance(given, torch.Tensor) else given
 
 
 class _Utilities:
     def load_binary(self, *_given: object) -> tuple[int, int, int, int, int]:
-        return 1, 1, 0, 0, 1024  # module, function, registers, spills, threads of a block
+        return 1, AbsentCard.FUNCTION, 0, 0, 1024  # module, function, registers, spills, threads
 
     def get_device_properties(self, _device: int) -> dict[str, int]:
         return {"max_shared_mem": 227 << 10}
 
 
+class _Launcher:
+    """What Triton makes of a compiled kernel, as CudaLauncher: its call is a launch."""
+
+    launch_cooperative_grid = launch_pdl = False
+
+    def __init__(self, launches: Callable[[tuple[Any, ...]], None]) -> None:
+        self._taken = launches
+
+    def __call__(self, x: int, y: int, z: int, stream: int, function: int, *given: object) -> None:
+        scratch = (self.launch_cooperative_grid, self.launch_pdl, None, None)
+        self.launch(x, y, z, stream, function, *scratch, *given)
+
+    def launch(self, *given: object) -> None:
+        """As the function that Triton compiles for each kernel: the arguments in their places."""
+        self._taken(given)
+
+
 class AbsentCard:
     """Triton's driver of a Hopper card, which takes down what it is asked to launch."""
+
+    FUNCTION, STREAM = 7, 3
 
     def __init__(self) -> None:
         self._launches: list[tuple[Any, ...]] = []
@@ -36,25 +54,24 @@ class AbsentCard:
 
     def launches(self) -> list[tuple[Any, ...]]:
         """The grid and the arguments of each launch since it was asked, tensors by their place."""
-        taken, self._launches = self._launches, []
-        return [
-            tuple(
-                _place(one)
-                # Behind the grid: stream, function, what Triton packs of it, hooks.
-                for one in (*launch[:3], *launch[9:])
-            )
-            for launch in taken
-        ]
+        taken = [*self._launches]
+        self._launches.clear()
+        for launch in taken:
+            # Behind the grid: stream, function, how it is launched, scratch, what Triton packs
+            # of it, and hooks, of which Triton's own way passes some.
+            assert launch[3:9] == (self.STREAM, self.FUNCTION, False, False, None, None)
+            assert launch[9][0] in {1, 2, 4, 8, 16, 32}, "no warps are packed there"
+        return [tuple(map(_place, (*launch[:3], *launch[13:]))) for launch in taken]
 
-    def launcher_cls(self, _source: object, _metadata: object) -> Any:
-        """What Triton makes of a compiled kernel; its call is a launch."""
-        return lambda *given: self._launches.append(given)
+    def launcher_cls(self, _source: object, _metadata: object) -> _Launcher:
+        """What Triton makes of a compiled kernel."""
+        return _Launcher(self._launches.append)
 
     def get_current_device(self) -> int:
         return 0
 
     def get_current_stream(self, _device: int) -> int:
-        return 0
+        return self.STREAM
 
     def get_current_target(self) -> GPUTarget:
         return GPUTarget("cuda", 90, 32)

@@ -62,7 +62,7 @@ def test_a_copy_engine_is_given_descriptors(
     rows = Rows(torch.zeros(2, 100, 512, dtype=torch.int8), scales[0])
     outs = [operators.multiplied(rows, weight, None, torch.bfloat16) for _ in range(2)]
     codes, stored = (one.data_ptr() for one in (rows.codes, held))
-    left, right = (codes, 200, 512, 512, 1, 64, 128), (stored, 64, 512, 512, 1, 128, 128)
+    left, right = (codes, 200, 512, 512, 1, "zero"), (stored, 64, 512, 512, 1, "zero")
     by_scale, by_weight_scale = (one.data_ptr() for one in scales)
     shape = (200, 64, 512, False, True, True, 64, 128, 128, 8)
     assert card.launches() == [

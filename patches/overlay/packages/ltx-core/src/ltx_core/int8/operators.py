@@ -6,11 +6,12 @@ import functools
 from collections.abc import Hashable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
 from torch.library import triton_op, wrap_triton
+from triton.runtime import driver
 
 from ltx_core.int8 import kept
 from ltx_core.int8.kernels import product_kernel, rows_kernel
@@ -20,7 +21,7 @@ from ltx_core.int8.tiles import TABLES, Table, Tile, nearest
 _BAND = 8
 """Blocks of rows whose programs follow each other: with 128 x 256 they and their columns fit the L2 of every card."""
 _DIRECT = triton.__version__.startswith("3.6.")
-"""Whether a compiled kernel takes the arguments of its function in order, constants too, as Triton 3.6 passes them."""
+"""Whether what Triton compiled can be called as Triton 3.6 calls it (CudaLauncher in triton.backends.nvidia.driver)."""
 _MOST = 1024  # launches remembered of a kernel: some a size of clip
 
 _Launch = tuple[tuple[int, int, int], dict[str, Any], dict[str, int]]
@@ -110,36 +111,52 @@ def _tile_of(device: torch.device, rows: int, columns: int, width: int) -> Tile:
     return table_of(device).tile(rows, (columns, width))
 
 
-class _Launched:
-    """A kernel, and what it was compiled to for launches before.
+class _Read(NamedTuple):
+    """What Triton's launcher looks at in a tensor descriptor, which a first launch has made sure of."""
 
-    Triton's own way to a compiled kernel looks at each argument anew: about 10 us, where a clip has 20,000 launches.
+    base: torch.Tensor
+    shape: tuple[int, int]
+    strides: tuple[int, int]
+    padding: str = "zero"
+
+
+class _Launched:
+    """A kernel, and how it was launched before.
+
+    Triton's own way to a compiled kernel looks at each argument, at hooks and at memory that no kernel here takes. A
+    clip has 20,000 launches, and a card that waits for the host computes nothing.
     """
 
     def __init__(self, kernel: Any) -> None:  # noqa: ANN401
         self._kernel = kernel
-        self._known: dict[Hashable, tuple[Any, tuple[int, int, int], tuple[Any, ...]]] = {}
+        self._known: dict[Hashable, tuple[Any, tuple[int, int, int], tuple[Any, ...], tuple[Any, ...]]] = {}
 
     def forget(self) -> None:
         """Launch everything anew."""
         self._known.clear()
 
     def known(self, key: Hashable, *given: Any) -> bool:  # noqa: ANN401
-        """Launch it as before, if it was launched for such arguments; pointers are multiples of 16 bytes."""
+        """Launch it as before, if it was launched for such arguments; pointers are addresses, multiples of 16."""
         if (before := self._known.get(key)) is None:
             return False
-        compiled, grid, constants = before
-        compiled[grid](*given, *constants)
+        launch, grid, behind, constants = before
+        cards = driver.active
+        launch(*grid, cards.get_current_stream(cards.get_current_device()), *behind, *given, *constants)
         return True
 
     def anew(self, key: Hashable | None, launch: _Launch, *given: Any) -> None:  # noqa: ANN401
         """Launch it, and remember how unless `key` is None."""
         grid, constants, options = launch
         compiled = self._kernel[grid](*given, **constants, **options)
-        if _DIRECT and key is not None and compiled is not None:  # the interpreter compiles nothing
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            self._known[key] = (compiled, grid, tuple(constants.values()))
+        if key is None or not _DIRECT or compiled is None:  # the interpreter compiles nothing
+            return
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        run = compiled.run
+        # Neither memory of its own nor hooks: what stands between the stream and the arguments of a kernel.
+        behind = (compiled.function, run.launch_cooperative_grid, run.launch_pdl, None, None)
+        behind += (compiled.packed_metadata, None, None, None)
+        self._known[key] = (run.launch, grid, behind, tuple(constants.values()))
 
 
 _rows, _product = _Launched(rows_kernel), _Launched(product_kernel)
@@ -166,9 +183,9 @@ def _make_rows(x: torch.Tensor, group: int, gelu: bool) -> tuple[torch.Tensor, t
     if count == 0:
         return codes, scales
     with _on(x):
-        even = x.data_ptr() % 16 == 0
-        key = (x.device, x.dtype, count, x.shape[-1], stride, group, gelu) if even else None
-        if not _rows.known(key, x, codes, scales, stride):
+        place = x.data_ptr()
+        key = (x.device, x.dtype, count, x.shape[-1], stride, group, gelu) if place % 16 == 0 else None
+        if not _rows.known(key, place, codes.data_ptr(), scales.data_ptr(), stride):
             warps = table_of(x.device).row_warps(channels(x.shape[-1]))
             _rows.anew(key, rows_launch(count, x.shape[-1], group, gelu, warps), x, codes, scales, stride)
     return codes, scales
@@ -188,16 +205,20 @@ def _make_product(
     if count == 0:
         return out
     with _on(codes):
-        places = codes.data_ptr() | scales.data_ptr() | weight.data_ptr() | weight_scales.data_ptr()
-        even = (places | (0 if bias is None else bias.data_ptr())) % 16 == 0
+        places = [one.data_ptr() for one in (codes, scales, weight, weight_scales)]
+        added = None if bias is None else bias.data_ptr()
+        even = not any(place % 16 for place in (*places, added or 0))
         bias_dtype = None if bias is None else bias.dtype
         key = (codes.device, count, columns, width, bias_dtype, dtype) if even else None
         tile = _tile_of(codes.device, count, columns, width)
-        if not even:  # the copy engine reads from multiples of 16 alone
-            tile = replace(tile, bulk=False)
-        left, right = operands(codes, weight, tile)
-        given = (left, scales, right, weight_scales, bias, out, count, columns, width)
-        if not _product.known(key, *given):
+        behind = (out.data_ptr(), count, columns, width)
+        if tile.bulk:
+            places[::2] = [_Read(one, (n, width), (width, 1)) for one, n in ((codes, count), (weight, columns))]
+        if not _product.known(key, *places, added, *behind):
+            if not even:  # the copy engine reads from multiples of 16 alone
+                tile = replace(tile, bulk=False)
+            left, right = operands(codes, weight, tile)
+            given = (left, scales, right, weight_scales, bias, out, count, columns, width)
             _product.anew(key, product_launch(count, columns, width, bias is not None, tile), *given)
     return out
 
