@@ -18,6 +18,7 @@ from ltx_core.int8.block import VIDEO_TOKENS, passes
 from ltx_core.int8.tiles import SHARED_BYTES
 
 from verify import command
+from verify.campaigns.int8 import STEP
 from verify.campaigns.pages import bring_up_to_date, page_parser, table
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ Integers are the linear layers of attention and feed-forward in each block, thos
 takes: the same bytes, and about two fifths of its error, below. `--int8-keep-ends` leaves the first
 block and the last in bf16. `--int8-unrotated` leaves the rotation out: with outliers among the
 channels of activations, as trained models have them, that is worse than fp8-cast. A file of
-integers has settled both. How fast it is, no card has told yet.
+integers has settled both.
 
 ## Your card
 
@@ -70,7 +71,8 @@ CUDA), and a card that does nothing else. Triton compiles no int8 product for a 
 
 Compiled for cards that need not be here (`python -m verify.campaigns.int8_resources`); nothing
 spills. A tile is rows x columns x terms. Shared memory ends at {limits}.
-All tiles here are chosen by these resources and **not measured**: no card has run them yet.
+Those for 9.0 are measured, on an H200; all others are chosen by these resources and **not
+measured**.
 
 {resources}
 ## What a block takes
@@ -82,6 +84,12 @@ fp8-cast moves to widen its weights and int8 to quantize its rows. In practice a
 60 to 80 % of such a rate.
 
 {floors}
+## What a step takes
+
+A call of the whole 19B transformer in eager mode, what the host takes to ask for it included: such
+a step waits for the host more than for a fast card, whose 48 times one block's layers are above.
+
+{steps}
 ## How far they are from float64
 
 Norm of the difference over that of the product, in percent; {rows} rows of x and {columns} of W at
@@ -89,7 +97,15 @@ each layer's true width, both normal, x with one channel in 400 thirty times as 
 outliers. Those of `ff.net.2` have gone through GELU. fp8-scaled-mm has its input's scale from other
 inputs of the kind, as a calibrated file does.
 
-{errors}"""
+{errors}
+LTX-2.3's whole transformer with random weights, {tokens} video tokens: what becomes of its outputs,
+against bf16.
+
+{outputs}
+What the layers of its middle block are given there, which is nearer to normal than what trained
+weights make:
+
+{activations}"""
 
 
 def resources(report: dict[str, Any]) -> str:
@@ -133,9 +149,7 @@ def speed(reports: Sequence[dict[str, Any]]) -> str:
                 ms = (f"{one:.2f}" for one in (bf16, fp8, int8))
                 rows.append((str(row["video_tokens"]), *ms, *times))
         tables.append(f"{table(head, rows)}\nOn: {report['machine']}, {report['date']}.\n")
-    return "\n".join(tables) or (
-        "No card has measured it yet: `python -m verify.campaigns.int8 BASE OUT --tune`.\n"
-    )
+    return "\n".join(tables)
 
 
 def floors() -> str:
@@ -154,9 +168,21 @@ def floors() -> str:
     return table(("video tokens", "bf16, ms", "fp8-cast, ms", "int8, ms"), rows)
 
 
-def errors(report: dict[str, Any]) -> str:
+def steps(reports: Sequence[dict[str, Any]]) -> str:
+    """A row a card."""
+    head = ("card", "video tokens", "bf16, s", "fp8-cast, s", "int8, s", "times fp8-cast")
+    rows = []
+    for report in reports:
+        if (step := report["rows"].get(STEP)) is not None:
+            bf16, fp8, int8 = (step["s"][way] for way in ("bf16", "fp8_cast", "int8"))
+            seconds = (f"{one:.2f}" for one in (bf16, fp8, int8))
+            rows.append((report["machine"], str(step["tokens"]), *seconds, f"{fp8 / int8:.2f}"))
+    return table(head, rows)
+
+
+def errors(layers: Sequence[dict[str, Any]]) -> str:
     """A row a kind of layer and inputs."""
-    ways = list(report["layers"][0]["errors"])
+    ways = list(layers[0]["errors"])
     rows = [
         (
             f"`{row['layer']}`",
@@ -164,9 +190,18 @@ def errors(report: dict[str, Any]) -> str:
             row["inputs"],
             *(f"{100 * row['errors'][way]:.2f}" for way in ways),
         )
-        for row in report["layers"]
+        for row in layers
     ]
     return table(("layer", "K", "inputs", *ways), rows)
+
+
+def outputs(transformer: dict[str, Any]) -> str:
+    """A row a way."""
+    rows = [
+        (way, *(f"{100 * part:.1f}" for part in found.values()))
+        for way, found in transformer["outputs"].items()
+    ]
+    return table(("", "video, %", "audio, %"), rows)
 
 
 def page(folder: Path = BASELINES) -> str:
@@ -174,14 +209,23 @@ def page(folder: Path = BASELINES) -> str:
     from verify.campaigns.int8_errors import COLUMNS, ROWS
 
     (compiled,) = _read(folder, "int8_resources")
+    (erring,) = _read(folder, "int8_errors")
+    measured = _read(folder, "int8")
+    kinds = {row["layer"] for row in erring["layers"]}
     return _PAGE.format(
         resources=resources(compiled),
         limits=limits(),
-        speed=speed(_read(folder, "int8")),
+        speed=speed(measured),
+        steps=steps(measured),
         floors=floors(),
         rows=ROWS,
         columns=COLUMNS,
-        errors=errors(_read(folder, "int8_errors")[0]),
+        errors=errors(erring["layers"]),
+        tokens=erring["transformer"]["video_tokens"],
+        outputs=outputs(erring["transformer"]),
+        activations=errors(
+            [row for row in erring["transformer"]["layers"] if row["layer"] in kinds]
+        ),
     )
 
 

@@ -59,7 +59,7 @@ from verify.vram import baseline_file
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that processes share memory in
 _STARTER = ("-m", "verify.service.serving")
 _PACKAGES = ("fastapi", "starlette", "uvicorn", "pydantic")
-_TIGHT_GIB = 4.0
+_TIGHT_GIB = 8.0  # the gate takes a model whose usual size has room, and this is just more
 _BUILD_S = 600.0
 
 Measure = Callable[[Mapping[str, Run]], Figures]
