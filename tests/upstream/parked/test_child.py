@@ -206,6 +206,27 @@ def test_models_and_steps_are_told_in_their_order(child: Child) -> None:
     assert "LTXModel" in models
 
 
+def test_a_clip_leaves_no_thread_behind(child: Child, tmp_path: Path) -> None:
+    """A night has thousands of them."""
+    child.write_script(
+        "threads",
+        "import pathlib, sys, threading\n"
+        "def main():\n"
+        "    names = sorted(thread.name for thread in threading.enumerate())\n"
+        "    pathlib.Path(sys.argv[1]).write_text(' '.join(names))\n",
+    )
+    seen = []
+    for number in range(2):
+        child.ask(f"clip {number}")
+        child.steps(f"clip {number}")
+        out = tmp_path / str(number)
+        name = f"{child.test}threads {number}"
+        child.say({"id": name, "module": "threads", "argv": [str(out)]})
+        child.steps(f"threads {number}")
+        seen.append(out.read_text())
+    assert seen[0] == seen[1]
+
+
 def test_a_prompt_is_encoded_once(child: Child, patched_clip: Clips) -> None:
     """Each clip is that of a process without parked weights."""
     prompt = "A kingfisher dives into a brook."
