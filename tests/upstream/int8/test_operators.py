@@ -15,7 +15,7 @@ pytest.importorskip("triton", reason="launches are Triton's")
 
 from ltx_core.int8 import operators
 from ltx_core.int8.rows import Rows
-from ltx_core.int8.tiles import TABLES, Line, Table, Tile
+from ltx_core.int8.tiles import Line, Table, Tile
 
 from tests.upstream.int8.absent_card import AbsentCard, taking_launches
 
@@ -24,12 +24,19 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning"),
 ]
 
+TABLE = Table(
+    (
+        Line(256, None, Tile(64, 64, 128, warps=4, stages=4)),
+        Line(None, None, Tile(128, 128, 128, warps=8, stages=3)),
+    )
+)
+
 
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> Iterator[AbsentCard]:
     if torch.cuda.is_available():
         pytest.skip("a card is here")
-    monkeypatch.setattr(operators, "table_of", cache(lambda _device: TABLES[9, 0]))
+    monkeypatch.setattr(operators, "table_of", cache(lambda _device: TABLE))
     operators.forget()
     with taking_launches() as made:
         yield made
@@ -162,7 +169,7 @@ def test_a_compiled_graph_holds_both_kernels_and_no_break(card: AbsentCard, dyna
         for node in launches
         for config in vars(kernel_side_table.get_kernel(node.kwargs["kernel_idx"]))["configs"]
     ]
-    tile = TABLES[9, 0].tile(1536, (4096, 4096))
+    tile = TABLE.tile(1536, (4096, 4096))
     assert [warps for warps, _ in compiled_as] == [4, tile.warps, tile.warps]
     assert [stages for _, stages in compiled_as[1:]] == [tile.stages] * 2
     grids = [node.kwargs["grid"][0][0] for node in launches]

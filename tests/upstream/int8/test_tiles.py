@@ -24,6 +24,7 @@ from ltx_core.int8.tiles import (
 )
 
 from tests.weight_files import RELEASED
+from verify.upstream.tree import ROOT
 
 pytestmark = pytest.mark.core
 
@@ -78,8 +79,22 @@ def test_the_classes_of_rows_hold_what_stands_for_them() -> None:
     assert ROWS[-1][0] is None
 
 
-def test_no_table_is_called_measured_before_a_card_measured_it() -> None:
-    assert not any(table.measured for table in TABLES.values())
+def test_a_table_is_called_measured_where_a_card_measured_it() -> None:
+    """And holds what was the fastest there, of each product."""
+    reports = [
+        json.loads(path.read_text("utf-8"))
+        for path in (ROOT / "verify/baselines").glob("int8-*.json")
+    ]
+    found = {tuple(report["capability"]): report["rows"]["tiles"] for report in reports}
+    assert {card for card, table in TABLES.items() if table.measured} == found.keys()
+    for card, tiles in found.items():
+        table = TABLES[card]
+        assert tiles["tuned"]
+        for one in tiles["tuned"]:
+            assert table.tile(one["rows"], tuple(one["width"])) == Tile(**one["tile"])
+        assert table.row_values == {
+            int(width): values for width, values in tiles["row_values"].items()
+        }
 
 
 @pytest.mark.parametrize("capability", list(TABLES))

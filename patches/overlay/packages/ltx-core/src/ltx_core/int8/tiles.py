@@ -7,7 +7,7 @@ docs/int8.md has the resources of each tile.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from types import MappingProxyType
 
@@ -117,14 +117,24 @@ _SMALL = Tile(64, 64, 128, warps=4, stages=4)
 _MIDDLE = Tile(128, 128, 64, warps=4, stages=4)
 _LARGE = Tile(128, 256, 64, warps=8, stages=4)
 _AMPERE = Table((Line(256, None, _SMALL), Line(1024, None, _MIDDLE), Line(None, None, _LARGE)))
+_HALF = Tile(64, 128, 128, warps=4, stages=4, bulk=True)
+_SQUARE = Tile(128, 128, 128, warps=4, stages=3, bulk=True)
 _HOPPER = Table(
     (
-        Line(256, None, _SMALL),
-        Line(1024, None, Tile(128, 128, 128, warps=8, stages=3)),
-        # 128 x 256 would leave a third of the multiprocessors idle in the second round of two.
-        Line(3072, (4096, 4096), Tile(128, 128, 128, warps=8, stages=4)),
-        Line(None, None, Tile(128, 256, 128, warps=8, stages=4)),
-    )
+        Line(256, (2048, 8192), Tile(64, 32, 256, warps=4, stages=4, bulk=True)),
+        Line(256, (8192, 2048), Tile(64, 64, 128, warps=4, stages=4, bulk=True)),
+        Line(256, None, Tile(64, 32, 256, warps=4, stages=3, bulk=True)),
+        Line(1024, (2048, 2048), _HALF),
+        Line(1024, None, _SQUARE),
+        Line(3072, (2048, 4096), replace(_HALF, stages=3)),
+        Line(3072, (4096, 2048), replace(_SQUARE, warps=8)),
+        Line(3072, (4096, 4096), replace(_SQUARE, warps=8, bulk=False)),
+        Line(3072, (4096, 16384), _HALF),
+        Line(12288, (4096, 16384), replace(_SQUARE, bulk=False)),
+        Line(None, None, _SQUARE),
+    ),
+    measured=True,  # verify/baselines/int8-1.2.0-nvidia-h200.json, "tiles"
+    row_values=MappingProxyType(dict.fromkeys((2048, 4096, 8192, 16384), 16)),
 )
 TABLES: Mapping[Capability, Table] = MappingProxyType(
     {
