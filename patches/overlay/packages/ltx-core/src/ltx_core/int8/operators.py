@@ -102,7 +102,7 @@ def operands(codes: torch.Tensor, weight: torch.Tensor, tile: Tile) -> tuple[Any
 
 def channels(width: int) -> int:
     """Return what a program holds a row of such a width as."""
-    return max(triton.next_power_of_2(width), 8)
+    return max(triton.next_power_of_2(width), 256)
 
 
 @functools.lru_cache(_MOST)

@@ -111,7 +111,7 @@ def row_warps(channels: int, values: int) -> int:
 
 
 ROW_VALUES = 32
-"""Channels in the registers of a thread that quantizes a row: 77 to 82 registers, no spill, on every card."""
+"""Channels in the registers of a thread that quantizes a row: 48 to 64 registers, no spill, on every card."""
 
 _SMALL = Tile(64, 64, 128, warps=4, stages=4)
 _MIDDLE = Tile(128, 128, 64, warps=4, stages=4)
