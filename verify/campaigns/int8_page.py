@@ -34,10 +34,10 @@ _PAGE = """\
 
 A linear layer of a block is two kernels (`ltx_core/int8/kernels.py`). One quantizes rows: it reads
 a token's channels once, puts them through GELU where they come from an up projection, rotates each
-256 of them, and writes 8-bit codes with one scale. q, k and v share what it made. The other
-multiplies codes in int32, exactly, and rounds once after both scales and the bias. Both equal the
-plain torch beside them (`rows.py`, `product.py`): sums bit for bit, outputs within one step of
-bf16, codes within one.
+256 of them by two products with matrices of 16, and writes 8-bit codes with one scale. q, k and v
+share what it made. The other multiplies codes in int32, exactly, and rounds once after both scales
+and the bias. Both equal the plain torch beside them (`rows.py`, `product.py`): sums bit for bit,
+outputs within one step of bf16, codes within one.
 
 ## Take it
 
@@ -62,16 +62,17 @@ integers has settled both.
 
 `ltx2-patcher doctor --bench` measures your card, about a minute: what the layers of a block take in
 bf16, by fp8-cast and by int8, and which tile is the fastest for each product. It keeps the tiles in
-the cache folder (`~/.cache/ltx2-patcher/int8/`), by the card's name and Triton's version, and
-scripts take them from then on; `--json` gives the whole for an issue. Without it they work in tiles
-chosen by what a card has, below. Needed are compute capability 8.0, Triton (it comes with torch for
-CUDA), and a card that does nothing else. Triton compiles no int8 product for a Turing card (7.5).
+the cache folder (`~/.cache/ltx2-patcher/int8/`), by the card's name, Triton's version and the
+kernels' code, and scripts take them from then on; `--json` gives the whole for an issue. Without it
+they work in tiles chosen by what a card has, below. Needed are compute capability 8.0, Triton (it
+comes with torch for CUDA), and a card that does nothing else. Triton compiles no int8 product for a
+Turing card (7.5).
 
 ## What each kernel takes of a card
 
 Compiled for cards that need not be here (`python -m verify.campaigns.int8_resources`); nothing
 spills. A tile is rows x columns x terms. Shared memory ends at {limits}.
-Those for 9.0 are measured, on an H200; all others are chosen by these resources and **not
+Tiles for 9.0 are measured, on an H200; all others are chosen by these resources and **not
 measured**.
 
 {resources}

@@ -1,8 +1,7 @@
 """The kernels as they are launched on a card, but in Triton's interpreter.
 
 Only for a process with TRITON_INTERPRET=1: Triton decides at its first import whether it
-interprets. Tensors go in and out as they are; bf16 loses its last bits in the interpreter, which
-cuts off where a card rounds.
+interprets. Tensors go in and out as they are.
 """
 
 from __future__ import annotations
@@ -82,18 +81,37 @@ def _called(function: Callable[..., Any], given: Sequence[Any], named: dict[str,
 
 
 def _mended() -> None:
-    """The interpreter counts a loop by a number that a kernel was given, under any numpy.
+    """The interpreter of Triton 3.6 does as a card where it does not.
 
-    Triton 3.6 makes an array of one element of it, which a newer numpy takes for no number.
+    It makes an array of one element of the number that ends a loop, which a newer numpy takes for
+    no number; it cuts bf16 off where a card rounds; and it multiplies the bits of bf16.
     """
+    from triton import language as tl
     from triton.runtime import interpreter as triton_interpreter
 
     patch_tensor = triton_interpreter._patch_lang_tensor
+    builder, handle = triton_interpreter.InterpreterBuilder, triton_interpreter.TensorHandle
+    cast, dot = builder.cast_impl, builder.create_dot
 
     def patched(tensor: Any, scope: Any) -> None:
         patch_tensor(tensor, scope)
         scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
+    def rounded(self: Any, given: Any, dtype: Any) -> Any:
+        if (given.dtype.scalar, dtype.scalar) != (tl.float32, tl.bfloat16):
+            return cast(self, given, dtype)
+        # As the card: a copy, for torch takes no array of one that may not be written to.
+        bits = torch.from_numpy(given.data.copy()).to(torch.bfloat16).view(torch.int16)
+        return handle(bits.numpy().view("uint16"), tl.bfloat16)
+
+    def multiplied_by(self: Any, left: Any, right: Any, *given: Any) -> Any:
+        wide = [
+            cast(self, of, tl.float32) if of.dtype.scalar == tl.bfloat16 else of
+            for of in (left, right)
+        ]
+        return dot(self, *wide, *given)
+
     triton_interpreter._patch_lang_tensor = patched
+    builder.cast_impl, builder.create_dot = rounded, multiplied_by
     # numpy warns of what a card computes without a word: 127 / 0, inf - inf.
     warnings.simplefilter("ignore", RuntimeWarning)

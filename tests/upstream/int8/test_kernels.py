@@ -29,7 +29,7 @@ pytest.importorskip("triton", reason="the kernels run in Triton's interpreter")
 FUZZED = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-GROUPS = (4, 16, 64, 256)
+GROUPS = (4, 16, 64, 256, 1024)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,23 @@ def test_rotated_rows_are_within_one_code(
     given_rows = rows_with((1, rows * step, width), odd, seed)
     made = card(rows_of, given_rows, step=step, group=group, gelu=gelu)
     assert_alike(made, quantize_rows(given_rows[:, ::step], group=group, gelu=gelu))
+
+
+@FUZZED
+@given(
+    group=st.sampled_from(GROUPS),
+    groups=st.integers(1, 5),
+    dtype=st.sampled_from([torch.bfloat16, torch.float16]),
+    odd=st.sampled_from(["", "zero", "inf", "nan", "huge"]),
+    seed=st.integers(0, 99),
+)
+def test_rows_of_half_the_bytes_are_rotated_as_well(
+    card: Interpreter, group: int, groups: int, dtype: torch.dtype, odd: str, seed: int
+) -> None:
+    width = max(group * groups, 8) // 8 * 8
+    given_rows = rows_with((2, width), odd, seed, dtype)
+    made = card(rows_of, given_rows, step=1, group=group, gelu=False)
+    assert_alike(made, quantize_rows(given_rows, group=group))
 
 
 @pytest.mark.parametrize("width", [2048, 4096, 8192, 16384])

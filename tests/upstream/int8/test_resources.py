@@ -48,9 +48,10 @@ def test_rows_lie_in_registers_and_spill_nothing(capability: tuple[int, int]) ->
         taken = rows_resources(capability, TABLES[capability], into, gelu=gelu)
         assert taken.spilled_bytes == 0, into
         assert taken.registers <= 96, into
-        # A word a warp, for the largest of the row: the rotation exchanges within warps alone.
+        # A word a warp, for the largest of the row: what a product takes or leaves is exchanged
+        # within warps alone, and matrices are made where they are multiplied.
         assert taken.shared_bytes <= 32 * 4, into
-        assert taken.matrix is None
+        assert taken.matrix == "mma.sync m16n8k16", into
 
 
 def test_what_the_card_of_a_3090_has() -> None:

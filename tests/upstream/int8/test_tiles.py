@@ -92,9 +92,6 @@ def test_a_table_is_called_measured_where_a_card_measured_it() -> None:
         assert tiles["tuned"]
         for one in tiles["tuned"]:
             assert table.tile(one["rows"], tuple(one["width"])) == Tile(**one["tile"])
-        assert table.row_values == {
-            int(width): values for width, values in tiles["row_values"].items()
-        }
 
 
 @pytest.mark.parametrize("capability", list(TABLES))
@@ -189,7 +186,8 @@ def test_a_table_in_the_cache_folder_goes_before_ours(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     path = kept.place("NVIDIA GeForce RTX 3090", "3.6.0")
-    assert path == tmp_path / "ltx2-patcher/int8/nvidia-geforce-rtx-3090-triton-3.6.0.json"
+    assert path.parent == tmp_path / "ltx2-patcher/int8"
+    assert path.match("nvidia-geforce-rtx-3090-triton-3.6.0-????????.json")  # by our kernels too
     assert kept.table_at(path, (8, 6)) is None
     kept.keep(path, usable())
     table = kept.table_at(path, (8, 6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -12,14 +13,16 @@ from typing import Any
 
 from ltx_core.int8.tiles import Capability, Line, Table, Tile
 
+_KERNELS = Path(__file__).with_name("kernels.py")
 _logger = logging.getLogger(__name__)
 
 
 def place(card: str, triton: str) -> Path:
-    """Return the file of a card, by its name, and of a version of Triton: each compiles a tile in its own way."""
+    """Return the file of a card, by its name, a version of Triton and our kernels: another has other fastest tiles."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     home = named if named.is_absolute() else Path.home() / ".cache"
-    slug = re.sub(r"[^a-z0-9.]+", "-", f"{card} triton {triton}".lower()).strip("-")
+    kernels = hashlib.sha256(_KERNELS.read_bytes()).hexdigest()[:8]
+    slug = re.sub(r"[^a-z0-9.]+", "-", f"{card} triton {triton} {kernels}".lower()).strip("-")
     return home / "ltx2-patcher" / "int8" / f"{slug}.json"
 
 

@@ -1,10 +1,12 @@
 """Rows and products on a card, in Triton. What they must give is in `rows` and `product`.
 
 A program of `rows_kernel` has one row in its registers from its one read to its one write, so that the largest
-magnitude of the row is known before the first code is. It rotates by sums instead of a product with the matrix:
-H4 is J/2 - P, with J all ones and P the reversal, so a rotation of 4^n channels is n times "half the sum of four less
-each of them", reversed as a whole. Products with the matrix are 512 operations a channel, and a down projection has
-16,384 channels: on an RTX 3090 half the time of the int8 product that they prepare. The sums are 7.
+magnitude of the row is known before the first code is. What bounds it is how many instructions it issues, so the
+matrix units rotate: 256 channels are 4 digits of base 4, and a rotation is H4 over each. One product does two digits
+and a second one the others, 16 terms each; a product with the whole matrix would be 256.
+
+Which digits lie where is chosen so that a thread has what it multiplies as it was read, and what it multiplies again
+as the first product left it: nothing is exchanged between threads but codes before they are written.
 """
 
 import triton
@@ -15,45 +17,75 @@ _ROUNDING = tl.constexpr(12582912.0)
 _LARGEST = tl.constexpr(127.0)
 _MAGNITUDE = tl.constexpr(0x7FFFFFFF)
 """All bits of a float32 but its sign. As integers, magnitudes are in order, and what is no number is the largest."""
+_STEEPEST = tl.constexpr(3e38)
+_UPPER = tl.constexpr(-65536)
+"""The bits of a float32 that bf16 has."""
+_HALF = tl.constexpr(32768)
+"""Half of the last of them."""
 
 
 @triton.jit
 def _gelu(x):
-    """Return x * (1 + tanh(u)) / 2 as x * sigmoid(2 u), which keeps its digits where x is far below zero."""
-    return x * tl.sigmoid(1.5957691216057308 * (x + 0.044715 * x * x * x))
+    """Return x * (1 + tanh(u)) / 2 as x / (1 + exp(-2 u)), which keeps its digits where x is far below zero.
 
-
-@triton.jit
-def _turned(x, COUNT: tl.constexpr, STRIDE: tl.constexpr):
-    """Return `x` with half the sum of every four that are STRIDE apart, less each of them."""
-    fours = tl.reshape(x, (COUNT // (4 * STRIDE), 4, STRIDE))
-    return 0.5 * tl.sum(fours, axis=1, keep_dims=True) - fours
-
-
-@triton.jit
-def _rotated(x, COUNT: tl.constexpr, GROUP: tl.constexpr):
-    """Return (COUNT // 8, 8) rotated; what was given is reversed within its group, but for the order of each eight.
-
-    Eight channels lie in one thread, where parting and joining them only renames registers.
+    The square of a root is one over it in two instructions; a division takes six.
     """
-    even, odd = tl.split(tl.reshape(x, (COUNT // 4, 2, 2)))
-    first, third = tl.split(even)
-    second, fourth = tl.split(odd)
-    half = 0.5 * ((first + second) + (third + fourth))
-    fours = tl.join(tl.join(half - fourth, half - second), tl.join(half - third, half - first))
-    if GROUP >= 16:
-        # The order within eight was kept by whoever reversed them: the halves of each still have to change places.
-        low, high = tl.split(tl.permute(tl.reshape(fours, (COUNT // 8, 2, 4)), (0, 2, 1)))
-        x = _turned(tl.permute(tl.join(high, low), (0, 2, 1)), COUNT, 4)
+    root = tl.math.rsqrt(1.0 + tl.math.exp2(x * (-2.302208198 - 0.1029432396 * (x * x))))
+    return x * root * root
+
+
+@triton.jit
+def _parted(x):
+    """Return (high, rest): float32 `x` rounded to what bf16 holds, and how far it is from that: 2^-8 of it."""
+    high = ((x.to(tl.int32, bitcast=True) + _HALF) & _UPPER).to(tl.float32, bitcast=True)
+    return high.to(tl.bfloat16), x - high
+
+
+@triton.jit
+def _matrix(x, whole, place, within, UNIT: tl.constexpr, NEAR: tl.constexpr, FAR: tl.constexpr):
+    """Return for each 256 a matrix (16, 16) that turns two digits, of entries UNIT and -UNIT, in bf16.
+
+    Its rows are by (lower bit of near, far, upper bit of near), and its columns by (upper, far, lower). A digit stays
+    as it is without NEAR or FAR.
+    """
+    near = (within ^ (within >> 2 | place >> 1 & 2)) & 3
+    far = (place ^ place >> 3) & 3
+    entries = tl.where(near == 3, -UNIT, UNIT) if NEAR else tl.where(near == 0, UNIT, 0.0)
+    entries = tl.where(far == 3, -entries, entries) if FAR else tl.where(far == 0, entries, 0.0)
+    # This reads nothing. But Triton lays out by reads, and as x lies in threads a product takes a matrix at once;
+    # any other way it sends one for each 256 through shared memory.
+    unread = whole * 256 + place * 8 + within
+    entries = tl.load(x.to(tl.pointer_type(tl.bfloat16)) + unread, mask=unread < 0, other=entries.to(tl.bfloat16))
+    groups: tl.constexpr = whole.shape[1]
+    parted = tl.reshape(entries, (8, 4, groups, 2, 2, 2))
+    return tl.reshape(tl.permute(parted, (2, 3, 0, 4, 1, 5)), (groups, 16, 16))
+
+
+@triton.jit
+def _rotated(x, values, whole, place, within, GROUP: tl.constexpr):
+    """Return `values` (32, 256s, 8) rotated, float32, as (256s, 16, 16).
+
+    A channel of 256 has digits d3 d2 d1 d0 of two bits each, such as u1 (upper) and l1 (lower). A place is d3 u1 d2,
+    and the eight there are l1 d0. A row of what is returned is l0 d2 u0, and a column u1 d3 l1.
+    """
+    groups: tl.constexpr = whole.shape[1]
+    parted = tl.reshape(values, (4, 2, 4, groups, 2, 2, 2))
+    values = tl.reshape(tl.permute(parted, (3, 5, 2, 6, 4, 0, 1)), (groups, 16, 16))  # u0 d2 l0, l1 d3 u1
+    first = _matrix(x, whole, place, within, GROUP**-0.5, True, GROUP >= 64)
+    if values.dtype == tl.float32:
+        high, rest = _parted(values)
+        middle, rest = _parted(rest)
+        values = tl.dot(first, rest.to(tl.bfloat16), tl.dot(first, middle, tl.dot(first, high)))
     else:
-        x = fours
-    if GROUP >= 64:
-        x = _turned(x, COUNT, 16)
-    if GROUP >= 256:
-        x = _turned(x, COUNT, 64)
-    if GROUP >= 1024:
-        x = _turned(x, COUNT, 256)
-    return tl.reshape(x, (COUNT // 8, 8))
+        values = tl.dot(first.to(values.dtype), values)  # products are exact
+    second = tl.permute(_matrix(x, whole, place, within, 1.0, GROUP >= 16, GROUP >= 256), (0, 2, 1))
+    high, rest = _parted(values)  # which leaves out 2^-17, where a step between two codes is 2^-7
+    values = tl.dot(rest.to(tl.bfloat16), second, tl.dot(high, second))
+    if GROUP == 1024:
+        # H4 is J/2 - P, with J all ones and P the reversal, which whoever read them has done.
+        fours = tl.reshape(values, (groups // 4, 4, 256))
+        values = tl.reshape(tl.sum(fours, axis=1, keep_dims=True) - 2.0 * fours, (groups, 16, 16))
+    return values
 
 
 @triton.jit
@@ -63,32 +95,38 @@ def rows_kernel(
     scales,  # float32 (rows,)
     row_stride,  # of x, in elements
     K: tl.constexpr,  # a multiple of 8 and of GROUP
-    COUNT: tl.constexpr,  # the power of 2 that holds K
+    COUNT: tl.constexpr,  # the power of 2 that holds K, 256 or more
     GROUP: tl.constexpr,  # a power of 4 to rotate by, or 1
     GELU: tl.constexpr,
 ):
     """Write one row as codes and its scale."""
     row = tl.program_id(0).to(tl.int64)
-    eights = tl.arange(0, COUNT // 8)[:, None]
-    if GROUP >= 16:
-        given = eights ^ (GROUP // 8 - 1)
-    else:
-        given = eights
-    within = tl.arange(0, 8)[None, :]
-    values = tl.load(x + row * row_stride + (given * 8 + within), mask=given * 8 < K, other=0.0)
+    whole = tl.arange(0, COUNT // 256)[None, :, None]  # which 256
+    place = tl.arange(0, 32)[:, None, None]  # of a thread in its warp
+    within = tl.arange(0, 8)[None, None, :]
+    given, made = place, place  # which eights of channels lie there, when they come and when they go
+    if GROUP > 1:  # d3 u1 d2 and d2 u1 d3: each 256 is read and written as a whole, in an order that costs nothing
+        given = place & 24 | (place & 3) << 1 | place >> 2 & 1
+        made = (place & 3) << 3 | place >> 2 & 6 | place >> 2 & 1
+    read = given * 8 + within + (whole ^ 3 if GROUP == 1024 else whole) * 256
+    values = tl.load(x + row * row_stride + read, mask=read < K, other=0.0)
     if GELU:
         values = _gelu(values.to(tl.float32)).to(values.dtype)
-    values = values.to(tl.float32)
     if GROUP > 1:
-        values = _rotated(values, COUNT, GROUP)
-    magnitudes = values.to(tl.int32, bitcast=True) & _MAGNITUDE
-    largest = tl.max(tl.max(magnitudes, axis=1), axis=0).to(tl.float32, bitcast=True)
-    # Where the scale is not finite no code says more, and where it is 0 all values are.
-    values = tl.where(largest < float("inf"), values, 0.0)
-    steps = tl.where(values == 0.0, 0.0, values * tl.div_rn(_LARGEST, largest))
-    bounded = tl.minimum(tl.maximum(steps, -_LARGEST), _LARGEST)
-    rounded = (bounded + _ROUNDING).to(tl.int32, bitcast=True).to(tl.int8)
-    tl.store(codes + row * K + (eights * 8 + within), rounded, mask=eights * 8 < K)
+        values = _rotated(x, values, whole, place, within, GROUP)
+    else:
+        values = values.to(tl.float32)
+    magnitudes = tl.reshape(values.to(tl.int32, bitcast=True) & _MAGNITUDE, (COUNT,))
+    largest = tl.max(magnitudes, axis=0).to(tl.float32, bitcast=True)
+    steps = values * tl.minimum(_LARGEST / largest, _STEEPEST)
+    rounded = (steps + _ROUNDING).to(tl.int32, bitcast=True).to(tl.int8)
+    if GROUP > 1:
+        parted = tl.reshape(rounded, (COUNT // 256, 2, 4, 2, 2, 4, 2))
+        rounded = tl.reshape(tl.permute(parted, (2, 4, 5, 0, 6, 3, 1)), (32, COUNT // 256, 8))
+    written = whole * 256 + made * 8 + within
+    tl.store(codes + row * K + written, rounded, mask=written < K)
+    if not largest < float("inf"):  # no code says more than the scale
+        tl.store(codes + row * K + written, tl.zeros_like(rounded), mask=written < K)
     tl.store(scales + row, tl.div_rn(largest, _LARGEST))
 
 

@@ -103,7 +103,7 @@ def operands(codes: torch.Tensor, weight: torch.Tensor, tile: Tile) -> tuple[Any
 
 def channels(width: int) -> int:
     """Return what a program holds a row of such a width as."""
-    return max(triton.next_power_of_2(width), 8)
+    return max(triton.next_power_of_2(width), 256)
 
 
 @functools.lru_cache(_MOST)
@@ -207,7 +207,7 @@ def _make_product(
     with _on(codes):
         places = [one.data_ptr() for one in (codes, scales, weight, weight_scales)]
         added = None if bias is None else bias.data_ptr()
-        even = not any(place % 16 for place in (*places, added or 0))
+        even = (places[0] | places[1] | places[2] | places[3] | (added or 0)) % 16 == 0
         bias_dtype = None if bias is None else bias.dtype
         key = (codes.device, count, columns, width, bias_dtype, dtype) if even else None
         tile = _tile_of(codes.device, count, columns, width)

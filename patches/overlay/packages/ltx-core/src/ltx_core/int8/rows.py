@@ -9,6 +9,9 @@ from ltx_core.int8.rotation import rotated
 LARGEST = 127
 """The largest code; -128 is not used, so that a row and its negative have opposite codes."""
 
+STEEPEST = 3e38
+"""The most codes a unit: below 4e-37 a row is of smaller codes, for one over it is no float32."""
+
 
 class Rows(NamedTuple):
     """Rows x (..., K), x ~ codes * scales."""
@@ -29,7 +32,7 @@ def quantize_rows(x: torch.Tensor, *, group: int | None, gelu: bool = False) -> 
         x = torch.nn.functional.gelu(x.to(torch.float32), approximate="tanh").to(x.dtype)
     values = x.to(torch.float32) if group is None else rotated(x, group)
     largest = values.abs().amax(dim=-1)
-    steps = torch.where(largest > 0, LARGEST / largest, 0.0)
+    steps = (LARGEST / largest).clamp_(max=STEEPEST)
     codes = (values * steps.unsqueeze(-1)).nan_to_num(0.0).round_().clamp_(-LARGEST, LARGEST).to(torch.int8)
     return Rows(codes, largest / LARGEST)
 
