@@ -34,7 +34,7 @@ from ltx2_patcher.boundaries import machine, proc
 from ltx2_patcher.boundaries.store import Store
 from ltx2_patcher.jobs.launch.install import environment_path
 from ltx2_patcher.jobs.series.obtain import checkout_path
-from ltx2_patcher.values.errors import OutsideError, PatcherError
+from ltx2_patcher.values.errors import OutsideError, PatcherError, UsageError
 from verify import command
 from verify.campaigns.service_bench import Bench, Setting
 from verify.campaigns.service_cards import TIGHT, TOO_LARGE, USUAL, Cards
@@ -52,7 +52,7 @@ from verify.campaigns.service_rows import (
 from verify.clips.cases import TINY
 from verify.upstream.code_digest import digest_of, file_digest
 from verify.upstream.command_line import FP8_CAST, ClipShape
-from verify.upstream.provenance import code_of, provenance_of
+from verify.upstream.provenance import base_of, code_of, provenance_of
 from verify.upstream.tree import ROOT, script_environment
 from verify.vram import baseline_file
 
@@ -68,7 +68,8 @@ Measure = Callable[[Mapping[str, Run]], Figures]
 class Campaign:
     """The rows of one machine.
 
-    Raises: InvalidError (`args.out` is damaged), and as `code_of`.
+    Raises: UsageError (the base's checkout is not as the series has it), InvalidError (`args.out`
+    is damaged), and as `code_of`.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -78,6 +79,11 @@ class Campaign:
         self.work: Path = args.work.absolute()
         self.base = Store(ROOT).base(args.base)
         self.tree = checkout_path(Store(ROOT), self.base)
+        if base_of(self.tree) != self.base.name:
+            raise UsageError(
+                f"{self.tree} is not {self.base.name} with the series as it is",
+                remedy=f"run `make patch BASE={self.base.name}`",
+            )
         self.python = environment_path(Store(ROOT), self.base) / "bin/python"
         _lend_python(self.python)
         self.rows = [row for row in ROWS if (row.of is Of.CARDS) == (args.gpus is not None)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltx2_patcher.values.errors import UsageError
+from verify.campaigns import service
 from verify.campaigns.service_fakes import MEASURES
 from verify.campaigns.service_rows import ROWS, SCALED, Of, Run, checks, parse_run, spread
 
@@ -30,6 +33,16 @@ def test_rows_are_told_apart_and_each_without_a_card_is_measured() -> None:
     names = [row.name for row in ROWS]
     assert len({*names}) == len(names)
     assert {row.name for row in ROWS if row.of is not Of.CARDS} == MEASURES.keys()
+
+
+def test_a_checkout_without_the_series_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was measured there would be of no code that anybody can name."""
+    monkeypatch.setattr(service, "checkout_path", lambda *_: tmp_path)
+    with pytest.raises(UsageError, match="not 1.2.0 with the series") as refused:
+        service.Campaign(service.parser().parse_args(["--out", str(tmp_path / "out.json")]))
+    assert "make patch BASE=1.2.0" in refused.value.remedy
 
 
 def test_a_run_that_held_passes_every_bound() -> None:
