@@ -31,6 +31,7 @@ _LAST_ANSWERS_S = 5  # that requests under way get once no clip is
 _WORKERS_S = 5  # that idle workers get to give back what they hold
 _KEPT_S = 20  # that an idle connection is kept: clients are told to ask every 5 s at least
 _POLL_S = 0.1
+_SWITCH_S = 0.0005  # that an answer waits for a thread at work; Python's own are 5 ms
 _DRAIN, _LEAVE = (signal.SIGTERM, signal.SIGINT), signal.SIGHUP
 
 
@@ -44,6 +45,7 @@ def serve(settings: Settings, judge: Judge, offers: Sequence[Offer] = ()) -> int
     Raises: BusyError where the state folder or the port is in use; OutsideError where the workers
     or the database can't be had.
     """
+    sys.setswitchinterval(_SWITCH_S)
     with held(settings.state) as tell, listen(settings.host, settings.port) as listening:
         port = port_of(listening)
         service = Service(settings, _executor(settings), judge)
