@@ -75,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "int8": Kind(f"{_ON_TREE}int8 {{base}} {{path}} --tune", tuple(_INT8.values())),
     "int8_errors": Kind(
-        f"{_ON_TREE}int8_errors {{base}} {{path}}",
+        f"{_ON_TREE}int8_errors {{base}} {{path}} --size full",
         (_INT8["product"], _INT8["rotation"], _INT8["rows"]),
     ),
     "int8_resources": Kind(
