@@ -141,7 +141,8 @@ def replace(path: Path, content: bytes, *, durable: bool = False) -> None:
             raise
         if durable:
             _flush(path.parent)
-        _drop_unchecked(path)
+        if path.suffix == ".py":
+            _drop_unchecked(path)
 
 
 def remove(path: Path, *, below: Path) -> None:
