@@ -89,6 +89,7 @@ fp8-cast moves to widen its weights and int8 to quantize its rows. In practice a
 
 A call of the whole 19B transformer in eager mode, what the host takes to ask for it included: such
 a step waits for the host more than for a fast card, whose 48 times one block's layers are above.
+`make release` says which of these tables are of older code than the kernels are.
 
 {steps}
 ## How far they are from float64
