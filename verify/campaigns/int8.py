@@ -18,23 +18,19 @@ ltx_core.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import prod
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from ltx2_patcher.boundaries import disk
 from ltx2_patcher.values.errors import OutsideError
 from verify import command
-from verify.campaigns.random_transformer import Change, modalities, transformer
-from verify.synthetic.architecture import Variant
 from verify.upstream.provenance import provenance
 from verify.vram.requests import require_place
 
@@ -45,18 +41,20 @@ LEAST_OVER_BF16 = 1.4
 LEAST_OF_STEP = 1.4
 MOST_ABOVE_FP8_BYTES = int(0.3 * 1024**3)
 ODD_ROWS = (1, 3, 17, 126, 127, 257, 1023, 1537)
-_STEP_TOKENS = (16, 16, 24)  # by time, height and width: 768x512, 121 frames
-_STEP_ROUNDS = 7
 _SCALES = 2.0**-6  # keeps sums of 16,384 terms within what float32 holds of them
 
 
 def tiles() -> dict[str, Any]:
-    """What each product takes with each tile, kept where the rows after it look."""
+    """What each product takes with each tile, kept where the rows after it look.
+
+    Blocks have rows of their own, and where it was kept is this machine's.
+    """
     import torch
     from ltx_core.int8 import tuning
 
     with torch.inference_mode():
-        return dict(tuning.measure(_device(), _say))
+        found = tuning.measure(_device(), _say)
+    return {name: told for name, told in found.items() if name not in {"blocks", "kept"}}
 
 
 def right() -> dict[str, Any]:
@@ -192,45 +190,10 @@ def block(video: int) -> dict[str, Any]:
 
 
 def step() -> dict[str, Any]:
-    """Seconds of a denoising step by each way, in turn, medians."""
-    import torch
+    """What a call of the whole transformer takes."""
+    from verify.campaigns import int8_step
 
-    device, tokens = _device(), prod(_STEP_TOKENS)
-    with torch.inference_mode():
-        models = {
-            way: transformer(Variant.LTX_2, "full", device, of) for way, of in changes().items()
-        }
-        given = modalities(models["bf16"], _STEP_TOKENS, device)
-        taken: dict[str, list[float]] = {way: [] for way in models}
-        for _ in range(_STEP_ROUNDS + 2):
-            for way, model in models.items():
-                torch.cuda.synchronize()
-                began_s = time.perf_counter()
-                model(*given, None)
-                torch.cuda.synchronize()
-                taken[way].append(time.perf_counter() - began_s)
-    return {"tokens": tokens, "s": {way: median(seconds[2:]) for way, seconds in taken.items()}}
-
-
-def changes() -> Mapping[str, Change | None]:
-    """What makes a model in bf16 one of each way."""
-    import torch
-    from ltx_core.int8.layers import is_of_a_block, linear_layers, quantized_layers
-    from ltx_core.int8.policy import with_integer_products
-    from ltx_core.quantization.fp8_cast import UPCAST_DURING_INFERENCE
-
-    def fp8_cast(model: Any) -> Any:
-        for name, layer in linear_layers(model).items():
-            if is_of_a_block(name):
-                layer.to(torch.float8_e4m3fn)
-        return UPCAST_DURING_INFERENCE.mutator(model)
-
-    def int8(model: Any) -> Any:
-        shapes = {name: layer.weight.shape for name, layer in linear_layers(model).items()}
-        layers = quantized_layers(shapes, rotated=True, keeps_ends=False)
-        return with_integer_products(model, layers)
-
-    return {"bf16": None, "fp8_cast": fp8_cast, "int8": int8}
+    return int8_step.step(_device())
 
 
 def memory() -> dict[str, Any]:
@@ -272,6 +235,14 @@ def memory() -> dict[str, Any]:
             "fp8_cast_bytes": above(by_fp8_cast),
             "int8_bytes": above(by_int8),
         }
+
+
+def _sees_gpu() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _device() -> Any:
@@ -364,14 +335,15 @@ def row_parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and write the report: 0, or 1 where something that has to hold does not."""
-    import torch
+    """Measure and write the report: 0, or 1 where something that has to hold does not.
 
+    Raises: OutsideError where no GPU is seen, UsageError as `require_place`.
+    """
     require_place(args.out)
-    if not torch.cuda.is_available():
+    if not _sees_gpu():
         raise OutsideError(
-            "torch sees no GPU, and int8 products are measured on one",
-            remedy="use a machine with one, and an environment whose torch has CUDA",
+            f"{sys.executable} has no torch that sees a GPU, on which int8 products are measured",
+            remedy="use a machine with one, and the Python that `make install` made there",
         )
     report: dict[str, Any] = {**provenance(args.base, "int8"), "rows": {}}
     for name in args.only or ROWS:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from verify.campaigns import int8, int8_resources
+from verify.campaigns import int8, int8_resources, int8_step
 from verify.campaigns.random_transformer import modalities, transformer
 from verify.synthetic.architecture import Variant
 
@@ -70,7 +70,7 @@ def test_a_step_is_of_the_way_that_it_is_named_by(variant: Variant) -> None:
     torch.manual_seed(0)
     device = torch.device("cpu")
     stored = {"bf16": torch.bfloat16, "fp8_cast": torch.float8_e4m3fn, "int8": torch.int8}
-    for way, change in int8.changes().items():
+    for way, change in int8_step.changes().items():
         model = transformer(variant, "tiny", device, change)
         assert model.transformer_blocks[0].ff.net[2].weight.dtype is stored[way]
         made = model(*modalities(model, (2, 3, 4), device), None)
