@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.upstream.cases import Case, Mode, command_line
 from tests.upstream.conftest import FileSets
-from tests.upstream.parked.test_child import VARIANT
+from tests.upstream.parked.asked_child import VARIANT
 from tests.upstream.pipelines.conftest import Clips
 from verify.upstream.command_line import Gemma
 from verify.vram.measurement import measured
