@@ -6,7 +6,8 @@ Each row in a process of its own, OUT.json written after each:
 - *tiles* (with --tune) looks for the best tile of each product, which the rows after it use; what
   it kept of an earlier run counts without;
 - *right*: the kernels beside the plain torch that they are held to, for every width of the blocks
-  and odd counts of rows: sums bit for bit, outputs within one step of bf16, codes within one;
+  and odd counts of rows: sums bit for bit, outputs within one step of bf16, codes within one and
+  at most one in 200 another; and launched past Triton's own way the same as by it;
 - *1536, 6144 and 24576 tokens*: the linear layers of a block by bf16, upstream's fp8-cast and int8,
   in turn, medians; torch._int_mm alone beside them;
 - *step*: a call of the whole 19B transformer by each way, eager, what the host takes included;
@@ -41,6 +42,10 @@ LEAST_OVER_BF16 = 1.4
 LEAST_OF_STEP = 1.4
 MOST_ABOVE_FP8_BYTES = int(0.3 * 1024**3)
 ODD_ROWS = (1, 3, 17, 126, 127, 257, 1023, 1537)
+_WAYS = 2
+"""To a kernel: Triton's own, and past it from the second launch of a kind on."""
+_MOST_OTHER = 0.005
+"""Of the codes of some rows."""
 _SCALES = 2.0**-6  # keeps sums of 16,384 terms within what float32 holds of them
 
 
@@ -100,10 +105,14 @@ def _product_error(rows: int, out: int, into: int) -> dict[str, Any]:
         Rows(weight, torch.ones(out, device=device)),
     )
     sums = accumulated(codes, weight)
-    bits = torch.equal(multiplied(*ones, None, torch.float32), sums.to(torch.float32))
+    bits = all(
+        torch.equal(multiplied(*ones, None, torch.float32), sums.to(torch.float32))
+        for _ in range(_WAYS)
+    )
     scales, weight_scales = (torch.rand(n, device=device) * _SCALES for n in (rows, out))
     bias = torch.randn(out, device=device, dtype=torch.bfloat16)
-    made = multiplied(Rows(codes, scales), Rows(weight, weight_scales), bias, torch.bfloat16)
+    given = (Rows(codes, scales), Rows(weight, weight_scales), bias, torch.bfloat16)
+    made = torch.stack([multiplied(*given) for _ in range(_WAYS)])
     whole = sums.double() * scales.double()[:, None] * weight_scales.double()
     wanted = whole + bias.double()
     step = torch.exp2(torch.maximum(wanted.abs(), whole.abs() * 2**-14).log2().floor() - 7)
@@ -124,7 +133,8 @@ def _rows_error(
 
     # Every second row of a wider tensor: not contiguous, as attention's outputs may be.
     given = torch.randn(2 * rows, into, device=_device()).to(dtype)[::2]
-    made = Rows(*(one.cpu() for one in rows_of(given, group, gelu)))
+    ways = [rows_of(given, group, gelu) for _ in range(_WAYS)]
+    made = Rows(*(one.cpu() for one in ways[0]))
     # On the CPU, which divides as IEEE 754 has it: torch divides by one number on a card by
     # multiplying with its inverse, and one code in 10,000 is another.
     wanted = quantize_rows(given.cpu(), group=group, gelu=gelu)
@@ -138,6 +148,7 @@ def _rows_error(
         "codes_apart": int(apart.max()),
         "codes_other": float(apart.count_nonzero() / apart.numel()),
         "scales_apart": float(((made.scales - wanted.scales).abs() / wanted.scales).max()),
+        "ways_equal": all(all(map(torch.equal, ways[0], way)) for way in ways),
     }
 
 
@@ -292,8 +303,11 @@ def _wrong(row: Mapping[str, Any]) -> list[str]:
         if not one["sums_equal"] or not one["bf16_steps"] <= 1
     ]
     for one in row["rows"]:
-        exact = one["group"] is None and not one["gelu"]
-        if one["codes_apart"] > (0 if exact else 1) or not one["scales_apart"] < 1e-2:
+        # Not the same everywhere: between two codes a card, which multiplies and adds at once,
+        # rounds once, and plain torch twice.
+        few = one["codes_other"] <= _MOST_OTHER
+        near = few and one["codes_apart"] <= 1 and one["scales_apart"] < 1e-2
+        if not (near and one["ways_equal"]):
             wrong.append(f"{RIGHT}: {one}")
     wrong += [f"{RIGHT}: {name}" for name, held in row["odd_values"].items() if not held]
     return wrong

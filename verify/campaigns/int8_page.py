@@ -87,8 +87,8 @@ fp8-cast moves to widen its weights and int8 to quantize its rows. In practice a
 {floors}
 ## What a step takes
 
-A call of the whole 19B transformer in eager mode, what the host takes to ask for it included: such
-a step waits for the host more than for a fast card, whose 48 times one block's layers are above.
+A call of the whole 19B transformer in eager mode, attention and all that is no linear layer
+included, which is the same in each. A step of fewer tokens waits for the host on a card like this.
 `make release` says which of these tables are of older code than the kernels are.
 
 {steps}

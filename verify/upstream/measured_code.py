@@ -73,7 +73,11 @@ KINDS: Mapping[str, Kind] = {
         _GEMMA,
         _GEMMA_HOOKS,
     ),
-    "int8": Kind(f"{_ON_TREE}int8 {{base}} {{path}} --tune", tuple(_INT8.values())),
+    "int8": Kind(
+        f"{_ON_TREE}int8 {{base}} {{path}} --tune",
+        # Not the tiles, which are taken from what it finds.
+        tuple(path for name, path in _INT8.items() if name != "tiles"),
+    ),
     "int8_errors": Kind(
         f"{_ON_TREE}int8_errors {{base}} {{path}} --size full",
         (_INT8["product"], _INT8["rotation"], _INT8["rows"]),

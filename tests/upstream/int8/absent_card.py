@@ -8,17 +8,22 @@ from typing import Any
 
 import torch
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.driver import wrap_handle_tensordesc
 from triton.runtime import driver
 
 
 def _place(given: Any) -> object:
-    """Where a tensor lies; of a descriptor all that the launcher looks at."""
-    if hasattr(given, "base"):
-        return given.base.data_ptr(), *given.shape, *given.strides, given.padding
+    """Where a tensor lies."""
     return given.data_ptr() if isinstance(given, torch.Tensor) else given
 
 
 class _Utilities:
+    def fill_tma_descriptor(self, place: int, *how: object) -> tuple[object, ...]:
+        """What it is encoded from: the swizzle, bytes and type of an element, the block that is
+        read, shape and strides of the whole, and what lies beyond an end.
+        """
+        return place, *map(_plain, how)
+
     def load_binary(self, *_given: object) -> tuple[int, int, int, int, int]:
         return 1, AbsentCard.FUNCTION, 0, 0, 1024  # module, function, registers, spills, threads
 
@@ -26,21 +31,30 @@ class _Utilities:
         return {"max_shared_mem": 227 << 10}
 
 
+def _plain(given: Any) -> object:
+    return tuple(given) if isinstance(given, list) else given
+
+
 class _Launcher:
     """What Triton makes of a compiled kernel, as CudaLauncher: its call is a launch."""
 
     launch_cooperative_grid = launch_pdl = False
 
-    def __init__(self, launches: Callable[[tuple[Any, ...]], None]) -> None:
-        self._taken = launches
+    def __init__(
+        self, source: Any, metadata: Any, launches: Callable[[tuple[Any, ...]], None]
+    ) -> None:
+        self.global_scratch_size = metadata.global_scratch_size
+        self.profile_scratch_size = metadata.profile_scratch_size
+        # In the place of the function that Triton compiles for each kernel: arguments as they lie.
+        self.launch = wrap_handle_tensordesc(
+            lambda *given: launches(given),
+            dict(source.signature),
+            getattr(metadata, "tensordesc_meta", None),
+        )
 
     def __call__(self, x: int, y: int, z: int, stream: int, function: int, *given: object) -> None:
         scratch = (self.launch_cooperative_grid, self.launch_pdl, None, None)
         self.launch(x, y, z, stream, function, *scratch, *given)
-
-    def launch(self, *given: object) -> None:
-        """As the function that Triton compiles for each kernel: the arguments in their places."""
-        self._taken(given)
 
 
 class AbsentCard:
@@ -63,9 +77,9 @@ class AbsentCard:
             assert launch[9][0] in {1, 2, 4, 8, 16, 32}, "no warps are packed there"
         return [tuple(map(_place, (*launch[:3], *launch[13:]))) for launch in taken]
 
-    def launcher_cls(self, _source: object, _metadata: object) -> _Launcher:
+    def launcher_cls(self, source: object, metadata: object) -> _Launcher:
         """What Triton makes of a compiled kernel."""
-        return _Launcher(self._launches.append)
+        return _Launcher(source, metadata, self._launches.append)
 
     def get_current_device(self) -> int:
         return 0

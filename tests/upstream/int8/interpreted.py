@@ -48,7 +48,6 @@ def multiplied(
 def _operators(table: Table) -> Any:
     from ltx_core.int8 import operators
 
-    operators._tile_of.cache_clear()
     operators.table_of = lambda _device: table  # of a card, which is not here
     return operators
 

@@ -69,11 +69,13 @@ def test_a_copy_engine_is_given_descriptors(
     rows = Rows(torch.zeros(2, 100, 512, dtype=torch.int8), scales[0])
     outs = [operators.multiplied(rows, weight, None, torch.bfloat16) for _ in range(2)]
     codes, stored = (one.data_ptr() for one in (rows.codes, held))
-    left, right = (codes, 200, 512, 512, 1, "zero"), (stored, 64, 512, 512, 1, "zero")
+    # Of bytes, 128 of them swizzled together; zeros lie beyond an end.
+    left = (codes, 3, 1, 0, (64, 128), (200, 512), (512, 1), 0), 200, 512, 512, 1
+    right = (stored, 3, 1, 0, (128, 128), (64, 512), (512, 1), 0), 64, 512, 512, 1
     by_scale, by_weight_scale = (one.data_ptr() for one in scales)
     shape = (200, 64, 512, False, True, True, 64, 128, 128, 8)
     assert card.launches() == [
-        (4, 1, 1, left, by_scale, right, by_weight_scale, None, out.data_ptr(), *shape)
+        (4, 1, 1, *left, by_scale, *right, by_weight_scale, None, out.data_ptr(), *shape)
         for out in outs
     ]
     uneven = Rows(held[8:].view(64, 512), scales[1])

@@ -9,12 +9,13 @@ from verify.campaigns import int8, int8_resources, int8_step
 from verify.campaigns.random_transformer import modalities, transformer
 from verify.synthetic.architecture import Variant
 
+ROWS: dict[str, Any] = {"codes_other": 0.001, "scales_apart": 0.0, "ways_equal": True}
 GOOD: dict[str, Any] = {
     int8.RIGHT: {
         "products": [{"sums_equal": True, "bf16_steps": 0.5}],
         "rows": [
-            {"group": None, "gelu": False, "codes_apart": 0, "scales_apart": 0.0},
-            {"group": 256, "gelu": True, "codes_apart": 1, "scales_apart": 0.004},
+            {**ROWS, "group": None, "gelu": False, "codes_apart": 0},
+            {**ROWS, "group": 256, "gelu": True, "codes_apart": 1, "scales_apart": 0.004},
         ],
         "odd_values": {"group 256": True},
     },
@@ -47,7 +48,25 @@ def test_what_holds_is_no_failure() -> None:
             int8.RIGHT,
             {
                 **GOOD[int8.RIGHT],
-                "rows": [{"group": None, "gelu": False, "codes_apart": 1, "scales_apart": 0.0}],
+                "rows": [{**ROWS, "group": None, "gelu": False, "codes_apart": 2}],
+            },
+        ),
+        (
+            int8.RIGHT,
+            {
+                **GOOD[int8.RIGHT],
+                "rows": [
+                    {**ROWS, "group": 256, "gelu": True, "codes_apart": 1, "codes_other": 0.3}
+                ],
+            },
+        ),
+        (
+            int8.RIGHT,
+            {
+                **GOOD[int8.RIGHT],
+                "rows": [
+                    {**ROWS, "group": 256, "gelu": True, "codes_apart": 1, "ways_equal": False}
+                ],
             },
         ),
     ],

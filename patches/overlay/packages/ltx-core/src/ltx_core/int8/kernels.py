@@ -118,7 +118,7 @@ def rows_kernel(
         values = values.to(tl.float32)
     magnitudes = tl.reshape(values.to(tl.int32, bitcast=True) & _MAGNITUDE, (COUNT,))
     largest = tl.max(magnitudes, axis=0).to(tl.float32, bitcast=True)
-    steps = values * tl.minimum(_LARGEST / largest, _STEEPEST)
+    steps = values * tl.minimum(tl.div_rn(_LARGEST, largest), _STEEPEST)
     rounded = (steps + _ROUNDING).to(tl.int32, bitcast=True).to(tl.int8)
     if GROUP > 1:
         parted = tl.reshape(rounded, (COUNT // 256, 2, 4, 2, 2, 4, 2))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable
+import inspect
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
@@ -23,6 +24,7 @@ _BAND = 8
 _DIRECT = triton.__version__.startswith("3.6.")
 """Whether what Triton compiled can be called as Triton 3.6 calls it (CudaLauncher in triton.backends.nvidia.driver)."""
 _MOST = 1024  # launches remembered of a kernel: some a size of clip
+_MOST_PLACES = 4096  # remembered of a launch: a transformer has 48 to 480 weights of a shape
 
 _Launch = tuple[tuple[int, int, int], dict[str, Any], dict[str, int]]
 """Grid, constants of the kernel in its order, and how it is compiled."""
@@ -39,7 +41,6 @@ def table_of(device: torch.device) -> Table:
 def forget() -> None:
     """Let launches from now on go by the table that lies in the cache folder by now."""
     table_of.cache_clear()
-    _tile_of.cache_clear()
     _rows.forget()
     _product.forget()
 
@@ -49,9 +50,6 @@ def rows_of(x: torch.Tensor, group: int | None, gelu: bool) -> Rows:
 
     Raises: ValueError for a width that the kernel can't take.
     """
-    width = x.shape[-1]
-    if width % 8 or (group is not None and width % group):
-        raise ValueError(f"rows of {width} values can't be quantized on a card: no multiple of 8 and of {group or 1}")
     if not x.is_contiguous() and not (x.dim() == 2 and x.stride(1) == 1):
         x = x.contiguous()
     make = _rows_operator if torch.compiler.is_compiling() else _make_rows
@@ -63,9 +61,6 @@ def multiplied(rows: Rows, weight: Rows, bias: torch.Tensor | None, dtype: torch
 
     Raises: ValueError for operands that the kernel can't take.
     """
-    columns, width = weight.codes.shape
-    if columns % 16 or width % 16:
-        raise ValueError(f"a weight ({columns}, {width}) can't be multiplied on a card: no multiples of 16")
     if not (rows.codes.is_contiguous() and weight.codes.is_contiguous()):
         raise ValueError("codes to be multiplied on a card lie row by row without gaps")
     make = _product_operator if torch.compiler.is_compiling() else _make_product
@@ -73,13 +68,17 @@ def multiplied(rows: Rows, weight: Rows, bias: torch.Tensor | None, dtype: torch
 
 
 def rows_launch(count: int, width: int, group: int, gelu: bool, warps: int) -> _Launch:
-    """Return the launch that quantizes `count` rows of `width` values, each by so many warps."""
+    """Return the launch that quantizes `count` rows of `width` values, each by so many warps. Raises: ValueError."""
+    if width % 8 or width % group:
+        raise ValueError(f"rows of {width} values can't be quantized on a card: no multiple of 8 and of {group}")
     constants = {"K": width, "COUNT": channels(width), "GROUP": group, "GELU": gelu}
     return (count, 1, 1), constants, {"num_warps": warps}
 
 
 def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile) -> _Launch:
-    """Return the launch of a product (rows, width) times (columns, width)."""
+    """Return the launch of a product (rows, width) times (columns, width). Raises: ValueError."""
+    if columns % 16 or width % 16:
+        raise ValueError(f"a weight ({columns}, {width}) can't be multiplied on a card: no multiples of 16")
     programs = triton.cdiv(rows, tile.block_m) * triton.cdiv(columns, tile.block_n)
     blocks = {"BLOCK_M": tile.block_m, "BLOCK_N": tile.block_n, "BLOCK_K": tile.block_k, "BAND": _BAND}
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
@@ -106,43 +105,28 @@ def channels(width: int) -> int:
     return max(triton.next_power_of_2(width), 256)
 
 
-@functools.lru_cache(_MOST)
-def _tile_of(device: torch.device, rows: int, columns: int, width: int) -> Tile:
-    return table_of(device).tile(rows, (columns, width))
-
-
-class _Read(NamedTuple):
-    """What Triton's launcher looks at in a tensor descriptor, which a first launch has made sure of."""
-
-    base: torch.Tensor
-    shape: tuple[int, int]
-    strides: tuple[int, int]
-    padding: str = "zero"
-
-
 class _Launched:
     """A kernel, and how it was launched before.
 
-    Triton's own way to a compiled kernel looks at each argument, at hooks and at memory that no kernel here takes. A
-    clip has 20,000 launches, and a card that waits for the host computes nothing.
+    Triton's own way to a compiled kernel looks at each argument, at hooks and at memory that no kernel here takes, and
+    encodes each descriptor anew. A clip has 20,000 launches, and a card that waits for the host computes nothing.
     """
 
     def __init__(self, kernel: Any) -> None:  # noqa: ANN401
         self._kernel = kernel
-        self._known: dict[Hashable, tuple[Any, tuple[int, int, int], tuple[Any, ...], tuple[Any, ...]]] = {}
+        self._known: dict[Hashable, Callable[..., None]] = {}
 
     def forget(self) -> None:
         """Launch everything anew."""
         self._known.clear()
 
-    def known(self, key: Hashable, *given: Any) -> bool:  # noqa: ANN401
-        """Launch it as before, if it was launched for such arguments; pointers are addresses, multiples of 16."""
-        if (before := self._known.get(key)) is None:
-            return False
-        launch, grid, behind, constants = before
-        cards = driver.active
-        launch(*grid, cards.get_current_stream(cards.get_current_device()), *behind, *given, *constants)
-        return True
+    def known(self, key: Hashable) -> Callable[..., None] | None:
+        """Return what launches it as before, if it was launched for such arguments.
+
+        It takes the number of the card and the kernel's arguments but its constants, with addresses, multiples of 16,
+        in the place of tensors and of descriptors.
+        """
+        return self._known.get(key)
 
     def anew(self, key: Hashable | None, launch: _Launch, *given: Any) -> None:  # noqa: ANN401
         """Launch it, and remember how unless `key` is None."""
@@ -152,25 +136,65 @@ class _Launched:
             return
         if len(self._known) >= _MOST:
             self._known.clear()
-        run = compiled.run
-        # Neither memory of its own nor hooks: what stands between the stream and the arguments of a kernel.
-        behind = (compiled.function, run.launch_cooperative_grid, run.launch_pdl, None, None)
-        behind += (compiled.packed_metadata, None, None, None)
-        self._known[key] = (run.launch, grid, behind, tuple(constants.values()))
+        if (again := _again(compiled, grid, tuple(constants.values()), given)) is not None:
+            self._known[key] = again
+
+
+def _again(
+    compiled: Any,  # noqa: ANN401
+    grid: tuple[int, int, int],
+    constants: tuple[Any, ...],
+    given: tuple[Any, ...],
+) -> Callable[..., None] | None:
+    """Return what launches it once more, as Triton 3.6 does; None of a kernel that takes memory of its own."""
+    run = compiled.run
+    if run.global_scratch_size or run.profile_scratch_size:
+        return None
+    launch = run.launch
+    # Between the stream and the arguments of a kernel: neither memory of its own nor hooks.
+    behind = (compiled.function, run.launch_cooperative_grid, run.launch_pdl, None, None)
+    behind += (compiled.packed_metadata, None, None, None)
+    stream_of = driver.active.get_current_stream
+    described = [one.shape for one in given if hasattr(one, "block_shape")]
+    if not described:
+        return lambda card, *places: launch(*grid, stream_of(card), *behind, *places, *constants)
+    within = inspect.getclosurevars(launch).nonlocals  # of what encodes descriptors before it launches
+    launch = within["launcher"]
+    left, right = (_encoded(meta, *shape) for meta, shape in zip(within["tensordesc_meta"], described, strict=True))
+
+    def launched(card: int | None, codes: int, scales: int, weight: int, *places: int | None) -> None:
+        launch(*grid, stream_of(card), *behind, *left(codes), scales, *right(weight), *places, *constants)
+
+    return launched
+
+
+def _encoded(meta: Mapping[str, Any], rows: int, width: int) -> Callable[[int], tuple[Any, ...]]:
+    """Return what gives the launcher's arguments for a matrix of bytes (rows, width) at an address."""
+    from triton.backends.nvidia.driver import TMA_DTYPE_DEVICE_TO_HOST  # noqa: PLC0415 - Triton has it from 3.4 on
+
+    kind = (meta["swizzle"], meta["elem_size"], TMA_DTYPE_DEVICE_TO_HOST[meta["elem_type"]], meta["block_size"])
+    shape, strides = (rows, width), (width, 1)
+
+    @functools.lru_cache(_MOST_PLACES)
+    def at(place: int) -> tuple[Any, ...]:
+        return driver.active.utils.fill_tma_descriptor(place, *kind, shape, strides, 0), *shape, *strides
+
+    return at
 
 
 _rows, _product = _Launched(rows_kernel), _Launched(product_kernel)
+_HERE = nullcontext()
 
 
-def _on(x: torch.Tensor) -> Any:  # noqa: ANN401
-    """Return the context in which a launch goes to the card of `x`."""
-    here = not x.is_cuda or x.device.index == torch.cuda.current_device()
-    return nullcontext() if here else torch.cuda.device(x.device)
+def _on(card: int | None) -> Any:  # noqa: ANN401
+    """Return the context in which a launch goes to the card of that number; None is no card."""
+    here = card is None or card == torch.cuda.current_device()
+    return _HERE if here else torch.cuda.device(card)
 
 
 def _new_rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    codes = torch.empty(x.shape, dtype=torch.int8, device=x.device)
-    return codes, torch.empty(x.shape[:-1], dtype=torch.float32, device=x.device)
+    codes = torch.empty_like(x, dtype=torch.int8, memory_format=torch.contiguous_format)
+    return codes, torch.empty(tuple(x.shape)[:-1], dtype=torch.float32, device=x.device)
 
 
 def _row_stride(x: torch.Tensor) -> int:
@@ -179,15 +203,15 @@ def _row_stride(x: torch.Tensor) -> int:
 
 def _make_rows(x: torch.Tensor, group: int, gelu: bool) -> tuple[torch.Tensor, torch.Tensor]:
     codes, scales = _new_rows(x)
-    stride, count = _row_stride(x), scales.numel()
-    if count == 0:
-        return codes, scales
-    with _on(x):
-        place = x.data_ptr()
-        key = (x.device, x.dtype, count, x.shape[-1], stride, group, gelu) if place % 16 == 0 else None
-        if not _rows.known(key, place, codes.data_ptr(), scales.data_ptr(), stride):
-            warps = table_of(x.device).row_warps(channels(x.shape[-1]))
-            _rows.anew(key, rows_launch(count, x.shape[-1], group, gelu, warps), x, codes, scales, stride)
+    place, stride, card = x.data_ptr(), _row_stride(x), x.device.index
+    key = (card, x.dtype, x.shape, stride, group, gelu) if place % 16 == 0 else None
+    with _on(card):
+        if (launch := _rows.known(key)) is not None:
+            launch(card, place, codes.data_ptr(), scales.data_ptr(), stride)
+        elif count := scales.numel():
+            width = x.shape[-1]
+            warps = table_of(x.device).row_warps(channels(width))
+            _rows.anew(key, rows_launch(count, width, group, gelu, warps), x, codes, scales, stride)
     return codes, scales
 
 
@@ -200,26 +224,23 @@ def _make_product(
     dtype: torch.dtype,
 ) -> torch.Tensor:
     columns, width = weight.shape
-    out = torch.empty((*codes.shape[:-1], columns), dtype=dtype, device=codes.device)
-    count = scales.numel()
-    if count == 0:
-        return out
-    with _on(codes):
-        places = [one.data_ptr() for one in (codes, scales, weight, weight_scales)]
-        added = None if bias is None else bias.data_ptr()
-        even = (places[0] | places[1] | places[2] | places[3] | (added or 0)) % 16 == 0
-        bias_dtype = None if bias is None else bias.dtype
-        key = (codes.device, count, columns, width, bias_dtype, dtype) if even else None
-        tile = _tile_of(codes.device, count, columns, width)
-        behind = (out.data_ptr(), count, columns, width)
-        if tile.bulk:
-            places[::2] = [_Read(one, (n, width), (width, 1)) for one, n in ((codes, count), (weight, columns))]
-        if not _product.known(key, *places, added, *behind):
+    out = torch.empty((*scales.shape, columns), dtype=dtype, device=codes.device)
+    count, card = scales.numel(), codes.device.index
+    left, by, right, by_right = codes.data_ptr(), scales.data_ptr(), weight.data_ptr(), weight_scales.data_ptr()
+    added, added_as = (None, None) if bias is None else (bias.data_ptr(), bias.dtype)
+    even = (left | by | right | by_right | (added or 0)) % 16 == 0
+    key = (card, count, columns, width, added_as, dtype) if even else None
+    with _on(card):
+        if (launch := _product.known(key)) is not None:
+            launch(card, left, by, right, by_right, added, out.data_ptr(), count, columns, width)
+        elif count:
+            tile = table_of(codes.device).tile(count, (columns, width))
             if not even:  # the copy engine reads from multiples of 16 alone
                 tile = replace(tile, bulk=False)
-            left, right = operands(codes, weight, tile)
-            given = (left, scales, right, weight_scales, bias, out, count, columns, width)
-            _product.anew(key, product_launch(count, columns, width, bias is not None, tile), *given)
+            given = operands(codes, weight, tile)
+            launch = product_launch(count, columns, width, bias is not None, tile)
+            behind = (weight_scales, bias, out, count, columns, width)
+            _product.anew(key, launch, given[0], scales, given[1], *behind)
     return out
 
 
