@@ -114,6 +114,38 @@ def test_kept_blocks_are_given_up_where_memory_runs_out() -> None:
     assert not store._blocks.keeps  # as long as the inputs are as large
 
 
+def test_inputs_that_came_before_keep_from_their_first_pass_on() -> None:
+    """Whatever the budget is by then; others are measured."""
+    model = Model(6)
+    store, card = parked(model, 4)
+    kept = []
+    for rows, more in ((2, 0), (2, 0), (2, -SIZE), (2, SIZE), (1, 0), (1, 0)):
+        card.budget += more
+        handle = store.handed_out()
+        for _ in range(2):
+            values = torch.randn(rows, WIDTH)
+            assert torch.equal(handle(values), model(values))
+            assert card._held <= card.budget
+            kept.append(len(store._blocks._kept))
+        del handle
+    assert kept == [0, 4, 4, 4, 3, 3, 4, 4, 0, 4, 4, 4]
+
+
+def test_what_memory_did_not_hold_is_measured_anew() -> None:
+    model = Model(6)
+    store, _ = parked(model, 4)
+    values = torch.randn(1, WIDTH)
+    kept = []
+    for fails in ((), (False, True), (), ()):
+        handle = store.handed_out()
+        store._model.fails = iter(fails)
+        for _ in range(2):
+            assert torch.equal(handle(values), model(values))
+            kept.append(len(store._blocks._kept))
+        del handle
+    assert kept == [0, 4, 4, 0, 0, 4, 4, 4]
+
+
 def test_larger_inputs_measure_anew() -> None:
     store, _ = parked(Model(6), 4)
     handle = store.handed_out()

@@ -127,7 +127,7 @@ class ClockCard(Card):  # type: ignore[misc]
         self.now_s = self.copied_s = 0.0
         self._room, self._seconds = room, seconds
 
-    def room(self) -> int:
+    def room(self, taken: int | None = None) -> int:
         return self._room
 
     def copy(

@@ -42,12 +42,16 @@ class Card:
             torch.cuda.set_per_process_memory_fraction(min(nbytes / total, 1.0), self.device)
         self._budget = nbytes
 
-    def room(self) -> int | None:
-        """Bytes of the budget that nothing has reserved, without a margin; None where there is no end."""
+    def taken(self) -> int:
+        """Bytes of the budget that are reserved now."""
+        return torch.cuda.memory_reserved(self.device) if self._cuda else self._held
+
+    def room(self, taken: int | None = None) -> int | None:
+        """Bytes of the budget beside what is reserved, or `taken`, without a margin; None where there is no end."""
         if self._budget is None:
             return None
-        reserved = torch.cuda.memory_reserved(self.device) + MARGIN if self._cuda else self._held
-        return max(self._budget - reserved, 0)
+        margin = MARGIN if self._cuda else 0
+        return max(self._budget - margin - (self.taken() if taken is None else taken), 0)
 
     def trim(self) -> None:
         """Give back what the allocator keeps for later, so that `room` counts what is in use."""

@@ -36,7 +36,8 @@ class PassingBlocks:
     """Calls of the blocks go through `before` and `after`, in their order, pass after pass.
 
     The first pass keeps no block, so that what it leaves of the budget is what activations of its shapes do not need.
-    From the second on as many are kept on the card as that holds. A pass over larger inputs begins anew.
+    From the second on as many are kept on the card as that holds, and from the first on where inputs of their size came
+    before. A pass over larger inputs begins anew.
     Where the order of models says that a pass is the last, no block is copied for another: the link is the next
     model's.
     """
@@ -47,6 +48,7 @@ class PassingBlocks:
         self._ring: list[Seat] = []
         self._seats: dict[int, Seat] = {}  # of the blocks that are on the card or on their way
         self._bound: dict[int, Seat] = {}  # where the places of a block point, whoever sits there now
+        self._taken: dict[int, int] = {}  # bytes of the card that a pass took beside blocks that stay, by its elements
         self._begin_anew()
 
     def before(self, index: int, inputs: object) -> None:
@@ -81,6 +83,7 @@ class PassingBlocks:
         """Keep no block for the inputs of this pass; the next begins with the first block."""
         self._let_go()
         self._keeps_none = True
+        self._taken.pop(self._elements, None)
 
     def release(self) -> None:
         """Leave the card."""
@@ -107,8 +110,12 @@ class PassingBlocks:
             self._ring = [Seat(self._card, largest) for _ in range(min(SEATS, len(self._units)))]
             self._free = list(self._ring)
         self._passes += 1
-        if self._passes == 2 and not self._keeps_none:
-            room = self._card.room()
+        if self._keeps_none or self._passes > 2:
+            return
+        if self._passes == 2:
+            self._taken.setdefault(self._elements, self._card.taken())
+        if self._elements in self._taken:
+            room = self._card.room(self._taken[self._elements])
             self._kept = kept_blocks(self._sizes, sum(self._sizes) if room is None else room)
 
     def _fetch_ahead(self, index: int) -> None:
