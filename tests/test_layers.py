@@ -28,7 +28,7 @@ SERVICE_MODULES = [
     for layer in layers
     for path in sorted((SERVICE / layer).rglob("*.py"))
 ]
-SPELL_GIT = ("git", "linediff", "objects", "remote", "scratch")
+SPELL_GIT = ("git", "linediff", "remote", "scratch", "sealed_git")
 SLOW = {"git", "unidiff", "rich", "torch", "email", "zipfile"}
 
 

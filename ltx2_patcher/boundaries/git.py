@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Entry, Objects, damaged
+from ltx2_patcher.boundaries.objects import ABSENT, STATE_FOLDER, Entry, Objects
 from ltx2_patcher.boundaries.refusals import no_permission
+from ltx2_patcher.boundaries.sealed_git import damaged
 from ltx2_patcher.values.errors import BusyError, ConflictError, UsageError
 
 _BUSY = (

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import failed, sealed_environment
 from ltx2_patcher.boundaries.proc import call
+from ltx2_patcher.boundaries.sealed_git import failed, sealed_environment
 from ltx2_patcher.rules.series.lines import split_lines
 from ltx2_patcher.values.series import Edit
 

@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from pathlib import Path
 
-from ltx2_patcher.boundaries.proc import Done, call, inherited_variables
-from ltx2_patcher.boundaries.refusals import refusal_in
+from ltx2_patcher.boundaries.proc import Done
+from ltx2_patcher.boundaries.sealed_git import ANEW, damaged, failed, run
 from ltx2_patcher.rules.series.blobs import blob_id
-from ltx2_patcher.values.errors import (
-    BusyError,
-    ConflictError,
-    InvalidError,
-    OutsideError,
-    PatcherError,
-    UsageError,
-)
+from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 
 IDENTITY = "LTX-2 patch toolkit <patches@ltx2-patcher.invalid>"
 """Committer of every commit we make: fixed, so that the same series gives the same commit ids."""
@@ -33,18 +26,6 @@ ABSENT = "0" * 40
 
 STATE_FOLDER = "ltx2-patcher"
 """Our folder inside a git directory: lock, journal, and the branch that was left."""
-
-_SEALED = (
-    # Hooks (reference-transaction, post-index-change) and file monitors are the user's programs:
-    # building commits of ours must not start them.
-    ("core.hooksPath", "/dev/null"),
-    ("core.fsmonitor", "false"),
-    ("gc.auto", "0"),
-    # What `git log` says is read; a repository may have its own ideas of that too.
-    ("i18n.logOutputEncoding", "UTF-8"),
-    ("log.showSignature", "false"),
-    ("safe.directory", "*"),  # the user named this folder; who owns it is theirs to know
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +174,7 @@ class Objects:
                 raise ConflictError(
                     f"{self.place} lacks the content of {shown}",
                     remedy="fetch it where a partial or shallow clone left it out; where "
-                    f"`git fsck` tells of damage, {_ANEW}",
+                    f"`git fsck` tells of damage, {ANEW}",
                 )
             start, length = end + 1, int(size[0])
             content = out[start : start + length]
@@ -357,16 +338,7 @@ class Objects:
         ok: Iterable[int] = (0,),
         variables: Mapping[str, str] | None = None,
     ) -> Done:
-        done = call(
-            ("git", *(f for key, value in _SEALED for f in ("-c", f"{key}={value}")), *arguments),
-            stdin=stdin,
-            cwd=self.place,
-            env=sealed_environment() | alone(self.place) | dict(variables or {}),
-            own_session=True,  # a git that is killed with us would leave its lock files
-        )
-        if done.code not in ok:
-            raise failed(self.place, arguments[0], done)
-        return done
+        return run(self.place, *arguments, stdin=stdin, ok=ok, variables=variables)
 
 
 def _words(commit: str, row: bytes) -> tuple[bytes, str, str]:
@@ -391,76 +363,3 @@ def _past(row: str) -> PastCommit:
     committer = next(value for key, _, value in fields if key == "committer")
     subject = " ".join(line.strip() for line in takewhile(str.strip, message.split("\n")))
     return PastCommit(identity, parent, committer.rsplit(" ", 2)[0] == IDENTITY, subject)
-
-
-def alone(place: Path) -> dict[str, str]:
-    """Keeps git from taking the repository around `place` where that is a damaged one itself."""
-    return {"GIT_CEILING_DIRECTORIES": str(place.resolve().parent)}
-
-
-def sealed_environment() -> dict[str, str]:
-    """No configuration, identity, editor or repository of the user's reaches our plumbing."""
-    return inherited_variables(
-        without=("GIT_",),
-        GIT_CONFIG_GLOBAL="/dev/null",
-        GIT_CONFIG_SYSTEM="/dev/null",
-        GIT_LITERAL_PATHSPECS="1",
-        GIT_NO_LAZY_FETCH="1",
-        # `git replace` and grafts change what commits look like here, not what they are.
-        GIT_NO_REPLACE_OBJECTS="1",
-        GIT_GRAFT_FILE="/dev/null",
-        GIT_TERMINAL_PROMPT="0",
-        GIT_AUTHOR_NAME="LTX-2 patch toolkit",
-        GIT_AUTHOR_EMAIL="patches@ltx2-patcher.invalid",
-        GIT_COMMITTER_NAME="LTX-2 patch toolkit",
-        GIT_COMMITTER_EMAIL="patches@ltx2-patcher.invalid",
-        LC_ALL="C",
-    )
-
-
-_ANEW = (
-    "to have it anew move it away, then `make patch`, or clone upstream again where it is a clone "
-    "of your own"
-)
-
-
-def damaged(place: Path, how: str) -> ConflictError:
-    """What to say of a repository that git can't read."""
-    return ConflictError(
-        f"{place} can't be read as a git repository: {how}",
-        remedy=f"look with `git -C {place} fsck`; {_ANEW}",
-    )
-
-
-def failed(place: Path, verb: str, done: Done) -> PatcherError:
-    """What to say of a git that ended with an error."""
-    complaint = done.complaint
-    if (mark := b"dumping crash report to ") in done.err:
-        # Nobody can use it, and it would stay in the user's repository.
-        report = done.err.split(mark, 1)[1].splitlines()[0].decode("utf-8", "surrogateescape")
-        (place / report).unlink(missing_ok=True)
-    if known := refusal_in(done.err, place):
-        return known
-    if b"unable to write file" in done.err or b"couldn't write" in done.err:  # git says not why
-        return OutsideError(
-            f"git can't write files in {place}: there may be no space left",
-            remedy="free some space there and run the command again",
-        )
-    if b".lock': File exists" in done.err:
-        return BusyError(
-            f"another git is at work in {place}: {complaint}",
-            remedy="wait for it to end; if none runs, remove that .lock file",
-        )
-    if b"promisor remote" in done.err:
-        return ConflictError(
-            f"{place} is a partial clone and lacks what is needed: {complaint}",
-            remedy=f"complete it with `git -C {place} fetch --refetch --no-filter`, "
-            "or clone afresh",
-        )
-    if b"external filter" in done.err:
-        return ConflictError(
-            f"git {verb} failed in {place}: {complaint}",
-            remedy="correct that filter (`git config --get-regexp ^filter` shows it), then run the "
-            "command again",
-        )
-    return damaged(place, f"git {verb}: {complaint}")

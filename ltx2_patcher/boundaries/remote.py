@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltx2_patcher.boundaries.git import Git
-from ltx2_patcher.boundaries.objects import alone, failed, sealed_environment
 from ltx2_patcher.boundaries.proc import TimedOut, call, complaint_in, inherited_variables
 from ltx2_patcher.boundaries.refusals import refusal_in
+from ltx2_patcher.boundaries.sealed_git import alone, failed, sealed_environment
 from ltx2_patcher.values.errors import InvalidError, OutsideError
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ltx2_patcher.boundaries import disk
-from ltx2_patcher.boundaries.objects import Objects, failed, sealed_environment
+from ltx2_patcher.boundaries.objects import Objects
 from ltx2_patcher.boundaries.proc import call
+from ltx2_patcher.boundaries.sealed_git import failed, sealed_environment
 
 
 @contextmanager

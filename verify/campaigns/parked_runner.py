@@ -7,8 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -16,6 +15,7 @@ from typing import Self
 from ltx2_patcher.boundaries import proc
 from ltx2_patcher.boundaries.machine import Gpu
 from ltx2_patcher.rules.models.card import GIB
+from verify.campaigns.cold_start import prepare
 from verify.campaigns.host_pages import bytes_in
 from verify.campaigns.parked_cases import FOLDER_FLAG, Clip, Cold, Drift, Row, Sharing, Task
 from verify.campaigns.parked_checks import Run
@@ -25,7 +25,6 @@ from verify.upstream.tree import script_environment
 
 _PROMPT = "A red fox crosses a snowy clearing at dawn, stops, and looks up at a passing crow."
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder that processes share memory in
-_READERS, _READ_BYTES = 8, 16 << 20
 
 
 class Runner:
@@ -85,12 +84,13 @@ class Runner:
 
     def _cold(self, row: Row, cold: Cold, models: Mapping[str, Path]) -> Run:
         self.end()
-        _read(models.values())  # so that the page cache has them
+        variables = script_environment(self._tree, self._gpu)
+        prepare(models.values(), f"ltx_pipelines.{row.script}", variables)
         argv = self._argv(row, cold.clip, models)
         if cold.script:
             command = [sys.executable, "-m", f"ltx_pipelines.{row.script}", *argv]
             began_s = time.monotonic()
-            done = proc.call(command, env=script_environment(self._tree, self._gpu))
+            done = proc.call(command, env=variables)
             made = Made(time.monotonic() - began_s, failure=done.complaint if done.code else None)
             return _run(row, cold.way, cold.clip, [made], self._taken(made))
         with Session(self._tree, self._gpu, self._work) as session:
@@ -247,23 +247,3 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def _read(paths: Iterable[Path]) -> None:
-    """Read files, and those in folders, from end to end."""
-    files = [
-        file
-        for path in paths
-        for file in (path.rglob("*") if path.is_dir() else [path])
-        if file.is_file()
-    ]
-    pieces = [(file, at) for file in files for at in range(0, file.stat().st_size, _READ_BYTES)]
-    with ThreadPoolExecutor(_READERS) as readers:
-        list(readers.map(_read_piece, pieces))
-
-
-def _read_piece(piece: tuple[Path, int]) -> None:
-    file, at = piece
-    with file.open("rb", buffering=0) as stream:
-        stream.seek(at)
-        stream.read(_READ_BYTES)

@@ -40,12 +40,13 @@ from verify.campaigns.service_bench import Bench, Setting
 from verify.campaigns.service_cards import TIGHT, TOO_LARGE, USUAL, Cards
 from verify.campaigns.service_fakes import MEASURES
 from verify.campaigns.service_rows import (
+    ALONE,
     OVERHEAD_SHM,
-    ROWS,
     Figures,
     Of,
     Row,
     Run,
+    card_rows,
     checks,
     parse_run,
 )
@@ -86,7 +87,7 @@ class Campaign:
             )
         self.python = environment_path(Store(ROOT), self.base) / "bin/python"
         _lend_python(self.python)
-        self.rows = [row for row in ROWS if (row.of is Of.CARDS) == (args.gpus is not None)]
+        self.rows = ALONE if args.gpus is None else card_rows(len(args.gpus))
         self.baseline = baseline_file.resume_baseline(args.out.absolute(), self._about())
         names = {row.name for row in self.rows}
         runs = map(parse_run, self.baseline["runs"])
@@ -107,15 +108,15 @@ class Campaign:
         return all(check["passed"] for check in self.baseline["checks"])
 
     def _run_cards(self, due: Sequence[Row]) -> None:
-        """One service for all of them, begun anew where a row failed."""
+        """One service for all of them, begun anew where a row failed, and where a row says so."""
         left = [*due]
         while left:
             with Bench(self.work / "cards", self._cards_setting()) as bench:
                 shapes = (ClipShape(768, 512, 121), TOO_LARGE) if self.full else (TINY, TINY)
-                rows = Cards(bench, *shapes, self.args.clips).rows
+                rows = Cards(bench, self.python, *shapes, self.args.clips).rows
                 while left:
                     row = left.pop(0)
-                    if not self._measure(row, rows[row.name]):
+                    if not self._measure(row, rows[row.name]) or row.ends_service:
                         break
 
     def _alone(self, row: Row, before: Mapping[str, Run]) -> Figures:
@@ -260,7 +261,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--gpus", type=_gpus, help="nvidia-smi's indices: 0,1")
     parser.add_argument("--size", choices=["tiny", "full"], default="full")
     parser.add_argument("--clips", type=int, default=10, help="a card, for its rate (default: 10)")
-    command.add_only(parser, [row.name for row in ROWS])
+    command.add_only(parser, [row.name for row in (*ALONE, *card_rows(1))])
     return parser
 
 

@@ -76,11 +76,9 @@ class Bench:
         """Begin it; the seconds until it answers. Raises: OutsideError where it does not."""
         self.began_s = time.monotonic()
         argv = [sys.executable, *self.setting.program, "--config", str(self._config)]
-        paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         with (self.folder / "service.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*argv, *self.setting.options], cwd=ROOT, env=variables, stdout=log, stderr=log
+                [*argv, *self.setting.options], cwd=ROOT, env=variables(), stdout=log, stderr=log
             )
         self._until(self.client.lives, "the service does not answer")
         return time.monotonic() - self.began_s
@@ -144,6 +142,12 @@ class Bench:
                 said = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
                 raise OutsideError(f"{else_}: {' / '.join(said)}", remedy=f"see {log}")
             time.sleep(_POLL_S)
+
+
+def variables() -> dict[str, str]:
+    """Of a process that imports modules of this repository beside what this one does."""
+    paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def serve_toml(setting: Setting, folder: Path, port: int) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+from ltx2_patcher.boundaries.proc import Talk
 from ltx2_patcher.rules.models.card import GIB
 from ltx2_patcher.values.errors import OutsideError
+from verify.campaigns import service_pollers
 from verify.campaigns import service_rows as rows
-from verify.campaigns.service_bench import Bench
-from verify.campaigns.service_client import Followed, Told, Video, is_end, runs, steps
+from verify.campaigns.service_bench import Bench, variables
+from verify.campaigns.service_client import Client, Followed, Told, Video, is_end, runs, steps
 from verify.campaigns.service_rows import Figures, Run, spread
 from verify.upstream.command_line import ClipShape
 
@@ -24,6 +29,8 @@ USUAL, TIGHT = "usual", "tight"
 _KILLS, _CANCELS, _CANCELLED_IN = 3, 5, 0.8
 _KILLED_CLIPS = 10  # a card, that are asked for beside those of the rate
 _CLIP_S = 240.0  # that a clip may take at most, its load included
+_COPIED_S, _POLLED_S = 3.0, 10.0
+_ALL = 1_000_000  # clips, more than there are
 TOO_LARGE = ClipShape(1920, 1088, 129)
 """More tokens than any clip whose need was measured: the gate warns, and lets it try."""
 
@@ -33,6 +40,7 @@ class Cards:
     """One service, whose rows share what its workers have loaded."""
 
     bench: Bench
+    python: Path  # of what renders
     shape: ClipShape
     large: ClipShape  # what out_of_memory asks for
     clips: int  # a card, of the rate
@@ -41,11 +49,41 @@ class Cards:
     def rows(self) -> Mapping[str, Callable[[Mapping[str, Run]], Figures]]:
         """What each row runs, given the runs before it."""
         return {
+            rows.CARD_START: self.start,
+            rows.CARD_LINKS: self.links,
             rows.SHARED: self.sharing,
             rows.SCALED: self.scaling,
+            rows.CARD_POLLED: self.polled,
             rows.CARD_RESTART: self.restart,
             rows.CARD_CANCEL: self.cancel,
             rows.CARD_MEMORY: self.out_of_memory,
+        }
+
+    def start(self, _before: Mapping[str, Run]) -> Figures:
+        """From the start of the service, which was just now, until each card has made a step."""
+        names = [self._post(gpu_id=gpu) for gpu in self._gpus]
+        ahead_s = time.time() - time.monotonic()
+        stepped = [at_s - ahead_s - self.bench.began_s for at_s in self._await_steps(names)]
+        for _ in self.bench.client.ended(names, _CLIP_S):
+            pass
+        return {"first_s": min(stepped), "last_s": max(stepped)}
+
+    def links(self, _before: Mapping[str, Run]) -> Figures:
+        """What arrives of copies from the host at one card alone, and at each of all at once."""
+        with ExitStack() as stack:
+            copying: list[Talk] = []
+            for gpu in self._gpus:
+                argv = [str(self.python), "-m", "verify.campaigns.service_links"]
+                own = {**variables(), "CUDA_VISIBLE_DEVICES": str(gpu)}
+                copying.append(stack.enter_context(Talk(argv, own, sys.stderr.buffer)))
+            for one in copying:
+                _line_of(one)
+            alone, *_ = _copied(copying[:1])
+            together = _copied(copying)
+        return {
+            "alone_gb_s": alone / 1e9,
+            "least_gb_s": min(together) / 1e9,
+            "of_alone": min(together) / alone,
         }
 
     def sharing(self, _before: Mapping[str, Run]) -> Figures:
@@ -62,24 +100,29 @@ class Cards:
         return figures
 
     def scaling(self, before: Mapping[str, Run]) -> Figures:
-        """Clips a minute of one card and of all; then workers are killed, and no clip is lost."""
+        """Clips a minute of one card and of all, asked for through both APIs; then workers are
+        killed, and no clip is lost.
+        """
         self._warm()
         one_s = self._seconds([self._post(gpu_id=self._gpus[0]) for _ in range(self.clips)])
         whole = len(self._gpus) * self.clips
-        names = [self._post() for _ in range(whole + _KILLED_CLIPS * len(self._gpus))]
-        began_s, all_s, killing = time.monotonic(), 0.0, _Killing(self.bench)
-        ended: list[Video] = []
-        for video, at_s in self.bench.client.ended(names, len(names) * _CLIP_S):
-            ended.append(video)
-            if len(ended) == whole:
-                all_s = at_s - began_s
-            if len(ended) >= whole and killing.count < _KILLS:
-                killing.kill(names)
+        asked = whole + _KILLED_CLIPS * len(self._gpus)
+        with self._through_both(asked) as (names, answers):
+            began_s, all_s, killing = time.monotonic(), 0.0, _Killing(self.bench)
+            ended: list[Video] = []
+            for video, at_s in self.bench.client.ended(names, len(names) * _CLIP_S):
+                ended.append(video)
+                if len(ended) == whole:
+                    all_s = at_s - began_s
+                if len(ended) >= whole and killing.count < _KILLS:
+                    killing.kill(names)
+            unanswered = sum(answer.exception() is not None for answer in answers)
         loads = [run.figures.get("all_load_s") for run in before.values()]
         one, every = 60 * self.clips / one_s, 60 * whole / all_s
         return {
             "clips": len(names),
             "lost": len(names) - sum(video["status"] == "completed" for video in ended),
+            "unanswered": unanswered,
             "attempts": sum(video["attempt"] for video in ended),
             "one_per_minute": one,
             "all_per_minute": every,
@@ -89,6 +132,16 @@ class Cards:
             **killing.figures,
             "load_s": next((load for load in loads if load is not None), 0.0),
         }
+
+    def polled(self, _before: Mapping[str, Run]) -> Figures:
+        """Status, asked by many clients while every card makes clips."""
+        self._warm()
+        names = [self._post(gpu_id=gpu) for gpu in self._gpus for _ in range(self.clips)]
+        self._await_steps(names[:: self.clips])
+        figures = service_pollers.polled(self.bench.port, names, _POLLED_S)
+        for name in names:
+            self.bench.client.ask("DELETE", f"/v1/videos/{name}")
+        return figures
 
     def restart(self, _before: Mapping[str, Run]) -> Figures:
         """The API is killed with a clip on every card, and begun again."""
@@ -173,17 +226,62 @@ class Cards:
                 self._load(gpu)
         self.bench.await_idle()
 
-    def _await_steps(self, names: Sequence[str]) -> None:
+    def _await_steps(self, names: Sequence[str]) -> list[float]:
+        """When each clip had made its first step, in seconds since 1970."""
         with ExitStack() as stack:
             clips = [stack.enter_context(self._followed(name)) for name in names]
-            for clip in clips:
-                clip.first(steps, _CLIP_S)
+            return [clip.first(steps, _CLIP_S).at_s for clip in clips]
+
+    @contextmanager
+    def _through_both(self, count: int) -> Iterator[tuple[list[str], list[Future[Any]]]]:
+        """So many clips, one half asked for as OpenAI's clients do, the other by the API that
+        answers once a clip is done; the names of all, and the answers of that half.
+        """
+        client, half = self.bench.client, count // 2
+        shape = {"width": self.shape.width, "height": self.shape.height}
+        body = {"prompt": PROMPT, **shape, "num_frames": self.shape.frames, "seed": 7}
+
+        def made() -> Video:
+            own = Client(self.bench.port, answer_s=count * _CLIP_S)
+            return own.json("POST", "/generate/text2video", body)
+
+        def new() -> list[str]:
+            return [name for name in client.videos(_ALL) if name not in before]
+
+        before = client.videos(_ALL).keys()
+        with ThreadPoolExecutor(max(half, 1)) as asking:
+            answers = [asking.submit(made) for _ in range(half)]
+            for _ in range(count - half):
+                self._post()
+            end_s = time.monotonic() + _CLIP_S
+            while len(names := new()) < count:
+                if time.monotonic() > end_s:
+                    raise OutsideError(
+                        f"{count - len(names)} clips were not accepted",
+                        remedy="see the service's log",
+                    )
+                time.sleep(0.05)
+            yield names, answers
 
     def _seconds(self, names: Sequence[str]) -> float:
         """Until all have ended."""
         began_s = time.monotonic()
         ends = [at_s for _, at_s in self.bench.client.ended(names, len(names) * _CLIP_S)]
         return max(ends) - began_s
+
+
+def _copied(copying: Sequence[Talk]) -> list[float]:
+    """Bytes a second that arrived at each card, all at once. Raises: OutsideError."""
+    for one in copying:
+        one.send(str(_COPIED_S).encode())
+    return [float(_line_of(one)) for one in copying]
+
+
+def _line_of(one: Talk) -> bytes:
+    while (lines := one.lines(_CLIP_S)) is not None:
+        if lines:
+            return lines[0]
+    raise OutsideError("what copies to a card has ended", remedy="see its words above")
 
 
 class _Killing:

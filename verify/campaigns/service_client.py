@@ -22,11 +22,11 @@ ENDS = ("completed", "failed")
 
 
 class Client:
-    """One connection."""
+    """One connection, on which an answer may take so long."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, answer_s: float = _ANSWER_S) -> None:
         self._port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=answer_s)
         self._used_s = 0.0
 
     def ask(

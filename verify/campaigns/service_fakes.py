@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import random
-import sys
 import time
 from collections.abc import Callable, Mapping
 
-from ltx2_patcher.boundaries import proc
 from ltx2_patcher.values.errors import OutsideError
+from verify.campaigns import service_pollers
 from verify.campaigns import service_rows as rows
 from verify.campaigns.service_bench import Bench
 from verify.campaigns.service_client import Client, Followed, is_end, runs
 from verify.campaigns.service_rows import Figures, Run, spread
-from verify.upstream.tree import ROOT
 
 _CLIPS, _CANCELS, _KILLS, _RESTARTS = 200, 100, 10, 3
-_POLLERS, _POLLED_S, _QUEUED = 200, 20, 20
+_POLLED_S, _QUEUED = 20, 20
 _POINT_S = 0.1
 _CLIP_S = 60.0
 _SHORT = {"size": "128x128", "num_frames": 9}
@@ -83,25 +80,13 @@ def killed(bench: Bench, _before: Mapping[str, Run]) -> Figures:
 
 
 def polled(bench: Bench, _before: Mapping[str, Run]) -> Figures:
-    """Status, asked by so many clients in a process of their own, while a clip runs and others
-    wait.
-    """
+    """Status, asked by many clients while a clip runs and others wait."""
     bench.await_idle()
     names = [bench.client.post("--steps 600 --step-s 0.1") for _ in range(_QUEUED)]
-    words = [str(bench.port), str(_POLLERS), str(_POLLED_S), *names]
-    done = proc.call([sys.executable, "-m", "verify.campaigns.service_pollers", *words], cwd=ROOT)
-    if done.code:
-        raise OutsideError(f"the pollers ended: {done.complaint}", remedy="see the service's log")
+    figures = service_pollers.polled(bench.port, names, _POLLED_S)
     for name in names:
         bench.client.json("DELETE", f"/v1/videos/{name}")
-    took = json.loads(done.out)
-    answered = [seconds for seconds in took if seconds is not None]
-    return {
-        "pollers": _POLLERS,
-        "per_second": len(took) / _POLLED_S,
-        "failed": len(took) - len(answered),
-        **spread("status", answered, unit="ms"),
-    }
+    return figures
 
 
 def memory_full(bench: Bench, _before: Mapping[str, Run]) -> Figures:

@@ -1,7 +1,7 @@
 """Clients that ask for clips as OpenAI's does: each on a connection of its own, which is kept, and
 once a second, as that does of itself.
 
-    python -m verify.campaigns.service_pollers PORT POLLERS SECONDS CLIP...
+    python -m verify.campaigns.service_pollers PORT SECONDS CLIP...
 
 Prints the seconds that each answer took, as JSON; null is one that was none.
 """
@@ -13,8 +13,30 @@ import json
 import random
 import sys
 import time
+from collections.abc import Sequence
 
-_PACE_S = 1.0
+from ltx2_patcher.boundaries import proc
+from ltx2_patcher.values.errors import OutsideError
+from verify.campaigns.service_rows import Figures, spread
+from verify.upstream.tree import ROOT
+
+_POLLERS, _PACE_S = 200, 1.0
+
+
+def polled(port: int, names: Sequence[str], seconds: float) -> Figures:
+    """What status takes them, in a process of their own. Raises: OutsideError."""
+    words = [sys.executable, "-m", "verify.campaigns.service_pollers", str(port), str(seconds)]
+    done = proc.call([*words, *names], cwd=ROOT)
+    if done.code:
+        raise OutsideError(f"the pollers ended: {done.complaint}", remedy="see the service's log")
+    took = json.loads(done.out)
+    answered = [one for one in took if one is not None]
+    return {
+        "pollers": _POLLERS,
+        "per_second": len(took) / seconds,
+        "failed": len(took) - len(answered),
+        **spread("status", answered, unit="ms"),
+    }
 
 
 async def poll(port: int, name: str, until_s: float, took: list[float | None]) -> None:
@@ -36,10 +58,10 @@ async def poll(port: int, name: str, until_s: float, took: list[float | None]) -
 
 async def main() -> None:
     """Poll, then print."""
-    port, pollers, seconds, *names = sys.argv[1:]
+    port, seconds, *names = sys.argv[1:]
     took: list[float | None] = []
     until_s = time.monotonic() + float(seconds)
-    each = [names[at % len(names)] for at in range(int(pollers))]
+    each = [names[at % len(names)] for at in range(_POLLERS)]
     await asyncio.gather(*(poll(int(port), name, until_s, took) for name in each))
     print(json.dumps(took))
 

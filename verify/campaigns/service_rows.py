@@ -41,6 +41,7 @@ class Row:
     of: Of
     bounds: tuple[Bound, ...]
     limit_s: float  # then it has failed
+    ends_service: bool = False  # the row after it begins with one that has loaded nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,11 @@ class Run:
     failure: str | None = None
 
 
-SCALING = 1.95 / 2
-"""Of what as many cards as there are would make if each made what one alone does."""
-SHARING, POINT_S, RELOAD_S, UP_S, DEMO_S = 1.15, 0.5, 10.0, 3.0, 60.0
+SCALING = {2: 1.95 / 2, 4: 0.95, 8: 0.93}
+"""Of what as many cards would make if each made what one alone does, by how many there are."""
+SHARING = {2: 1.15, 4: 1.3, 8: 1.3}
+"""Host memory of all workers over that of one, by how many there are."""
+POINT_S, RELOAD_S, UP_S, DEMO_S = 0.5, 10.0, 3.0, 60.0
 MEDIAN_MS, P99_MS = 5.0, 50.0
 
 _OVERHEAD = tuple(
@@ -71,48 +74,67 @@ MEMORY_FULL, DEMO, RESTART = "after out of memory", "from start to a clip", "the
 SHARED, SCALED = "cards: host memory", "cards: clips a minute, then three kills"
 CARD_RESTART, CARD_CANCEL = "cards: the API killed", "cards: cancel"
 CARD_MEMORY = "cards: after out of memory"
+CARD_START, CARD_LINKS = "cards: from start to all at work", "cards: links"
+CARD_POLLED = "cards: 200 pollers"
 
-ROWS = (
+_POLLED = (Bound("status_p99_ms", P99_MS), Bound("failed", 0))
+ALONE = (
     Row(OVERHEAD, Of.FAKE, _OVERHEAD, 120),
     Row(OVERHEAD_SHM, Of.FAKE, _OVERHEAD, 120),
     Row(CANCEL, Of.FAKE, (Bound("cancel_p99_s", POINT_S, plus=("point_s",)),), 180),
     Row(LOST, Of.FAKE, (Bound("again_max_s", RELOAD_S), _LOST), 180),
-    Row(POLLED, Of.FAKE, (Bound("status_p99_ms", P99_MS), Bound("failed", 0)), 120),
+    Row(POLLED, Of.FAKE, _POLLED, 120),
     Row(MEMORY_FULL, Of.FAKE, (Bound("failed", 0), _KEPT), 60),
     Row(DEMO, Of.DEMO, (Bound("first_clip_s", DEMO_S),), 180),
     Row(RESTART, Of.DEMO, (Bound("serving_max_s", UP_S), _KEPT, _LOST), 300),
-    Row(SHARED, Of.CARDS, (Bound("ratio", SHARING, of_size=True),), 240),
-    Row(
-        SCALED,
-        Of.CARDS,
-        (
-            Bound("of_each", SCALING, is_least=True, of_size=True),
-            _LOST,
-            Bound("kills", 3, is_least=True),
-            Bound("claimed_max_s", RELOAD_S),
-            Bound("again_max_s", RELOAD_S, plus=("load_s",), of_size=True),
-        ),
-        600,
-    ),
-    Row(
-        CARD_RESTART,
-        Of.CARDS,
-        (Bound("serving_max_s", UP_S, of_size=True), _KEPT, _LOST),
-        120,
-    ),
-    Row(
-        CARD_CANCEL,
-        Of.CARDS,
-        (Bound("cancel_max_s", POINT_S, plus=("point_s",), of_size=True),),
-        150,
-    ),
-    Row(
-        CARD_MEMORY,
-        Of.CARDS,
-        (Bound("out_of_memory", 1, is_least=True, of_size=True), Bound("failed", 0)),
-        120,
-    ),
 )
+
+
+def card_rows(cards: int) -> tuple[Row, ...]:
+    """The rows of a machine with so many cards."""
+    scaling, sharing = (_of_as_many(limits, cards) for limits in (SCALING, SHARING))
+    return (
+        Row(CARD_START, Of.CARDS, (), 240, ends_service=True),
+        Row(CARD_LINKS, Of.CARDS, (), 120),
+        Row(SHARED, Of.CARDS, (Bound("ratio", sharing, of_size=True),), 120 + 60 * cards),
+        Row(
+            SCALED,
+            Of.CARDS,
+            (
+                Bound("of_each", scaling, is_least=True, of_size=True),
+                _LOST,
+                Bound("unanswered", 0),
+                Bound("kills", 3, is_least=True),
+                Bound("claimed_max_s", RELOAD_S),
+                Bound("again_max_s", RELOAD_S, plus=("load_s",), of_size=True),
+            ),
+            600,
+        ),
+        Row(CARD_POLLED, Of.CARDS, _POLLED, 120),
+        Row(
+            CARD_RESTART,
+            Of.CARDS,
+            (Bound("serving_max_s", UP_S, of_size=True), _KEPT, _LOST),
+            120,
+        ),
+        Row(
+            CARD_CANCEL,
+            Of.CARDS,
+            (Bound("cancel_max_s", POINT_S, plus=("point_s",), of_size=True),),
+            150,
+        ),
+        Row(
+            CARD_MEMORY,
+            Of.CARDS,
+            (Bound("out_of_memory", 1, is_least=True, of_size=True), Bound("failed", 0)),
+            120,
+        ),
+    )
+
+
+def _of_as_many(limits: Mapping[int, float], cards: int) -> float:
+    """The limit of so many cards; between two of those that have one, of the more."""
+    return next((limit for most, limit in limits.items() if cards <= most), [*limits.values()][-1])
 
 
 def checks(rows: Sequence[Row], runs: Sequence[Run], *, full: bool) -> list[Check]:

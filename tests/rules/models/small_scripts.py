@@ -1,6 +1,11 @@
 """Sources of small scripts, as upstream writes its own."""
 
-from ltx2_patcher.rules.models.pipelines import parse_pipelines, pick
+from collections.abc import Sequence
+
+from ltx2_patcher.rules.models.pipelines import Pipeline, parse_pipelines, pick
+from ltx2_patcher.rules.models.request import parse_argv
+from ltx2_patcher.rules.models.request_checks import check_numbers
+from ltx2_patcher.values.request import Request
 
 SHARED = b"""
 def parser(p):
@@ -73,3 +78,10 @@ SOURCES = {
 PIPELINES = parse_pipelines(SOURCES, SHARED)
 TWO_STAGE = pick(PIPELINES, "two")
 IN_PARTS = pick(PIPELINES, "split")
+
+
+def checked(pipeline: Pipeline, arguments: Sequence[str]) -> Request:
+    """The request that is typed. Raises: UsageError where no script can make a clip of it."""
+    request = parse_argv(pipeline, arguments)
+    check_numbers(pipeline, request)
+    return request

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from ltx_core.text_encoders.gemma.quantized.methods import METHODS
+from ltx_core.text_encoders.gemma.quantized.methods import INT8, METHODS, NF4
+from safetensors.torch import load_file
 
 from tests.upstream.conftest import DATE
 from tests.upstream.gemma_files import GemmaSize, random_model, write_root
@@ -25,7 +26,19 @@ SIZE = GemmaSize()
 ASKED_FOR = tuple(method for method in METHODS if method.flag is not None)
 methods = pytest.mark.parametrize("method", ASKED_FOR, ids=lambda method: method.label)
 
+FLAGS = {NF4: {"gemma_4bit": True}, INT8: {"gemma_8bit": True}}
+"""What asks for a method, from Python."""
+
 MakeEncoders = Callable[..., TextEncoders]
+
+
+def tensors_of(root: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a root's shards."""
+    return {
+        name: tensor
+        for file in sorted(root.glob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
 
 
 @pytest.fixture(scope="session")

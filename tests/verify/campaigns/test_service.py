@@ -12,12 +12,29 @@ from hypothesis import strategies as st
 from ltx2_patcher.values.errors import UsageError
 from verify.campaigns import service
 from verify.campaigns.service_fakes import MEASURES
-from verify.campaigns.service_rows import ROWS, SCALED, Of, Run, checks, parse_run, spread
+from verify.campaigns.service_rows import (
+    ALONE,
+    SCALED,
+    SHARED,
+    Of,
+    Row,
+    Run,
+    card_rows,
+    checks,
+    parse_run,
+    spread,
+)
 
-ROW = next(row for row in ROWS if row.name == SCALED)
+
+def row_of(name: str, cards: int = 2) -> Row:
+    return next(row for row in card_rows(cards) if row.name == name)
+
+
+ROW = row_of(SCALED)
 HELD = {
     "of_each": 0.98,
     "lost": 0,
+    "unanswered": 0,
     "kills": 3,
     "claimed_max_s": 2.0,
     "again_max_s": 25.0,
@@ -30,9 +47,20 @@ def failed(run: Run, *, full: bool = True) -> list[str]:
 
 
 def test_rows_are_told_apart_and_each_without_a_card_is_measured() -> None:
-    names = [row.name for row in ROWS]
+    names = [row.name for row in (*ALONE, *card_rows(2))]
     assert len({*names}) == len(names)
-    assert {row.name for row in ROWS if row.of is not Of.CARDS} == MEASURES.keys()
+    assert {row.name for row in ALONE} == MEASURES.keys()
+    assert {row.of for row in card_rows(8)} == {Of.CARDS}
+
+
+@pytest.mark.parametrize(
+    ("cards", "of_each", "ratio"),
+    [(1, 0.975, 1.15), (2, 0.975, 1.15), (3, 0.95, 1.3), (4, 0.95, 1.3), (8, 0.93, 1.3)],
+)
+def test_many_cards_may_lose_more_than_two(cards: int, of_each: float, ratio: float) -> None:
+    for name, figure, limit in ((SCALED, "of_each", of_each), (SHARED, "ratio", ratio)):
+        limits = {bound.figure: bound.limit for bound in row_of(name, cards).bounds}
+        assert limits[figure] == limit
 
 
 def test_a_checkout_without_the_series_is_refused(
