@@ -102,10 +102,11 @@ def fetch(git: Git, url: str, commit: str, progress: Callable[[str, float], None
             phase = _PHASES.get(op_code & RemoteProgress.OP_MASK, "receiving")
             progress(phase, float(cur_count) / float(max_count or cur_count or 1))
 
+    git.configure("remote.origin.url", url)
+    git.configure("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
     with Repo(git.tree) as repo:
         repo.git.update_environment(**_GIVE_UP)
-        remote = repo.create_remote("origin", url)
-        relay = Relay()
+        remote, relay = repo.remote("origin"), Relay()
         try:
             remote.fetch(commit, progress=relay, depth=1, no_tags=True)
         except GitCommandError as error:

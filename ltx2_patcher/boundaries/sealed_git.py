@@ -21,6 +21,9 @@ _SEALED = (
     ("safe.directory", "*"),  # the user named this folder; who owns it is theirs to know
 )
 
+_UNWRITTEN = (b"unable to write file", b"couldn't write", b"failed to write new configuration file")
+"""Of complaints that do not say why."""
+
 ANEW = (
     "to have it anew move it away, then `make patch`, or clone upstream again where it is a clone "
     "of your own"
@@ -93,7 +96,7 @@ def failed(place: Path, verb: str, done: Done) -> PatcherError:
         (place / report).unlink(missing_ok=True)
     if known := refusal_in(done.err, place):
         return known
-    if b"unable to write file" in done.err or b"couldn't write" in done.err:  # git says not why
+    if any(words in done.err for words in _UNWRITTEN):
         return OutsideError(
             f"git can't write files in {place}: there may be no space left",
             remedy="free some space there and run the command again",
