@@ -24,9 +24,15 @@ if "other" in sys.argv:
 folder = keep_compiled(torch.device("cpu"))
 found = {}
 if "compile" in sys.argv:
-    torch.compile(lambda x: (x * 2 + 1).relu().sum())(torch.ones(64, 64))
-    found = torch._dynamo.utils.counters["inductor"]
-print(folder, found.get("fxgraph_cache_hit", 0), found.get("fxgraph_cache_miss", 0))
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    def attention(x):
+        with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH], set_priority=True):
+            return torch.nn.functional.scaled_dot_product_attention(x * 2 + 1, x, x)
+
+    torch.compile(attention)(torch.ones(1, 2, 16, 8))
+    found = torch._dynamo.utils.counters["aot_autograd"]
+print(folder, found.get("autograd_cache_hit", 0), found.get("autograd_cache_miss", 0))
 """
 
 
@@ -43,6 +49,7 @@ def compiled(cache: Path, *words: str, **variables: str) -> tuple[Path, int, int
 @pytest.mark.slow  # g++ takes ten seconds a program
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU by g++")
 def test_the_next_process_finds_what_one_compiled(tmp_path: Path) -> None:
+    """The lowered graph of what chooses how attention computes, as a transformer's block does."""
     folder, found, missed = compiled(tmp_path, "compile")
     assert (found, missed) == (0, 1)
     assert compiled(tmp_path, "compile") == (folder, 1, 0)
