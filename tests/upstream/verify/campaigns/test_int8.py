@@ -48,7 +48,7 @@ def test_what_holds_is_no_failure() -> None:
             int8.RIGHT,
             {
                 **GOOD[int8.RIGHT],
-                "rows": [{**ROWS, "group": None, "gelu": False, "codes_apart": 2}],
+                "rows": [{**ROWS, "group": None, "gelu": False, "codes_apart": 1}],
             },
         ),
         (
