@@ -12,6 +12,7 @@ from ltx2_service.boundaries.image_root import read_below
 from ltx2_service.values.request_faults import BadPicture
 
 MOST = 1000
+_READS = 2000  # and more, up to 50 times as many, until both threads had their turn
 
 
 @pytest.fixture
@@ -63,8 +64,9 @@ def test_a_link_that_is_swapped_in_is_never_followed(root: Path, tmp_path: Path)
     swapping = threading.Thread(target=swap)
     swapping.start()
     try:
-        seen = set()
-        for _ in range(2000):
+        seen, reads = set(), 0
+        while reads < _READS or (len(seen) < 2 and reads < 50 * _READS):
+            reads += 1
             try:
                 seen.add(read_below(root, "a/b/c.png", MOST))
             except BadPicture:

@@ -22,7 +22,8 @@ def main() -> None:
     for line in sys.stdin:
         key, prompt = line.rstrip("\n").split(" ", 1)
         job, _ = service.accept(Wanted(prompt, key=key))
-        print(key, job.id, flush=True)
+        sys.stdout.write(f"{key} {job.id}\n")
+        sys.stdout.flush()
     service.leave()
 
 

@@ -76,8 +76,9 @@ class Client:
                 if killed != "worker":
                     api.kill()
             api.stdin.close()
-            lines = f"{first}{api.stdout.read()}".splitlines()
-            answers = dict(line.split() for line in lines)
+            lines = f"{first}{api.stdout.read()}".splitlines(keepends=True)
+            # Half a line of an API that was killed is no answer: its clip is asked for again.
+            answers = dict(line.split() for line in lines if line.endswith("\n"))
         for key, job in answers.items():
             assert self.told.setdefault(key, job) == job, "one key made two jobs"
         self._unanswered = [key for key in self._unanswered if key not in self.told]
