@@ -22,6 +22,7 @@ from typing import Any
 import triton
 from ltx_core.int8.kernels import product_kernel, rows_kernel
 from ltx_core.int8.operators import product_launch, rows_launch
+from ltx_core.int8.relaunching import Launch
 from ltx_core.int8.tiles import SHARED_BYTES, TABLES, WIDTHS, Capability, Table, Tile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -66,12 +67,12 @@ class Resources:
 
 def compiled(
     kernel: Any,
-    constants: Mapping[str, Any],
-    options: Mapping[str, int],
+    launch: Launch,
     capability: Capability,
     types: Mapping[str, str] = _TYPES,
-) -> Resources:
-    """What `kernel` takes on a card of that capability."""
+) -> Any:
+    """`kernel` as Triton compiles it for a card of that capability: its `asm` and `metadata`."""
+    constants = launch.constants
     names = kernel.arg_names
     source = ASTSource(
         fn=kernel,
@@ -83,9 +84,17 @@ def compiled(
             if name not in constants and name not in _ANY and "desc" not in types[name]
         },
     )
-    architecture = capability[0] * 10 + capability[1]
-    made = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=dict(options))
-    said = _assembled(made.asm["ptx"], architecture)
+    target = GPUTarget("cuda", _architecture(capability), 32)
+    return triton.compile(source, target=target, options=launch.options)
+
+
+def _architecture(capability: Capability) -> int:
+    major, minor = capability
+    return int(major) * 10 + int(minor)
+
+
+def _resources(made: Any, capability: Capability) -> Resources:
+    said = _assembled(made.asm["ptx"], _architecture(capability))
     used, spilled = _USED.search(said), _SPILLED.search(said)
     assert used is not None, said
     assert spilled is not None, said
@@ -117,19 +126,19 @@ def _assembled(ptx: str, architecture: int) -> str:
 
 def product_resources(capability: Capability, tile: Tile) -> Resources:
     """Of the product with a bias."""
-    _, constants, options = product_launch(1, 4096, 4096, biased=True, tile=tile)
+    launch = product_launch(1, 4096, 4096, biased=True, tile=tile)
     types = dict(_TYPES)
     if tile.bulk:
         types["codes"] = f"tensordesc<i8[{tile.block_m},{tile.block_k}]>"
         types["weight"] = f"tensordesc<i8[{tile.block_n},{tile.block_k}]>"
-    return compiled(product_kernel, constants, options, capability, types)
+    return _resources(compiled(product_kernel, launch, capability, types), capability)
 
 
 def rows_resources(capability: Capability, table: Table, into: int, *, gelu: bool) -> Resources:
     """Of quantizing rows of so many bf16 values, rotated."""
     warps = table.row_warps(into)  # widths of LTX-2 are powers of 2
-    _, constants, options = rows_launch(1, into, GROUP, gelu, warps)
-    return compiled(rows_kernel, constants, options, capability)
+    launch = rows_launch(1, into, GROUP, gelu, warps)
+    return _resources(compiled(rows_kernel, launch, capability), capability)
 
 
 def products(capability: Capability) -> tuple[Tile, ...]:

@@ -42,7 +42,16 @@ _PARKED = tuple(
 )
 _INT8 = {
     name: f"{_CORE}/int8/{name}.py"
-    for name in ("kernels", "operators", "product", "rotation", "rows", "tiles", "tuning")
+    for name in (
+        "kernels",
+        "operators",
+        "product",
+        "relaunching",
+        "rotation",
+        "rows",
+        "tiles",
+        "tuning",
+    )
 }
 _CAMPAIGN = "vendor/env-{base}/bin/python -m verify.campaigns."
 _WHOLE = _CAMPAIGN + "vram --tree vendor/LTX-2-{base} --work WEIGHTS --out verify/baselines"

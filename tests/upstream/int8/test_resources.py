@@ -4,10 +4,13 @@ import pytest
 
 pytest.importorskip("triton", reason="compiles the kernels for cards that are not here")
 
+from ltx_core.int8.kernels import rows_kernel
+from ltx_core.int8.operators import rows_launch
 from ltx_core.int8.tiles import SHARED_BYTES, TABLES, Tile, candidates
 
 from verify.campaigns.int8_resources import (
     GROUP,
+    compiled,
     product_resources,
     products,
     rows_made,
@@ -52,6 +55,19 @@ def test_rows_lie_in_registers_and_spill_nothing(capability: tuple[int, int]) ->
         # within warps alone, and matrices are made where they are multiplied.
         assert taken.shared_bytes <= 32 * 4, into
         assert taken.matrix == "mma.sync m16n8k16", into
+
+
+@pytest.mark.parametrize("capability", AS_LISTED)
+def test_what_is_not_rotated_rounds_to_codes_as_plain_torch_does(
+    capability: tuple[int, int],
+) -> None:
+    """Fused with the sum that rounds it to a code, the product before it would not be rounded."""
+    plain, rotated = (
+        compiled(rows_kernel, rows_launch(1, 4096, group, gelu=False, warps=4), capability)
+        for group in (1, GROUP)
+    )
+    assert "fma" not in plain.asm["ptx"]
+    assert "fma" in rotated.asm["ptx"]
 
 
 def test_what_the_card_of_a_3090_has() -> None:

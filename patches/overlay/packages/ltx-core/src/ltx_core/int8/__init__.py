@@ -8,7 +8,8 @@
     rotation    the rotation that takes outliers out of a row; its own inverse
     rows        a row as codes and a scale
     product     a product of codes, and the values that it stands for
-    kernels     rows and product on a card; operators launches them, launching chooses between both
+    kernels     rows and product on a card
+    launching   chooses between those and plain torch; operators launches, relaunching launches again with less work
     tiles       in which tiles they work; kept has those that a measurement on this card found, tuning measures
     block       the linear layers of a block, as they are measured
 

@@ -119,6 +119,8 @@ def rows_kernel(
     magnitudes = tl.reshape(values.to(tl.int32, bitcast=True) & _MAGNITUDE, (COUNT,))
     largest = tl.max(magnitudes, axis=0).to(tl.float32, bitcast=True)
     steps = values * tl.minimum(tl.div_rn(_LARGEST, largest), _STEEPEST)
+    if GROUP == 1:  # no step is above it, but without it product and sum would be rounded once, and plain torch's twice
+        steps = tl.minimum(steps, _LARGEST)
     rounded = (steps + _ROUNDING).to(tl.int32, bitcast=True).to(tl.int8)
     if GROUP > 1:
         parted = tl.reshape(rounded, (COUNT // 256, 2, 4, 2, 2, 4, 2))

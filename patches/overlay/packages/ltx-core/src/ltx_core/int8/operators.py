@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections.abc import Callable, Hashable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -12,22 +10,15 @@ from typing import Any
 import torch
 import triton
 from torch.library import triton_op, wrap_triton
-from triton.runtime import driver
 
 from ltx_core.int8 import kept
 from ltx_core.int8.kernels import product_kernel, rows_kernel
+from ltx_core.int8.relaunching import Launch, Launched
 from ltx_core.int8.rows import Rows
 from ltx_core.int8.tiles import TABLES, Table, Tile, nearest
 
 _BAND = 8
 """Blocks of rows whose programs follow each other: with 128 x 256 they and their columns fit the L2 of every card."""
-_DIRECT = triton.__version__.startswith("3.6.")
-"""Whether what Triton compiled can be called as Triton 3.6 calls it (CudaLauncher in triton.backends.nvidia.driver)."""
-_MOST = 1024  # launches remembered of a kernel: some a size of clip
-_MOST_PLACES = 4096  # remembered of a launch: a transformer has 48 to 480 weights of a shape
-
-_Launch = tuple[tuple[int, int, int], dict[str, Any], dict[str, int]]
-"""Grid, constants of the kernel in its order, and how it is compiled."""
 
 
 @functools.cache
@@ -67,15 +58,15 @@ def multiplied(rows: Rows, weight: Rows, bias: torch.Tensor | None, dtype: torch
     return make(rows.codes, rows.scales, weight.codes, weight.scales, bias, dtype)
 
 
-def rows_launch(count: int, width: int, group: int, gelu: bool, warps: int) -> _Launch:
+def rows_launch(count: int, width: int, group: int, gelu: bool, warps: int) -> Launch:
     """Return the launch that quantizes `count` rows of `width` values, each by so many warps. Raises: ValueError."""
     if width % 8 or width % group:
         raise ValueError(f"rows of {width} values can't be quantized on a card: no multiple of 8 and of {group}")
     constants = {"K": width, "COUNT": channels(width), "GROUP": group, "GELU": gelu}
-    return (count, 1, 1), constants, {"num_warps": warps}
+    return Launch((count, 1, 1), constants, {"num_warps": warps})
 
 
-def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile) -> _Launch:
+def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile) -> Launch:
     """Return the launch of a product (rows, width) times (columns, width). Raises: ValueError."""
     if columns % 16 or width % 16:
         raise ValueError(f"a weight ({columns}, {width}) can't be multiplied on a card: no multiples of 16")
@@ -83,7 +74,7 @@ def product_launch(rows: int, columns: int, width: int, biased: bool, tile: Tile
     blocks = {"BLOCK_M": tile.block_m, "BLOCK_N": tile.block_n, "BLOCK_K": tile.block_k, "BAND": _BAND}
     options = {"num_warps": tile.warps, "num_stages": tile.stages}
     how = {"BIASED": biased, "WHOLE": width % tile.block_k == 0, "BULK": tile.bulk}
-    return (programs, 1, 1), {**how, **blocks}, options
+    return Launch((programs, 1, 1), {**how, **blocks}, options)
 
 
 def operands(codes: torch.Tensor, weight: torch.Tensor, tile: Tile) -> tuple[Any, Any]:
@@ -105,84 +96,7 @@ def channels(width: int) -> int:
     return max(triton.next_power_of_2(width), 256)
 
 
-class _Launched:
-    """A kernel, and how it was launched before.
-
-    Triton's own way to a compiled kernel looks at each argument, at hooks and at memory that no kernel here takes, and
-    encodes each descriptor anew. A clip has 20,000 launches, and a card that waits for the host computes nothing.
-    """
-
-    def __init__(self, kernel: Any) -> None:  # noqa: ANN401
-        self._kernel = kernel
-        self._known: dict[Hashable, Callable[..., None]] = {}
-
-    def forget(self) -> None:
-        """Launch everything anew."""
-        self._known.clear()
-
-    def known(self, key: Hashable) -> Callable[..., None] | None:
-        """Return what launches it as before, if it was launched for such arguments.
-
-        It takes the number of the card and the kernel's arguments but its constants, with addresses, multiples of 16,
-        in the place of tensors and of descriptors.
-        """
-        return self._known.get(key)
-
-    def anew(self, key: Hashable | None, launch: _Launch, *given: Any) -> None:  # noqa: ANN401
-        """Launch it, and remember how unless `key` is None."""
-        grid, constants, options = launch
-        compiled = self._kernel[grid](*given, **constants, **options)
-        if key is None or not _DIRECT or compiled is None:  # the interpreter compiles nothing
-            return
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        if (again := _again(compiled, grid, tuple(constants.values()), given)) is not None:
-            self._known[key] = again
-
-
-def _again(
-    compiled: Any,  # noqa: ANN401
-    grid: tuple[int, int, int],
-    constants: tuple[Any, ...],
-    given: tuple[Any, ...],
-) -> Callable[..., None] | None:
-    """Return what launches it once more, as Triton 3.6 does; None of a kernel that takes memory of its own."""
-    run = compiled.run
-    if run.global_scratch_size or run.profile_scratch_size:
-        return None
-    launch = run.launch
-    # Between the stream and the arguments of a kernel: neither memory of its own nor hooks.
-    behind = (compiled.function, run.launch_cooperative_grid, run.launch_pdl, None, None)
-    behind += (compiled.packed_metadata, None, None, None)
-    stream_of = driver.active.get_current_stream
-    described = [one.shape for one in given if hasattr(one, "block_shape")]
-    if not described:
-        return lambda card, *places: launch(*grid, stream_of(card), *behind, *places, *constants)
-    within = inspect.getclosurevars(launch).nonlocals  # of what encodes descriptors before it launches
-    launch = within["launcher"]
-    left, right = (_encoded(meta, *shape) for meta, shape in zip(within["tensordesc_meta"], described, strict=True))
-
-    def launched(card: int | None, codes: int, scales: int, weight: int, *places: int | None) -> None:
-        launch(*grid, stream_of(card), *behind, *left(codes), scales, *right(weight), *places, *constants)
-
-    return launched
-
-
-def _encoded(meta: Mapping[str, Any], rows: int, width: int) -> Callable[[int], tuple[Any, ...]]:
-    """Return what gives the launcher's arguments for a matrix of bytes (rows, width) at an address."""
-    from triton.backends.nvidia.driver import TMA_DTYPE_DEVICE_TO_HOST  # noqa: PLC0415 - Triton has it from 3.4 on
-
-    kind = (meta["swizzle"], meta["elem_size"], TMA_DTYPE_DEVICE_TO_HOST[meta["elem_type"]], meta["block_size"])
-    shape, strides = (rows, width), (width, 1)
-
-    @functools.lru_cache(_MOST_PLACES)
-    def at(place: int) -> tuple[Any, ...]:
-        return driver.active.utils.fill_tma_descriptor(place, *kind, shape, strides, 0), *shape, *strides
-
-    return at
-
-
-_rows, _product = _Launched(rows_kernel), _Launched(product_kernel)
+_rows, _product = Launched(rows_kernel), Launched(product_kernel)
 _HERE = nullcontext()
 
 
