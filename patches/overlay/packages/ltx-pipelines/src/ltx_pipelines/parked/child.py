@@ -225,16 +225,12 @@ def _make(request: dict[str, object], run: Run) -> None:
 
 
 @contextmanager
-def _keeping() -> Iterator[None]:
-    """Within it nothing is collected, and what is made counts as kept.
-
-    An import makes half a million objects that stay; going through them again and again took seconds of a first clip.
-    """
+def _uncollected() -> Iterator[None]:
+    """Within it nothing is collected: what an import makes stays, and looking for garbage in it took seconds."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()
 
 
@@ -243,7 +239,7 @@ def _script(name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     try:
-        with _keeping():
+        with _uncollected():
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):  # itself, or a package it lies in
