@@ -18,7 +18,7 @@ EVERY = sorted(
 )
 SCRIPTS = [script for script in EVERY if script not in WITHOUT_TEXT_ENCODER]
 """What upstream can run on one card, before ours is beside it. Scripts for several cards have no
-main(); test_prompt_encoder.py runs them."""
+main(); overlay/prompt_encoder/test_several_cards.py runs them."""
 
 
 @pytest.fixture(scope="session")
