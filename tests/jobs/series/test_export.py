@@ -15,7 +15,7 @@ from ltx2_patcher.jobs.series.export import export, write_mailbox
 from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError
 from tests.conftest import BASE, files, git
-from tests.jobs.series.test_apply import LEDGER
+from tests.rebases import LEDGER
 
 
 def test_the_mailbox_gives_the_same_tree_by_git_am(
