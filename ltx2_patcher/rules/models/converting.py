@@ -53,7 +53,12 @@ def joined_with(origin: str) -> str:
 
 
 def root_from(origin: str, family: str) -> str:
-    """How to make a root of a Gemma of the family, "Gemma 3"."""
+    """How to make a root of a Gemma of the family, "Gemma 3", or one file of a Gemma 4."""
+    if family == "Gemma 4":
+        return (
+            f"complete it: `{_RUN} {quote(origin)} TEXT_ENCODER --output OUT.safetensors "
+            f"--to 4bit` (or 8bit, bf16), TEXT_ENCODER being the file of {PAGES[family]}"
+        )
     return (
         f"make a root of it: `{_RUN} {quote(origin)} GEMMA_ROOT --output OUT --to 4bit` (or 8bit, "
         "bf16), GEMMA_ROOT being a folder with the tokenizer and the settings of "

@@ -220,6 +220,19 @@ def test_a_gemma_in_gguf_is_told_by_its_settings(tmp_path: Path) -> None:
     _assert_names_command(refused.value, [str(path), "GEMMA_ROOT"], "4bit")
 
 
+def test_a_gemma_4_in_gguf_is_completed_by_the_text_encoder_of_its_model(tmp_path: Path) -> None:
+    path = write_gguf(
+        tmp_path / "a.gguf", "gemma4", GEMMA_GGUF,
+        gemma4__embedding_length=3840, gemma4__block_count=48,
+    )  # fmt: skip
+    found = inspect(path)
+    assert isinstance(found, Source)
+    assert (found.kind, found.model) == ("gemma", "Gemma 4 12B")
+    with pytest.raises(PatcherError) as refused:
+        inspect_gemma(path)
+    _assert_names_command(refused.value, [str(path), "TEXT_ENCODER"], "4bit")
+
+
 def test_other_gguf_files_are_told_apart(tmp_path: Path) -> None:
     vision = write_gguf(
         tmp_path / "mmproj.gguf", "clip", {"v.patch_embd.weight": ("F16", (2, 2))},

@@ -234,4 +234,4 @@ def test_the_script_converts_a_gemma_and_refuses_a_transformers_target(
     again = convert("4bit", *made.files, beside)
     assert (again.code, "Traceback" in again.err) == (GemmaOutputError.exit_code, False)
     missing = convert("bf16", *made.files)
-    assert (missing.code, "Traceback" in missing.err) == (GemmaOutputError.exit_code, False)
+    assert (missing.code, "Traceback" in missing.err) == (GemmaRootError.exit_code, False)

@@ -2,7 +2,7 @@
 
 What people have: a file of ComfyUI's (bf16, fp8, nvfp4 among others), GGUF files of the language model and of the
 vision tower, a root that was tuned and lacks this or that. Each tensor and each file beside the weights comes from the
-first input that has it, so a whole root behind the others completes them.
+first input that has it, so a whole root behind the others completes them, or a file packed with its settings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from ltx_core.text_encoders.gemma.quantized.meta_model import Slots
 from ltx_core.text_encoders.gemma.quantized.methods import METHODS, Method
 from ltx_core.text_encoders.gemma.quantized.plan import PlannedTensor
 from ltx_core.text_encoders.gemma.quantized.root import PACKED_CONFIG, find_model, read_config, read_shards
-from ltx_core.weight_files.gemma_names import has_shifted_norm, hub_name_of_gguf, hub_name_of_safetensors
+from ltx_core.weight_files.gemma_names import GGUF_GEMMAS, GgufGemma, hub_name_of_safetensors
 from ltx_core.weight_files.gguf_file import GgufWeights, files_of, is_gguf
 from ltx_core.weight_files.header import read_header
 from ltx_core.weight_files.markers import HEADER_KEY
@@ -51,11 +51,11 @@ _EMBEDDING = "embed_tokens.weight"
 _EVERY_GEMMA = ".layers.0.post_feedforward_layernorm.weight"  # in every layout of safetensors
 _PIPELINE = "model_index.json"
 _ARCHITECTURE = "general.architecture"
-_GGUF_KINDS = ("gemma3", "clip")  # of llama.cpp: the language model, the vision tower
 _COMPLETE = (
-    "give a folder of the same Gemma behind it, such as google/gemma-3-12b-it-qat-q4_0-unquantized, or for the vision "
-    "tower of a GGUF its mmproj file"
+    "give a folder of the same Gemma behind it, such as google/gemma-3-12b-it-qat-q4_0-unquantized, for the vision "
+    "tower of a GGUF its mmproj file, or for a Gemma 4 the text encoder of LTX-2.5"
 )
+_ONE_GEMMA = "leave it out, or give the settings of the same Gemma behind it"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def is_gemma(path: Path) -> bool:
         return not is_pipeline and str(_config(path).get("model_type", "")).startswith("gemma")
     if is_gguf(path):
         with GgufWeights(files_of(path)) as weights:
-            return weights.metadata.get(_ARCHITECTURE) in _GGUF_KINDS
+            return weights.metadata.get(_ARCHITECTURE) in GGUF_GEMMAS
     header = read_header(path)
     return PACKED_CONFIG in header.metadata or any(
         f".{tensor.name}".endswith(_EVERY_GEMMA) for tensor in header.tensors
@@ -86,17 +86,17 @@ def is_gemma(path: Path) -> bool:
 def convert_gemma(inputs: Sequence[Path], output: Path, target: str, device: torch.device) -> Conversion:
     """Write the Gemma that the inputs hold together as the new `output`, which appears complete or not at all.
 
-    A file that is packed with its settings becomes one, anything else a folder. `target` is one of `TARGETS`; weights
+    Settings in a packed file make the output one too, those of a root a folder. `target` is one of `TARGETS`; weights
     are quantized on `device`. One tensor is in memory at a time, and everything is checked before work begins.
     Raises: GemmaRootError, GemmaOutputError, BitsAndBytesUnavailable, UnreadableFile.
     """
-    packed = _packed_metadata(inputs[0])
+    source, config = _settings(inputs)
+    packed = _packed_metadata(source)
     require_place(inputs, output, packed=packed is not None)
-    config = _settings(inputs)
     beside = {} if packed is not None else companions([path for path in inputs if path.is_dir()], config)
     slots = Slots.of(described_model(str(inputs[0]), config), plain_name)
     with ExitStack() as opened:
-        tensors = _tensors(inputs, config, slots, opened, keeps_names=packed is not None)
+        tensors = _tensors(inputs, config, slots, opened, packed=source if packed is not None else None)
         contents = Contents(
             origin=str(inputs[0]),
             config=config,
@@ -116,14 +116,14 @@ def _packed_metadata(path: Path) -> dict[str, str] | None:
     return metadata if PACKED_CONFIG in metadata else None
 
 
-def _settings(inputs: Sequence[Path]) -> dict[str, Any]:
-    """The config of the first input that has a whole one. Raises: GemmaRootError."""
+def _settings(inputs: Sequence[Path]) -> tuple[Path, dict[str, Any]]:
+    """The first input that has a whole config, and that. Raises: GemmaRootError."""
     for path in inputs:
         config = _config(path)
         if config.get("model_type") in _KINDS and "text_config" in config:
-            if path == inputs[0]:
+            if path == inputs[0] or path.is_file():
                 require_unquantized(config, path)
-            return {key: value for key, value in config.items() if key != "quantization_config"}
+            return path, {key: value for key, value in config.items() if key != "quantization_config"}
     raise GemmaRootError(f"{inputs[0]} has no settings of a Gemma beside it", _COMPLETE)
 
 
@@ -135,21 +135,25 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _tensors(
-    inputs: Sequence[Path], config: Mapping[str, Any], slots: Slots, opened: ExitStack, *, keeps_names: bool
+    inputs: Sequence[Path], config: Mapping[str, Any], slots: Slots, opened: ExitStack, *, packed: Path | None
 ) -> dict[str, _Tensor]:
-    """Every tensor of the output by its name. Raises: GemmaRootError where the inputs lack one."""
+    """Every tensor of the output by its name, which is that of a `packed` file where there is one, with all else that
+    it holds. Raises: GemmaRootError where the inputs lack one.
+    """
+    names = {} if packed is None else {plain_name(tensor.name): tensor.name for tensor in read_header(packed).tensors}
     found: dict[str, _Tensor] = {}
     lacking = set(slots.tensors)
     for path in inputs:
-        if not lacking:
-            break
-        for name, weight in _weights(path, config, opened, keeps_names=keeps_names):
+        if not lacking and path != packed:
+            continue
+        for name, weight in _weights(path, config, opened, keeps_names=packed is not None):
             plain = plain_name(name)
             is_model = plain in slots.tensors
-            if (is_model and plain not in lacking) or not (is_model or keeps_names):
+            if (is_model and plain not in lacking) or not (is_model or path == packed):
                 continue
             shape = slots.tensors[plain] if is_model else weight.shape
-            found[name] = _tensor(name, weight, path, tuple(shape))
+            named = names.get(plain, name)
+            found[named] = _tensor(named, weight, path, tuple(shape))
             lacking.discard(plain)
     if lacking:
         part, *more = sorted(lacking)
@@ -200,7 +204,7 @@ def _weights(
     if path.is_dir():
         weights: Iterable[Weight] = _floats_of(path, opened)
     elif is_gguf(path):
-        yield from _gguf_weights(opened.enter_context(GgufWeights(files_of(path))))
+        yield from _gguf_weights(path, config, opened.enter_context(GgufWeights(files_of(path))))
         return
     else:
         weights = opened.enter_context(SafetensorsWeights([path]))
@@ -220,12 +224,25 @@ def _floats_of(root: Path, opened: ExitStack) -> Iterator[Weight]:
             yield Weight(name, tensor.shape, Layout.PLAIN, tensor.dtype, lambda name=name: stored.read(name))
 
 
-def _gguf_weights(weights: GgufWeights) -> Iterator[tuple[str, Weight]]:
+def _gguf_weights(path: Path, config: Mapping[str, Any], weights: GgufWeights) -> Iterator[tuple[str, Weight]]:
+    gemma = _gguf_gemma(path, config, weights)
     by_name = {weight.name: weight for weight in weights}
     swapped = _has_swapped_names(by_name)
     for name, weight in by_name.items():
-        if (hub := hub_name_of_gguf(name, swapped=swapped)) is not None:
-            yield hub, _shifted(weight) if has_shifted_norm(hub) else weight
+        if (hub := gemma.hub_name(name, swapped=swapped)) is not None:
+            yield hub, _shifted(weight) if gemma.is_shifted(hub) else weight
+
+
+def _gguf_gemma(path: Path, config: Mapping[str, Any], weights: GgufWeights) -> GgufGemma:
+    """What a GGUF file of the model with this config holds. Raises: GemmaRootError for one of another model."""
+    gemma = GGUF_GEMMAS.get(weights.metadata.get(_ARCHITECTURE, ""))
+    if gemma is None:
+        raise GemmaRootError(f"{path} is no Gemma", _ONE_GEMMA)
+    if config["model_type"] not in gemma.model_types:
+        raise GemmaRootError(
+            f"{path} is {gemma.what}, and the settings beside it are of a {config['model_type']}", _ONE_GEMMA
+        )
+    return gemma
 
 
 def _has_swapped_names(weights: Mapping[str, Weight]) -> bool:
