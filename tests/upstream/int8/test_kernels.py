@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ltx_core.int8.product import accumulated, product
 from ltx_core.int8.rows import Rows, quantize_rows
@@ -152,6 +152,7 @@ def rows_with(
 
 @FUZZED
 @given(width=st.integers(1, 40).map(lambda n: 8 * n), **ROWS)
+@example(rows=2, width=104, step=1, odd="", gelu=False, seed=62)  # 127 / x is not 127 * (1 / x)
 def test_rows_that_are_not_rotated_are_equal(
     card: Interpreter, rows: int, width: int, step: int, odd: str, gelu: bool, seed: int
 ) -> None:

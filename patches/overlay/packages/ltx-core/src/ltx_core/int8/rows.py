@@ -32,7 +32,8 @@ def quantize_rows(x: torch.Tensor, *, group: int | None, gelu: bool = False) -> 
         x = torch.nn.functional.gelu(x.to(torch.float32), approximate="tanh").to(x.dtype)
     values = x.to(torch.float32) if group is None else rotated(x, group)
     largest = values.abs().amax(dim=-1)
-    steps = (LARGEST / largest).clamp_(max=STEEPEST)
+    # A number over a tensor is to torch that number times the inverse, which is rounded twice.
+    steps = (torch.full_like(largest, LARGEST) / largest).clamp_(max=STEEPEST)
     codes = (values * steps.unsqueeze(-1)).nan_to_num(0.0).round_().clamp_(-LARGEST, LARGEST).to(torch.int8)
     return Rows(codes, largest / LARGEST)
 
