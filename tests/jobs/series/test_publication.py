@@ -25,8 +25,8 @@ from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, OutsideError
 from tests.conftest import BASE, ROOT, files, git, world
 from tests.jobs.series.test_interruption import LONG, killed_at, points
-from tests.jobs.series.test_revise import ARGS, FLAGS, HELP, LEDGER, LOAD, MESSAGE, TYPES, append
-from tests.rebases import copy_bases
+from tests.jobs.series.test_revise import ARGS, FLAGS, HELP, LOAD, MESSAGE, TYPES, append
+from tests.rebases import LEDGER, copy_bases
 
 NEWEST = "1.2.0"
 TWIN = "twin"

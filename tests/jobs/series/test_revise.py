@@ -27,9 +27,9 @@ from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import ConflictError, InvalidError, PatcherError, UsageError
 from ltx2_patcher.values.series import Standing
 from tests.conftest import BASE, files, git, world
+from tests.rebases import LEDGER
 
 TYPES = "packages/ltx-core/src/ltx_core/types.py"
-LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
 ARGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/args.py"
 FLAGS = "packages/ltx-pipelines/src/ltx_pipelines/utils/gemma_flags.py"
 LOAD = "load_the_gemma_text_encoder_quantized.patch"

@@ -18,9 +18,9 @@ from ltx2_patcher.values.base import Base
 from ltx2_patcher.values.errors import BusyError, ConflictError, InvalidError, OutsideError
 from tests.conftest import ROOT, files, git, world
 from tests.jobs.series.test_interruption import killed_at
+from tests.rebases import LEDGER
 
 BRANCH = "ltx2-patcher/1.0.0"
-LEDGER = "packages/ltx-pipelines/src/ltx_pipelines/utils/model_ledger.py"
 
 
 def commit(tree: Path, name: str) -> str:
