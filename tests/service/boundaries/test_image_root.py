@@ -63,8 +63,9 @@ def test_a_link_that_is_swapped_in_is_never_followed(root: Path, tmp_path: Path)
 
     swapping = threading.Thread(target=swap)
     swapping.start()
+    seen: set[bytes] = set()
+    reads = 0
     try:
-        seen, reads = set(), 0
         while reads < _READS or (len(seen) < 2 and reads < 50 * _READS):
             reads += 1
             try:
